@@ -1,0 +1,54 @@
+"""Names, types and shapes of every feature that crosses a border between dexmatch's parts.
+
+This is the one place that knows them. It imports nothing, so that importers and the command line
+can use it without paying for TensorFlow.
+
+One *pair* is one image with one caption, stored as one `tf.train.Example`:
+
+| feature        | type  | values | meaning                                                           |
+|----------------|-------|--------|-------------------------------------------------------------------|
+| `image`        | bytes | 1      | encoded PNG, JPEG, GIF or BMP file content                         |
+| `caption`      | bytes | 1      | UTF-8 text, not empty                                              |
+| `id`           | bytes | 1      | unique within the data set                                         |
+| `group`        | bytes | 1      | pairs with the same group stay on one side of a split              |
+| `image_height` | int64 | 1      | pixels                                                             |
+| `image_width`  | int64 | 1      | pixels                                                             |
+| `hard_caption` | bytes | 0..n   | captions that are nearly right for this image, and wrong           |
+
+Every further feature is metadata (bytes, int64 or float; 0 or 1 value), used for slicing and for
+choosing hard wrong captions. `PairSampler` adds the features below to the examples it writes.
+"""
+
+# Raw features, written by the importers.
+IMAGE = "image"
+CAPTION = "caption"
+ID = "id"
+GROUP = "group"
+IMAGE_HEIGHT = "image_height"
+IMAGE_WIDTH = "image_width"
+HARD_CAPTION = "hard_caption"
+
+# Features added by PairSampler.
+LABEL = "label"
+"""int64, 1 if the caption belongs to the image, else 0."""
+PAIR_KIND = "pair_kind"
+"""bytes, one of `MATCHED`, `RANDOM`, `HARD`."""
+AGAINST = "against"
+"""bytes, 1 or 2 values: the contests a pair takes part in. A wrong pair takes part in its own
+kind's, a matched pair in all, so the slice `against:random` holds the matched pairs and the random
+wrong ones, and its AUC is "AUC on random wrong captions"."""
+CAPTION_ID = "caption_id"
+"""bytes, the `id` of the pair that the caption was taken from; empty for a caption of its own."""
+
+MATCHED = "matched"
+RANDOM = "random"
+HARD = "hard"
+
+REQUIRED = (IMAGE, CAPTION, ID, GROUP, IMAGE_HEIGHT, IMAGE_WIDTH)
+RESERVED = frozenset((*REQUIRED, HARD_CAPTION, LABEL, PAIR_KIND, AGAINST, CAPTION_ID))
+"""Names that a metadata column cannot have."""
+
+# Splits.
+TRAIN = "train"
+VAL = "val"
+TEST = "test"
