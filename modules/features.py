@@ -52,3 +52,22 @@ RESERVED = frozenset((*REQUIRED, HARD_CAPTION, LABEL, PAIR_KIND, AGAINST, CAPTIO
 TRAIN = "train"
 VAL = "val"
 TEST = "test"
+
+# Features that Transform writes for the Trainer.
+PIXELS = "pixels"
+"""bytes, the fitted picture as lossless PNG: uint8 [size, size, 3], compact on disk."""
+IS_VALID = "is_valid"
+"""int64, 0 where the picture could not be decoded; the Trainer passes over such a row."""
+TOKENS = "tokens"
+"""int64 [max_tokens], word ids of the caption, 0 is padding, 1 an unknown word."""
+HARD_TOKENS = "hard_tokens"
+"""int64 [0..n * max_tokens], the word ids of each hard caption, one after another."""
+GROUP_HASH = "group_hash"
+"""int64, fingerprint of `group`: captions of the same group are no wrong captions."""
+
+# Keys of the served model's signatures, beside IMAGE and CAPTION above.
+EXAMPLES = "examples"
+PROBABILITY = "probability"
+EMBEDDING = "embedding"
+IMAGE_EMBEDDING = "image_embedding"
+CAPTION_EMBEDDING = "caption_embedding"

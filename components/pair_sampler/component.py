@@ -1,0 +1,82 @@
+"""PairSampler: sets wrong captions against the true ones."""
+
+from collections.abc import Sequence
+
+from tfx import types
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+from tfx.utils import json_utils
+
+from components.pair_sampler import executor
+
+
+class PairSamplerSpec(types.ComponentSpec):
+    """PairSampler's inputs, outputs and parameters."""
+
+    PARAMETERS = {
+        executor.SEED: component_spec.ExecutionParameter(type=int),
+        executor.RANDOM_PER_PAIR: component_spec.ExecutionParameter(type=int),
+        executor.HARD_PER_PAIR: component_spec.ExecutionParameter(type=int),
+        executor.TRAIN_HARD_CANDIDATES: component_spec.ExecutionParameter(type=int),
+        executor.METADATA_COLUMNS: component_spec.ExecutionParameter(type=str),
+        executor.CODE: component_spec.ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        executor.EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
+    }
+    OUTPUTS = {
+        executor.SAMPLED: component_spec.ChannelParameter(type=standard_artifacts.Examples),
+    }
+
+
+class PairSampler(base_beam_component.BaseBeamComponent):
+    """Turns true pairs into the pairs that a model is trained on and judged by.
+
+    The val and test splits get every image with its true caption, `random_per_pair` captions of other
+    groups, and `hard_per_pair` captions that are nearly right. The train split keeps its true pairs
+    only, each with up to `train_hard_candidates` hard captions beside it in `hard_caption`, because the
+    Trainer draws wrong captions anew in every step.
+
+    A hard caption is one that the data set brings along in `hard_caption`, and after those a caption
+    of another group whose metadata is close to the image's.
+
+    The same seed and data give the same pairs, whatever the runner.
+    """
+
+    SPEC_CLASS = PairSamplerSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
+
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        *,
+        seed: int,
+        random_per_pair: int,
+        hard_per_pair: int,
+        train_hard_candidates: int,
+        metadata_columns: Sequence[str],
+        code: str = "",
+    ):
+        """Builds the component.
+
+        Args:
+          examples: a channel of `Examples` with the features of `modules.features`.
+          seed: of every draw.
+          random_per_pair: random wrong captions per image of a judged split.
+          hard_per_pair: hard wrong captions per image of a judged split.
+          train_hard_candidates: hard captions per training image.
+          metadata_columns: features that say how close two pairs are.
+          code: digest of the code that samples, so that a change of it is no cache hit.
+        """
+        super().__init__(
+            spec=PairSamplerSpec(
+                examples=examples,
+                sampled_examples=types.Channel(type=standard_artifacts.Examples),
+                seed=seed,
+                random_per_pair=random_per_pair,
+                hard_per_pair=hard_per_pair,
+                train_hard_candidates=train_hard_candidates,
+                metadata_columns=json_utils.dumps(list(metadata_columns)),
+                code=code,
+            )
+        )

@@ -1,0 +1,165 @@
+"""PairSampler's executor: one Beam job over all splits."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+import apache_beam as beam
+import tensorflow as tf
+from tfx import types
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base import base_beam_executor
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils
+from tfx.utils import json_utils
+
+from components.pair_sampler.sampling import Candidate, CandidatePool
+from modules import features
+
+EXAMPLES = "examples"
+SAMPLED = "sampled_examples"
+SEED = "seed"
+RANDOM_PER_PAIR = "random_per_pair"
+HARD_PER_PAIR = "hard_per_pair"
+TRAIN_HARD_CANDIDATES = "train_hard_candidates"
+METADATA_COLUMNS = "metadata_columns"
+CODE = "code"
+
+_FILE_PREFIX = "data_tfrecord"
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Adds labels and wrong captions; see `components.pair_sampler.component.PairSampler`."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Reads `examples`, writes `sampled_examples` with the same splits."""
+        self._log_startup(input_dict, output_dict, exec_properties)
+        examples = artifact_utils.get_single_instance(input_dict[EXAMPLES])
+        sampled = artifact_utils.get_single_instance(output_dict[SAMPLED])
+        sampled.split_names = examples.split_names
+        sampled.span = examples.span
+        examples_utils.set_payload_format(sampled, example_gen_pb2.FORMAT_TF_EXAMPLE)
+        columns = json_utils.loads(exec_properties[METADATA_COLUMNS])
+        counts = {
+            name: exec_properties[name]
+            for name in (RANDOM_PER_PAIR, HARD_PER_PAIR, TRAIN_HARD_CANDIDATES)
+        }
+        with self._make_beam_pipeline() as pipeline:
+            for split in artifact_utils.decode_split_names(examples.split_names):
+                uri = artifact_utils.get_split_uri([examples], split)
+                pairs = (
+                    pipeline
+                    | f"Read {split}" >> beam.io.ReadFromTFRecord(f"{uri}/*")
+                    | f"Parse {split}" >> beam.Map(tf.train.Example.FromString)
+                )
+                pool = (
+                    pairs
+                    | f"Describe {split}" >> beam.Map(describe, columns)
+                    | f"Gather {split}" >> beam.combiners.ToList()
+                    | f"Pool {split}" >> beam.Map(_pool, split, exec_properties[SEED])
+                )
+                expand = expand_train if split == features.TRAIN else expand_judged
+                target = PurePosixPath(artifact_utils.get_split_uri([sampled], split))
+                _ = (
+                    pairs
+                    | f"Expand {split}" >> beam.FlatMap(
+                        expand, beam.pvalue.AsSingleton(pool), columns, counts
+                    )
+                    | f"Serialize {split}" >> beam.Map(
+                        lambda example: example.SerializeToString(deterministic=True)
+                    )
+                    | f"Write {split}" >> beam.io.WriteToTFRecord(
+                        str(target / _FILE_PREFIX), file_name_suffix=".gz"
+                    )
+                )
+
+
+def _pool(candidates: list[Candidate], split: str, seed: int) -> CandidatePool:
+    return CandidatePool(split, candidates, seed)
+
+
+def describe(example: tf.train.Example, columns: Iterable[str]) -> Candidate:
+    """What other pairs need to know of a pair."""
+    return Candidate(
+        pair_id=_text(example, features.ID),
+        group=_text(example, features.GROUP),
+        caption=_text(example, features.CAPTION),
+        values=tuple(_text(example, column) for column in columns),
+    )
+
+
+def expand_train(
+    example: tf.train.Example,
+    pool: CandidatePool,
+    columns: Iterable[str],
+    counts: dict[str, int],
+) -> Iterator[tf.train.Example]:
+    """One true pair, with hard captions beside it for the Trainer to draw from."""
+    pair = describe(example, columns)
+    hard = [text for _, text in _hard_captions(example, pair, pool, counts[TRAIN_HARD_CANDIDATES])]
+    matched = _pair(example, features.MATCHED, pair.pair_id, pair.caption, all_kinds=True)
+    matched.features.feature[features.HARD_CAPTION].bytes_list.value.extend(hard)
+    yield matched
+
+
+def expand_judged(
+    example: tf.train.Example,
+    pool: CandidatePool,
+    columns: Iterable[str],
+    counts: dict[str, int],
+) -> Iterator[tf.train.Example]:
+    """The true pair, then the image with random wrong captions, then with hard ones."""
+    pair = describe(example, columns)
+    yield _pair(example, features.MATCHED, pair.pair_id, pair.caption, all_kinds=True)
+    for wrong in pool.draw_random(pair, counts[RANDOM_PER_PAIR]):
+        yield _pair(example, features.RANDOM, wrong.pair_id, wrong.caption)
+    for pair_id, caption in _hard_captions(example, pair, pool, counts[HARD_PER_PAIR]):
+        yield _pair(example, features.HARD, pair_id, caption)
+
+
+def _hard_captions(
+    example: tf.train.Example, pair: Candidate, pool: CandidatePool, count: int
+) -> list[tuple[bytes, bytes]]:
+    """(id of the pair it was taken from, caption): those that the data brings along come first."""
+    own = [(b"", text) for text in _values(example, features.HARD_CAPTION)][:count]
+    return own + [(c.pair_id, c.caption) for c in pool.draw_hard(pair, count - len(own))]
+
+
+def _pair(
+    example: tf.train.Example,
+    kind: str,
+    caption_id: bytes,
+    caption: bytes,
+    all_kinds: bool = False,
+) -> tf.train.Example:
+    """The example's image with a caption, and what kind of pair that makes."""
+    pair = tf.train.Example()
+    pair.CopyFrom(example)
+    feature = pair.features.feature
+    feature[features.HARD_CAPTION].Clear()
+    feature[features.CAPTION].bytes_list.value[:] = [caption]
+    feature[features.CAPTION_ID].bytes_list.value[:] = [caption_id]
+    feature[features.LABEL].int64_list.value[:] = [int(kind == features.MATCHED)]
+    feature[features.PAIR_KIND].bytes_list.value[:] = [kind.encode()]
+    contests = (features.RANDOM, features.HARD) if all_kinds else (kind,)
+    feature[features.AGAINST].bytes_list.value[:] = [contest.encode() for contest in contests]
+    return pair
+
+
+def _values(example: tf.train.Example, name: str) -> list[bytes]:
+    """A feature's values as text, whatever their type; none if it is missing."""
+    if name not in example.features.feature:
+        return []
+    feature = example.features.feature[name]
+    kind = feature.WhichOneof("kind")
+    values = getattr(feature, kind).value if kind else []
+    return [value if isinstance(value, bytes) else str(value).encode() for value in values]
+
+
+def _text(example: tf.train.Example, name: str) -> bytes:
+    return next(iter(_values(example, name)), b"")

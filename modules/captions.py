@@ -1,0 +1,66 @@
+"""From caption text to token ids, the same way in Transform and in the served model."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+PADDING_ID = 0
+OOV_ID = 1
+FIRST_WORD_ID = 2
+"""Ids 0 and 1 are taken, so word n of the vocabulary has id n + 2."""
+
+VOCABULARY = "caption_words"
+"""Name of the vocabulary among Transform's assets."""
+
+# Chinese and Japanese are written without spaces: each sign is a word of its own.
+_SIGN = r"([\p{Han}\p{Hiragana}\p{Katakana}])"
+_NOT_A_WORD = r"[^\p{L}\p{M}\p{N}]+"
+
+
+def words(captions: tf.Tensor) -> tf.RaggedTensor:
+    """Splits captions into lower-case words; punctuation separates, invalid UTF-8 is replaced.
+
+    Args:
+      captions: string [N].
+
+    Returns:
+      string [N, (words)].
+    """
+    text = tf.strings.unicode_transcode(captions, "UTF-8", "UTF-8", errors="replace")
+    text = tf.strings.lower(text, encoding="utf-8")
+    text = tf.strings.regex_replace(text, _SIGN, r" \1 ")
+    text = tf.strings.regex_replace(text, _NOT_A_WORD, " ")
+    return tf.strings.split(text)
+
+
+def token_ids(
+    captions: tf.Tensor, lookup: Callable[[tf.Tensor], tf.Tensor], max_tokens: int
+) -> tf.Tensor:
+    """Tokenises, looks up and pads.
+
+    Args:
+      captions: string [N].
+      lookup: maps words, string [M], to their line in the vocabulary, int64 [M], -1 if absent.
+      max_tokens: captions are cut or padded with `PADDING_ID` to this length.
+
+    Returns:
+      int64 [N, max_tokens].
+    """
+    split = words(captions)
+    lines = lookup(split.flat_values)
+    ids = tf.where(lines < 0, tf.constant(OOV_ID, tf.int64), lines + FIRST_WORD_ID)
+    return split.with_flat_values(ids).to_tensor(PADDING_ID, shape=[None, max_tokens])
+
+
+def vocabulary_table(vocabulary_file: tf.Tensor | str) -> tf.lookup.StaticHashTable:
+    """A table from word to its line number (int64) in a vocabulary file, -1 for other words."""
+    return tf.lookup.StaticHashTable(
+        tf.lookup.TextFileInitializer(
+            vocabulary_file,
+            key_dtype=tf.string,
+            key_index=tf.lookup.TextFileIndex.WHOLE_LINE,
+            value_dtype=tf.int64,
+            value_index=tf.lookup.TextFileIndex.LINE_NUMBER,
+        ),
+        default_value=-1,
+    )

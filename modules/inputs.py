@@ -1,0 +1,89 @@
+"""Transformed examples as `tf.data`, for training and for validation."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from modules import features, images
+
+# Rows wait in the shuffle buffer as PNG, some ten kilobytes each.
+_SHUFFLE_BUFFER = 4096
+
+FeatureSpec = dict[str, tf.io.FixedLenFeature | tf.io.VarLenFeature]
+
+
+def pair_rows(files: Sequence[str], spec: FeatureSpec) -> tf.data.Dataset:
+    """Reads transformed examples whose picture could be decoded.
+
+    Args:
+      files: gzipped TFRecords of transformed tf.Examples; read in sorted order.
+      spec: `TFTransformOutput.transformed_feature_spec()`.
+
+    Returns:
+      One dict a pair; pictures are still PNG, `hard_tokens` is dense int64 [n * L].
+    """
+
+    def parse(example: tf.Tensor) -> dict[str, tf.Tensor]:
+        row = tf.io.parse_single_example(example, spec)
+        if features.HARD_TOKENS in row:
+            row[features.HARD_TOKENS] = tf.sparse.to_dense(row[features.HARD_TOKENS])
+        return row
+
+    records = tf.data.TFRecordDataset(sorted(files), compression_type="GZIP")
+    return records.map(parse).filter(lambda row: row[features.IS_VALID] > 0)
+
+
+def validation_pairs(rows: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+    """Pairs row by row, in their order.
+
+    Returns:
+      Batches of ((pixels uint8 [B, S, S, 3], tokens int64 [B, L]), label float32 [B]).
+    """
+
+    def as_input(row: dict[str, tf.Tensor]) -> tuple:
+        label = tf.cast(row[features.LABEL], tf.float32)
+        return (_pixels(row), row[features.TOKENS]), label
+
+    return rows.map(as_input, tf.data.AUTOTUNE).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def training_pairs(
+    rows: tf.data.Dataset, max_tokens: int, batch_size: int, hard_captions: int, seed: int
+) -> tf.data.Dataset:
+    """True pairs without end, in a new order every epoch, hard wrong captions drawn anew each time.
+
+    Args:
+      rows: what `pair_rows` returns for the training split.
+      max_tokens: L.
+      batch_size: B; every batch is full.
+      hard_captions: H, how many of its hard captions a pair brings along; where it has fewer, the
+        rest is padding alone.
+      seed: of the order and of the draw.
+
+    Returns:
+      Batches of a dict: `pixels` uint8 [B, S, S, 3], `tokens` int64 [B, L], `hard_tokens` int64
+      [B, H, L], `group_hash` int64 [B].
+    """
+
+    def draw(index: tf.Tensor, row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        hard = tf.reshape(row.get(features.HARD_TOKENS, no_tokens), [-1, max_tokens])
+        # The index counts on through all epochs, so every draw is a new one, and repeatable.
+        keys = tf.random.stateless_uniform([tf.shape(hard)[0]], tf.stack([seed_, index]))
+        hard = tf.gather(hard, tf.argsort(keys)[:hard_captions])
+        hard = tf.pad(hard, [[0, hard_captions - tf.shape(hard)[0]], [0, 0]])
+        return {
+            features.PIXELS: _pixels(row),
+            features.TOKENS: row[features.TOKENS],
+            features.HARD_TOKENS: tf.ensure_shape(hard, [hard_captions, max_tokens]),
+            features.GROUP_HASH: row[features.GROUP_HASH],
+        }
+
+    seed_ = tf.constant(seed, tf.int64)
+    no_tokens = tf.zeros([0], tf.int64)
+    shuffled = rows.shuffle(_SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=True).repeat()
+    drawn = shuffled.enumerate().map(draw, tf.data.AUTOTUNE, deterministic=True)
+    return drawn.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _pixels(row: dict[str, tf.Tensor]) -> tf.Tensor:
+    return tf.io.decode_png(row[features.PIXELS], channels=images.CHANNELS)

@@ -1,0 +1,114 @@
+"""The Trainer's `run_fn`: reads transformed examples, trains, exports."""
+
+import logging
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_transform as tft
+from tfx import v1 as tfx
+
+from modules import captions, inputs, model, signatures, training
+from pipeline.config import AugmentConfig, CaptionConfig, ImageConfig, ModelConfig, TrainerConfig
+from pipeline.errors import DexmatchError
+
+_log = logging.getLogger("dexmatch.trainer")
+
+
+def run_fn(fn_args: tfx.components.FnArgs) -> None:
+    """Trains the model and writes it to `fn_args.serving_model_dir`.
+
+    Args:
+      fn_args: TFX's arguments; `custom_config` holds the sections `image`, `caption`, `model`,
+        `trainer` and `augment` as dicts.
+
+    Raises:
+      DexmatchError: too few pairs to train or to validate on, or the weights do not fit.
+    """
+    config = fn_args.custom_config
+    image, caption = ImageConfig(**config["image"]), CaptionConfig(**config["caption"])
+    architecture, settings = ModelConfig(**config["model"]), TrainerConfig(**config["trainer"])
+    transform = tft.TFTransformOutput(fn_args.transform_graph_path)
+    # Same seed, same machine: same weights.
+    keras.utils.set_random_seed(settings.seed)
+    tf.config.experimental.enable_op_determinism()
+
+    vocabulary_file = transform.vocabulary_file_by_name(captions.VOCABULARY)
+    words = transform.vocabulary_size_by_name(captions.VOCABULARY)
+    pair_model = model.build(
+        architecture, image.size, caption.max_tokens, captions.FIRST_WORD_ID + words
+    )
+    _fit(
+        training.PairTrainer(pair_model, settings, AugmentConfig(**config["augment"])),
+        _rows(fn_args.train_files, transform),
+        _rows(fn_args.eval_files, transform),
+        settings,
+        caption.max_tokens,
+    )
+    serving_model = signatures.ServingModel(
+        pair_model, vocabulary_file, image.size, caption.max_tokens, architecture.embedding_dim
+    )
+    signatures.save(serving_model, fn_args.serving_model_dir)
+
+
+def _rows(patterns: list[str], transform: tft.TFTransformOutput) -> tf.data.Dataset:
+    files = [file for pattern in patterns for file in tf.io.gfile.glob(pattern)]
+    return inputs.pair_rows(files, transform.transformed_feature_spec())
+
+
+def _fit(
+    trainer: training.PairTrainer,
+    train_rows: tf.data.Dataset,
+    val_rows: tf.data.Dataset,
+    settings: TrainerConfig,
+    max_tokens: int,
+) -> None:
+    """Trains until the monitored figure stops getting better, and leaves the best weights."""
+    pairs, val_pairs = _count(train_rows), _count(val_rows)
+    if pairs < 2 or not val_pairs:
+        raise DexmatchError(
+            f"{pairs} pairs to train on and {val_pairs} to validate on are too few; "
+            "import more pairs, or check that they have more than a few groups"
+        )
+    batch_size = min(settings.batch_size, pairs)
+    steps = pairs // batch_size
+    schedule = training.WarmupSchedule(
+        settings.learning_rate,
+        settings.warmup_epochs * steps,
+        settings.epochs * steps if settings.schedule == "cosine" else None,
+    )
+    trainer.compile(optimizer=keras.optimizers.Adam(schedule))
+    hard_captions = 1 if settings.hard_share else 0
+    trainer.fit(
+        inputs.training_pairs(train_rows, max_tokens, batch_size, hard_captions, settings.seed),
+        validation_data=inputs.validation_pairs(val_rows, batch_size),
+        epochs=settings.epochs,
+        steps_per_epoch=steps,
+        verbose=0,
+        callbacks=[
+            keras.callbacks.TerminateOnNaN(),
+            keras.callbacks.EarlyStopping(
+                monitor=settings.monitor,
+                mode="max" if settings.monitor == "val_auc" else "min",
+                patience=settings.patience,
+                restore_best_weights=True,
+            ),
+            _EpochLog(settings.epochs),
+        ],
+    )
+
+
+class _EpochLog(keras.callbacks.Callback):
+    """Says after every epoch how the training stands."""
+
+    def __init__(self, epochs: int):
+        super().__init__()
+        self._epochs = epochs
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        figures = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
+        _log.info("epoch %d of %d  %s", epoch + 1, self._epochs, figures)
+
+
+def _count(rows: tf.data.Dataset) -> int:
+    return int(rows.reduce(tf.constant(0, tf.int64), lambda total, _: total + 1))

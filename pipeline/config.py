@@ -1,0 +1,285 @@
+"""The configuration tree: the one place that knows the defaults.
+
+A configuration is read from a TOML file, overridden by `--set section.key=value`, validated, and from
+then on immutable. Every section is a frozen model whose fields carry their meaning, so that
+`dexmatch config show --help-keys` and the error messages can repeat it.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import tomli_w
+from pydantic import Field, model_validator
+
+from pipeline.errors import DexmatchError
+
+BACKBONES = (
+    "EfficientNetB0",
+    "EfficientNetB1",
+    "EfficientNetB2",
+    "EfficientNetB3",
+    "EfficientNetV2B0",
+)
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(pydantic.BaseModel):
+    """A frozen part of the tree that refuses unknown keys."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+class RunConfig(Section):
+    """Where a run works and what drives it."""
+
+    name: str = Field(
+        "dexmatch",
+        pattern=r"^[A-Za-z][A-Za-z0-9_-]*$",
+        description="name of the pipeline, of its folder in `workspace` and of the served model",
+    )
+    workspace: str = Field("runs", description="folder for artifacts, metadata and logs")
+    orchestrator: Literal["local", "beam"] = Field(
+        "local", description="LocalDagRunner or BeamDagRunner"
+    )
+    beam_args: tuple[str, ...] = Field(
+        ("--runner=DirectRunner", "--direct_running_mode=in_memory"),
+        description="options for the Beam jobs inside the components",
+    )
+    cache: bool = Field(True, description="reuse what an earlier run made from the same input")
+
+
+class DataConfig(Section):
+    """What to train on."""
+
+    dataset: str = Field("", description="folder written by `dexmatch data import`")
+    schema_file: str = Field(
+        "", description="curated TFDV schema (.pbtxt); empty: infer one from the data"
+    )
+    train_buckets: int = Field(8, ge=1, description="share of the groups that train the model")
+    val_buckets: int = Field(1, ge=1, description="share of the groups that stop the training")
+    test_buckets: int = Field(1, ge=1, description="share of the groups that judge the model")
+
+
+class PairsConfig(Section):
+    """Which wrong captions PairSampler sets against the true ones."""
+
+    seed: int = Field(7, ge=0, description="the same seed gives the same wrong captions")
+    random_per_pair: int = Field(
+        1, ge=1, le=20, description="random wrong captions per image in val and test"
+    )
+    hard_per_pair: int = Field(
+        1, ge=0, le=20, description="nearly right wrong captions per image in val and test"
+    )
+    train_hard_candidates: int = Field(
+        4, ge=0, le=20, description="hard wrong captions that a training image carries along"
+    )
+
+
+class ImageConfig(Section):
+    """How a picture enters the model."""
+
+    size: int = Field(64, ge=32, le=600, description="height and width in pixels, after padding")
+
+
+class CaptionConfig(Section):
+    """How a caption enters the model."""
+
+    max_tokens: int = Field(48, ge=1, le=512, description="longer captions are cut")
+    vocabulary_size: int = Field(
+        8000, ge=1, description="the most frequent words of the training split that are kept"
+    )
+
+
+class ModelConfig(Section):
+    """EfficientNet for the picture, a recurrent layer for the caption, joined."""
+
+    backbone: Literal[BACKBONES] = Field(  # type: ignore[valid-type]
+        "EfficientNetB0", description="image branch, from keras.applications"
+    )
+    weights: str = Field(
+        "none", description='"imagenet", "none" (random), or the path of a Keras weights file'
+    )
+    word_dim: int = Field(128, ge=1, description="width of the word embedding")
+    recurrent: Literal["LSTM", "GRU"] = Field("LSTM", description="caption branch")
+    recurrent_units: int = Field(128, ge=1, description="width of the recurrent layer")
+    embedding_dim: int = Field(
+        256, ge=1, description="width of the image and of the caption embedding"
+    )
+    join: Literal["concat", "interact"] = Field(
+        "interact",
+        description="how embeddings meet: side by side, or with their product and difference too",
+    )
+    hidden_units: int = Field(256, ge=1, description="width of the dense layer after the join")
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropped from the joined embeddings")
+    batch_norm_momentum: float = Field(
+        0.9, gt=0, lt=1, description="of the backbone; Keras' 0.99 needs thousands of steps"
+    )
+
+
+class TrainerConfig(Section):
+    """How the model learns."""
+
+    seed: int = Field(7, ge=0, description="of weights, shuffling, augmentation, wrong captions")
+    epochs: int = Field(30, ge=1, description="at most")
+    batch_size: int = Field(32, ge=2, description="images per step")
+    learning_rate: float = Field(1e-3, gt=0, description="of Adam, at its peak")
+    warmup_epochs: int = Field(1, ge=0, description="the rate rises from zero for so long")
+    schedule: Literal["constant", "cosine"] = Field(
+        "cosine", description="the rate after the warm-up"
+    )
+    wrong_captions: int = Field(
+        0, ge=0, description="random wrong captions per image and step; 0: all others in the batch"
+    )
+    hard_share: Share = Field(
+        0.5, description="how much the hard wrong captions weigh among the wrong ones"
+    )
+    monitor: Literal["val_loss", "val_auc"] = Field(
+        "val_auc", description="what EarlyStopping watches"
+    )
+    patience: int = Field(8, ge=1, description="epochs without a better `monitor` before stopping")
+
+
+class AugmentConfig(Section):
+    """What may happen to a training picture. Colours stay: captions speak of them."""
+
+    flip: bool = Field(True, description="left to right, at random")
+    rotation: Share = Field(0.05, description="at most so much of a full turn, either way")
+    zoom: float = Field(0.1, ge=0, lt=1, description="in or out by at most so much")
+
+
+class Threshold(Section):
+    """A bound that a candidate must hold on a slice to be blessed."""
+
+    metric: Literal["auc", "auc_pr", "accuracy", "precision", "recall"]
+    slice: str = Field(
+        "overall", description='"overall", or "column:value", such as "against:random"'
+    )
+    min: Share | None = Field(None, description="absolute bound")
+    max_drop: Share | None = Field(
+        None, description="how much lower than the latest blessed model's it may be"
+    )
+
+    @model_validator(mode="after")
+    def _is_a_bound(self) -> "Threshold":
+        if self.min is None and self.max_drop is None:
+            raise ValueError("a threshold needs `min` or `max_drop`")
+        if self.slice != "overall" and ":" not in self.slice:
+            raise ValueError(f"slice {self.slice!r} is neither 'overall' nor 'column:value'")
+        return self
+
+
+class EvaluatorConfig(Section):
+    """What is measured, on which slices, and what a model must reach to be pushed."""
+
+    slice_columns: tuple[str, ...] | Literal["auto"] = Field(
+        "auto", description='metadata columns; "auto": every one with few distinct values'
+    )
+    threshold: float = Field(
+        0.5, gt=0, lt=1, description="probability from which a pair counts as a match"
+    )
+    blessing: tuple[Threshold, ...] = Field(
+        (
+            Threshold(metric="auc", slice="against:random", min=0.75, max_drop=0.05),
+            Threshold(metric="auc", slice="overall", min=0.6, max_drop=0.05),
+        ),
+        description="all of them must hold",
+    )
+
+
+class PusherConfig(Section):
+    """Where blessed models go."""
+
+    directory: str = Field("serving_model", description="the model is pushed to <here>/<run.name>")
+
+
+class Config(Section):
+    """The whole tree."""
+
+    run: RunConfig = RunConfig()
+    data: DataConfig = DataConfig()
+    pairs: PairsConfig = PairsConfig()
+    image: ImageConfig = ImageConfig()
+    caption: CaptionConfig = CaptionConfig()
+    model: ModelConfig = ModelConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    augment: AugmentConfig = AugmentConfig()
+    evaluator: EvaluatorConfig = EvaluatorConfig()
+    pusher: PusherConfig = PusherConfig()
+
+    def to_toml(self) -> str:
+        """The tree as TOML that `load` reads back to an equal tree."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
+    """Reads a configuration.
+
+    Args:
+      path: a TOML file; None for the defaults.
+      overrides: `section.key=value` strings, the value in TOML or, failing that, plain text.
+
+    Returns:
+      The validated tree.
+
+    Raises:
+      DexmatchError: the file cannot be read, or a key or value is wrong; names the key.
+    """
+    tree = _read_toml(path) if path else {}
+    for override in overrides:
+        _apply(tree, override)
+    try:
+        return Config.model_validate(tree)
+    except pydantic.ValidationError as error:
+        raise DexmatchError(_explain(error, path)) from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DexmatchError(f"{path}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DexmatchError(f"{path}: not valid TOML: {error}") from error
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    """Sets one `section.key=value` in a tree of plain dicts."""
+    key, equals, text = override.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not (equals and dot and name):
+        raise DexmatchError(f"--set {override}: write section.key=value, like trainer.epochs=3")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    values = tree.setdefault(section, {})
+    if not isinstance(values, dict):
+        raise DexmatchError(f"{section}: must be a section, not a value")
+    values[name] = value
+
+
+def _explain(error: pydantic.ValidationError, path: Path | None) -> str:
+    """One line for the first thing that is wrong, with the key's name."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    where = f"{path}: " if path else ""
+    if first["type"] == "extra_forbidden":
+        return f"{where}{key}: no such key{_did_you_mean(first['loc'])}"
+    # Pydantic puts its own prefix before the text of our ValueErrors.
+    message = first["msg"].removeprefix("Value error, ")
+    got = "" if isinstance(first["input"], Mapping) else f" (got {first['input']!r})"
+    return f"{where}{key}: {message[0].lower()}{message[1:]}{got}"
+
+
+def _did_you_mean(loc: tuple[int | str, ...]) -> str:
+    fields: Any = Config
+    for part in loc[:-1]:
+        fields = fields.model_fields[part].annotation if part in fields.model_fields else Config
+    near = difflib.get_close_matches(str(loc[-1]), fields.model_fields, n=1)
+    known = ", ".join(fields.model_fields)
+    return f"; did you mean {near[0]}?" if near else f"; known: {known}"

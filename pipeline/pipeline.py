@@ -1,0 +1,168 @@
+"""The pipeline: every component and every edge, composed in one function.
+
+    ImportExampleGen ─► PairSampler ─┬─► StatisticsGen ─► SchemaGen ─► ExampleValidator
+                                     │                        │               │
+                                     │                        │         AnomalyGuard  (stops the run)
+                                     │                        ▼               ▼
+                                     ├──────────────────► Transform ─► Trainer ──────────┐
+                                     │                                    │              │
+                                     └─► Evaluator ◄── Resolver           │              ▼
+                                             │     (latest blessed)       └──────────► Pusher
+                                             └── blessing ───────────────────────────────┘
+"""
+
+from collections.abc import Sequence
+
+from tfx import v1 as tfx
+from tfx.dsl.components.base import executor_spec
+from tfx.dsl.components.base.base_node import BaseNode
+
+from components.anomaly_guard.component import AnomalyGuard
+from components.pair_sampler.component import PairSampler
+from components.pusher.executor import Executor as AtomicPusherExecutor
+from modules import features
+from modules.evaluation import eval_config
+from pipeline import code_digest
+from pipeline.config import Config
+
+SHARDS = "pairs-*.tfrecord.gz"
+"""What ImportExampleGen reads of a data set folder."""
+
+
+def create_pipeline(
+    config: Config,
+    *,
+    dataset: str,
+    metadata_columns: Sequence[str],
+    pipeline_root: str,
+    metadata_path: str,
+    serving_directory: str,
+) -> tfx.dsl.Pipeline:
+    """Composes the pipeline; the runner is the caller's choice.
+
+    Args:
+      config: the configuration tree.
+      dataset: folder of TFRecord shards written by an importer.
+      metadata_columns: features with few distinct values; they decide how close captions are and,
+        with `evaluator.slice_columns = "auto"`, become slices.
+      pipeline_root: folder for artifacts.
+      metadata_path: the MLMD database file (SQLite).
+      serving_directory: blessed models are pushed to `<serving_directory>/<version>`.
+    """
+    example_gen = tfx.components.ImportExampleGen(
+        input_base=dataset,
+        input_config=tfx.proto.Input(
+            splits=[tfx.proto.Input.Split(name="pairs", pattern=SHARDS)]
+        ),
+        output_config=_splits(config),
+    )
+    pair_sampler = PairSampler(
+        example_gen.outputs["examples"],
+        **config.pairs.model_dump(),
+        metadata_columns=metadata_columns,
+        code=code_digest.of("components.pair_sampler"),
+    )
+    examples = pair_sampler.outputs["sampled_examples"]
+    statistics_gen = tfx.components.StatisticsGen(examples=examples)
+    schema_gen = _schema(config, statistics_gen)
+    schema = schema_gen.outputs["schema"]
+    example_validator = tfx.components.ExampleValidator(
+        statistics=statistics_gen.outputs["statistics"], schema=schema
+    )
+    anomaly_guard = AnomalyGuard(example_validator.outputs["anomalies"], schema)
+    preprocessing = config.model_dump(mode="json", include={"image", "caption"})
+    transform = tfx.components.Transform(
+        examples=examples,
+        schema=schema,
+        preprocessing_fn="modules.preprocessing.preprocessing_fn",
+        splits_config=tfx.proto.SplitsConfig(
+            analyze=[features.TRAIN], transform=[features.TRAIN, features.VAL]
+        ),
+        custom_config={**preprocessing, "code": code_digest.of("modules")},
+    )
+    transform.add_upstream_node(anomaly_guard)
+    trainer = tfx.components.Trainer(
+        run_fn="modules.trainer.run_fn",
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        train_args=tfx.proto.TrainArgs(splits=[features.TRAIN]),
+        eval_args=tfx.proto.EvalArgs(splits=[features.VAL]),
+        custom_config={
+            **preprocessing,
+            **config.model_dump(mode="json", include={"model", "trainer", "augment"}),
+            "code": code_digest.of("modules"),
+        },
+    )
+    model = trainer.outputs["model"]
+    baseline = tfx.dsl.Resolver(
+        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
+        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+    ).with_id("latest_blessed_model")
+    slices = config.evaluator.slice_columns
+    evaluator = tfx.components.Evaluator(
+        examples=examples,
+        model=model,
+        baseline_model=baseline.outputs["model"],
+        eval_config=eval_config(
+            config.evaluator, metadata_columns if slices == "auto" else slices
+        ),
+        example_splits=[features.TEST],
+    )
+    pusher = tfx.components.Pusher(
+        model=model,
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=serving_directory)
+        ),
+        custom_executor_spec=executor_spec.ExecutorClassSpec(AtomicPusherExecutor),
+    )
+    return tfx.dsl.Pipeline(
+        pipeline_name=config.run.name,
+        pipeline_root=pipeline_root,
+        components=[
+            example_gen,
+            pair_sampler,
+            statistics_gen,
+            schema_gen,
+            example_validator,
+            anomaly_guard,
+            transform,
+            trainer,
+            baseline,
+            evaluator,
+            pusher,
+        ],
+        enable_cache=config.run.cache,
+        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+            metadata_path
+        ),
+        beam_pipeline_args=list(config.run.beam_args),
+    )
+
+
+def _splits(config: Config) -> tfx.proto.Output:
+    """Splits by a hash of the group, so that no family stands on both sides."""
+    buckets = {
+        features.TRAIN: config.data.train_buckets,
+        features.VAL: config.data.val_buckets,
+        features.TEST: config.data.test_buckets,
+    }
+    return tfx.proto.Output(
+        split_config=tfx.proto.SplitConfig(
+            splits=[
+                tfx.proto.SplitConfig.Split(name=name, hash_buckets=count)
+                for name, count in buckets.items()
+            ],
+            partition_feature_name=features.GROUP,
+        )
+    )
+
+
+def _schema(config: Config, statistics_gen: BaseNode) -> BaseNode:
+    """A curated schema where there is one, else one inferred from the data."""
+    if config.data.schema_file:
+        return tfx.components.ImportSchemaGen(schema_file=config.data.schema_file)
+    return tfx.components.SchemaGen(
+        statistics=statistics_gen.outputs["statistics"], infer_feature_shape=True
+    )
