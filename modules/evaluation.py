@@ -2,17 +2,13 @@
 
 from collections.abc import Sequence
 
-import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
 from modules import features, signatures
 from pipeline.config import EvaluatorConfig, Threshold
 
-OVERALL = "overall"
-"""The name, in the configuration, of the slice that holds everything."""
 
-
-def eval_config(settings: EvaluatorConfig, slice_columns: Sequence[str]) -> tfma.EvalConfig:
+def eval_config(settings: EvaluatorConfig, slice_columns: Sequence[str]) -> config_pb2.EvalConfig:
     """Builds TFMA's configuration.
 
     Args:
@@ -20,23 +16,23 @@ def eval_config(settings: EvaluatorConfig, slice_columns: Sequence[str]) -> tfma
       slice_columns: metadata features to slice by, beside `pair_kind` and `against`.
     """
     columns = (features.PAIR_KIND, features.AGAINST, *slice_columns)
-    return tfma.EvalConfig(
+    return config_pb2.EvalConfig(
         model_specs=[
-            tfma.ModelSpec(
+            config_pb2.ModelSpec(
                 signature_name=signatures.SERVE_EXAMPLES,
                 label_key=features.LABEL,
                 prediction_key=features.PROBABILITY,
             )
         ],
         slicing_specs=[
-            tfma.SlicingSpec(),
-            *(tfma.SlicingSpec(feature_keys=[column]) for column in columns),
+            config_pb2.SlicingSpec(),
+            *(config_pb2.SlicingSpec(feature_keys=[column]) for column in columns),
         ],
-        metrics_specs=[tfma.MetricsSpec(metrics=_metrics(settings))],
+        metrics_specs=[config_pb2.MetricsSpec(metrics=_metrics(settings))],
     )
 
 
-def _metrics(settings: EvaluatorConfig) -> list[tfma.MetricConfig]:
+def _metrics(settings: EvaluatorConfig) -> list[config_pb2.MetricConfig]:
     at_threshold = f'"thresholds": {settings.threshold}'
     # The names are those that thresholds in the configuration use.
     judged = {
@@ -59,7 +55,7 @@ def _metrics(settings: EvaluatorConfig) -> list[tfma.MetricConfig]:
         ),
     }
     return [
-        tfma.MetricConfig(
+        config_pb2.MetricConfig(
             class_name=class_name,
             config=", ".join(filter(None, (f'"name": "{name}"', options))),
             per_slice_thresholds=[
@@ -77,8 +73,8 @@ def _bound(threshold: Threshold) -> config_pb2.PerSliceMetricThreshold:
     if threshold.max_drop is not None:
         bound.change_threshold.absolute.value = -threshold.max_drop
         bound.change_threshold.direction = config_pb2.MetricDirection.HIGHER_IS_BETTER
-    spec = tfma.SlicingSpec()
-    if threshold.slice != OVERALL:
+    spec = config_pb2.SlicingSpec()
+    if threshold.slice != features.OVERALL:
         column, _, value = threshold.slice.partition(":")
         spec.feature_values[column] = value
     return config_pb2.PerSliceMetricThreshold(slicing_specs=[spec], threshold=bound)

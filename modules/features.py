@@ -44,6 +44,13 @@ MATCHED = "matched"
 RANDOM = "random"
 HARD = "hard"
 
+# Names of slices.
+OVERALL = "overall"
+AGAINST_RANDOM = f"{AGAINST}:{RANDOM}"
+AGAINST_HARD = f"{AGAINST}:{HARD}"
+KEY_SLICES = (OVERALL, AGAINST_RANDOM, AGAINST_HARD)
+"""The slices that say most about a model."""
+
 REQUIRED = (IMAGE, CAPTION, ID, GROUP, IMAGE_HEIGHT, IMAGE_WIDTH)
 RESERVED = frozenset((*REQUIRED, HARD_CAPTION, LABEL, PAIR_KIND, AGAINST, CAPTION_ID))
 """Names that a metadata column cannot have."""

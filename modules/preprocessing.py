@@ -58,9 +58,7 @@ def preprocessing_fn(
 
 
 def _look_up(words: tf.Tensor, vocabulary: tf.Tensor) -> tf.Tensor:
-    def table_look_up(
-        texts: tf.Tensor, vocabulary_file: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def table_look_up(texts: tf.Tensor, vocabulary_file: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         table = captions.vocabulary_table(vocabulary_file)
         return table.lookup(texts), table.size()
 

@@ -8,11 +8,9 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx import v1 as tfx
 
-from modules import captions, inputs, model, signatures, training
+from modules import captions, inputs, model, reporting, signatures, training
 from pipeline.config import AugmentConfig, CaptionConfig, ImageConfig, ModelConfig, TrainerConfig
 from pipeline.errors import DexmatchError
-
-_log = logging.getLogger("dexmatch.trainer")
 
 
 def run_fn(fn_args: tfx.components.FnArgs) -> None:
@@ -93,21 +91,29 @@ def _fit(
                 patience=settings.patience,
                 restore_best_weights=True,
             ),
-            _EpochLog(settings.epochs),
+            _Progress(settings.epochs, steps),
         ],
     )
 
 
-class _EpochLog(keras.callbacks.Callback):
-    """Says after every epoch how the training stands."""
+class _Progress(keras.callbacks.Callback):
+    """Says how the training stands: every step for the display, every epoch for the log as well."""
 
-    def __init__(self, epochs: int):
+    def __init__(self, epochs: int, steps: int):
         super().__init__()
+        self._total = epochs * steps
         self._epochs = epochs
+        self._done = 0
+        self._text = "training"
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._done += 1
+        reporting.report(self._text, self._done, self._total)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        figures = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
-        _log.info("epoch %d of %d  %s", epoch + 1, self._epochs, figures)
+        figures = ", ".join(f"{name} {value:.3f}" for name, value in (logs or {}).items())
+        self._text = f"epoch {epoch + 1} of {self._epochs}: {figures}"
+        reporting.report(self._text, self._done, self._total, logging.INFO)
 
 
 def _count(rows: tf.data.Dataset) -> int:

@@ -2,7 +2,7 @@
 
 A configuration is read from a TOML file, overridden by `--set section.key=value`, validated, and from
 then on immutable. Every section is a frozen model whose fields carry their meaning, so that
-`dexmatch config show --help-keys` and the error messages can repeat it.
+`dexmatch config show --keys` can repeat it.
 """
 
 import difflib
@@ -232,10 +232,23 @@ def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
     tree = _read_toml(path) if path else {}
     for override in overrides:
         _apply(tree, override)
+    return validate(tree, path)
+
+
+def validate(tree: Mapping[str, Any], source: Path | None = None) -> Config:
+    """Makes the typed tree from a plain one.
+
+    Args:
+      tree: section to key to value; what is missing takes its default.
+      source: the file it came from, for messages.
+
+    Raises:
+      DexmatchError: a key or value is wrong; names the key.
+    """
     try:
         return Config.model_validate(tree)
     except pydantic.ValidationError as error:
-        raise DexmatchError(_explain(error, path)) from error
+        raise DexmatchError(_explain(error, source)) from error
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

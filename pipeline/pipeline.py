@@ -1,25 +1,24 @@
 """The pipeline: every component and every edge, composed in one function.
 
-    ImportExampleGen ─► PairSampler ─┬─► StatisticsGen ─► SchemaGen ─► ExampleValidator
-                                     │                        │               │
-                                     │                        │         AnomalyGuard  (stops the run)
-                                     │                        ▼               ▼
-                                     ├──────────────────► Transform ─► Trainer ──────────┐
-                                     │                                    │              │
-                                     └─► Evaluator ◄── Resolver           │              ▼
-                                             │     (latest blessed)       └──────────► Pusher
-                                             └── blessing ───────────────────────────────┘
+ImportExampleGen ─► PairSampler ─┬─► StatisticsGen ─► SchemaGen ─► ExampleValidator
+                                 │                        │               │
+                                 │                        │         AnomalyGuard  (stops the run)
+                                 │                        ▼               ▼
+                                 ├──────────────────► Transform ─► Trainer ──────────┐
+                                 │                                    │              │
+                                 └─► Evaluator ◄── Resolver           │              ▼
+                                         │     (latest blessed)       └──────────► Pusher
+                                         └── blessing ───────────────────────────────┘
 """
 
 from collections.abc import Sequence
 
 from tfx import v1 as tfx
-from tfx.dsl.components.base import executor_spec
 from tfx.dsl.components.base.base_node import BaseNode
 
 from components.anomaly_guard.component import AnomalyGuard
 from components.pair_sampler.component import PairSampler
-from components.pusher.executor import Executor as AtomicPusherExecutor
+from components.pusher.component import Pusher
 from modules import features
 from modules.evaluation import eval_config
 from pipeline import code_digest
@@ -51,9 +50,7 @@ def create_pipeline(
     """
     example_gen = tfx.components.ImportExampleGen(
         input_base=dataset,
-        input_config=tfx.proto.Input(
-            splits=[tfx.proto.Input.Split(name="pairs", pattern=SHARDS)]
-        ),
+        input_config=tfx.proto.Input(splits=[tfx.proto.Input.Split(name="pairs", pattern=SHARDS)]),
         output_config=_splits(config),
     )
     pair_sampler = PairSampler(
@@ -104,18 +101,15 @@ def create_pipeline(
         examples=examples,
         model=model,
         baseline_model=baseline.outputs["model"],
-        eval_config=eval_config(
-            config.evaluator, metadata_columns if slices == "auto" else slices
-        ),
+        eval_config=eval_config(config.evaluator, metadata_columns if slices == "auto" else slices),
         example_splits=[features.TEST],
     )
-    pusher = tfx.components.Pusher(
+    pusher = Pusher(
         model=model,
         model_blessing=evaluator.outputs["blessing"],
         push_destination=tfx.proto.PushDestination(
             filesystem=tfx.proto.PushDestination.Filesystem(base_directory=serving_directory)
         ),
-        custom_executor_spec=executor_spec.ExecutorClassSpec(AtomicPusherExecutor),
     )
     return tfx.dsl.Pipeline(
         pipeline_name=config.run.name,

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -18,6 +19,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 console = Console(stderr=True, highlight=False)
 """For remarks, progress and errors."""
@@ -33,6 +35,19 @@ LINE_INTERVAL = 15.0
 def say(text: str) -> None:
     """Prints a remark as it is: square brackets in it are no markup."""
     console.print(text, markup=False, soft_wrap=True)
+
+
+def table(*columns: str) -> Table:
+    """A table in the house style.
+
+    Args:
+      columns: their names; one that ends in ">" is right-aligned.
+    """
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        justify = "right" if column.endswith(">") else "left"
+        made.add_column(column.rstrip(">"), justify=justify, overflow="fold", min_width=4)
+    return made
 
 
 @contextlib.contextmanager

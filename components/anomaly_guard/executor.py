@@ -52,9 +52,7 @@ def read_anomalies(split_uri: str) -> anomalies_pb2.Anomalies:
         return anomalies_pb2.Anomalies.FromString(file.read())
 
 
-def explain(
-    split: str, anomalies: anomalies_pb2.Anomalies, schema: schema_pb2.Schema
-) -> list[str]:
+def explain(split: str, anomalies: anomalies_pb2.Anomalies, schema: schema_pb2.Schema) -> list[str]:
     """One sentence an anomaly: split, feature, what came, what was expected."""
     expected = {feature.name: _expectation(feature, schema) for feature in schema.feature}
     sentences = [

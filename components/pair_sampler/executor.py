@@ -6,6 +6,7 @@ from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
+from apache_beam.metrics import Metrics, MetricsFilter
 from tfx import types
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
@@ -24,6 +25,9 @@ HARD_PER_PAIR = "hard_per_pair"
 TRAIN_HARD_CANDIDATES = "train_hard_candidates"
 METADATA_COLUMNS = "metadata_columns"
 CODE = "code"
+
+COUNTS = "pairs"
+"""`sampled_examples` gets a custom property `pairs_<split>` for each split: how many it holds."""
 
 _FILE_PREFIX = "data_tfrecord"
 
@@ -67,16 +71,20 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 target = PurePosixPath(artifact_utils.get_split_uri([sampled], split))
                 _ = (
                     pairs
-                    | f"Expand {split}" >> beam.FlatMap(
-                        expand, beam.pvalue.AsSingleton(pool), columns, counts
-                    )
-                    | f"Serialize {split}" >> beam.Map(
-                        lambda example: example.SerializeToString(deterministic=True)
-                    )
-                    | f"Write {split}" >> beam.io.WriteToTFRecord(
-                        str(target / _FILE_PREFIX), file_name_suffix=".gz"
-                    )
+                    | f"Expand {split}"
+                    >> beam.FlatMap(expand, beam.pvalue.AsSingleton(pool), columns, counts)
+                    | f"Serialize {split}" >> beam.Map(_serialize, split)
+                    | f"Write {split}"
+                    >> beam.io.WriteToTFRecord(str(target / _FILE_PREFIX), file_name_suffix=".gz")
                 )
+        counted = pipeline.result.metrics().query(MetricsFilter().with_namespace(COUNTS))
+        for counter in counted["counters"]:
+            sampled.set_int_custom_property(f"{COUNTS}_{counter.key.metric.name}", counter.result)
+
+
+def _serialize(example: tf.train.Example, split: str) -> bytes:
+    Metrics.counter(COUNTS, split).inc()
+    return example.SerializeToString(deterministic=True)
 
 
 def _pool(candidates: list[Candidate], split: str, seed: int) -> CandidatePool:

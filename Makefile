@@ -1,0 +1,35 @@
+# make run    sets up everything, runs the pipeline on the demo data, ends with a pushed model
+# make test   sets up everything, passes the tests
+# make lint   style and types
+# make lock   resolves the dependencies of pyproject.toml anew
+
+BIN := .venv/bin
+READY := .venv/ready
+DEMO := datasets/demo/dataset.json
+
+.PHONY: run test lint lock setup
+.DELETE_ON_ERROR:
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml tools/setup.sh tools/uv.lock
+	@sh tools/setup.sh
+	@touch $@
+
+run: $(READY) $(DEMO)
+	@$(BIN)/dexmatch run --config recipes/demo.toml
+
+$(DEMO): $(wildcard data/demo/*.py) | $(READY)
+	@$(BIN)/dexmatch data demo --out $(@D) --overwrite
+
+test: $(READY)
+	@$(BIN)/python -m pytest
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+lock:
+	uv pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --upgrade --output-file requirements.lock

@@ -1,0 +1,231 @@
+"""What the columns of a source are for, and which type they are stored as."""
+
+import collections
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from data.readers.base import Reader
+from data.records import EmbeddedImage, Record
+from modules import features
+from pipeline.errors import DexmatchError
+
+FeatureType = Literal["int64", "float", "bytes"]
+
+# In the order in which they are looked for. A URL is no picture.
+_IMAGE_NAMES = ("image", "file_name", "filename", "image_path", "image_file", "path", "file", "img")
+_CAPTION_NAMES = ("caption", "captions", "text", "description", "sentence", "sentences", "prompt")
+
+# No leading zero: 007 is a name. No "nan" or "inf" either.
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_INT64 = range(-(2**63), 2**63)
+_MAX_FLOAT32 = 3.4028234e38
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Columns:
+    """Which column plays which part; None: to be guessed, or, once chosen, there is none.
+
+    Attributes:
+      image: path of the picture, or the picture.
+      caption: the caption, or a list of captions.
+      id: names the pair.
+      group: what must stay on one side of a split.
+      hard_caption: captions that are nearly right, and wrong.
+    """
+
+    image: str | None = None
+    caption: str | None = None
+    id: str | None = None
+    group: str | None = None
+    hard_caption: str | None = None
+
+
+ALL_GUESSED = Columns()
+
+
+@dataclasses.dataclass(slots=True)
+class Survey:
+    """What one look at all records finds.
+
+    Attributes:
+      records: how many there are, broken ones included.
+      types: column name to type, in order of first appearance; None: no value seen.
+      list_items: column name to the number of list items in it, the first of each list left out.
+      pictures: the columns that hold pictures.
+    """
+
+    records: int = 0
+    types: dict[str, FeatureType | None] = dataclasses.field(default_factory=dict)
+    list_items: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    pictures: set[str] = dataclasses.field(default_factory=set)
+
+    def rows(self, caption: str) -> int:
+        """How many rows the records make, if `caption` is the caption column."""
+        return self.records + self.list_items[caption]
+
+
+def survey(reader: Reader) -> Survey:
+    """Looks at every record of a source, without its pictures."""
+    found = Survey()
+    for record in reader.records(with_images=False):
+        found.records += 1
+        if isinstance(record, Record):
+            for name, value in record.fields.items():
+                if isinstance(value, EmbeddedImage):
+                    found.pictures.add(name)
+                elif isinstance(value, list) and value:
+                    found.list_items[name] += len(value) - 1
+                seen = found.types.setdefault(name, None)
+                if seen != "bytes":  # The widest type; nothing can change it.
+                    found.types[name] = _wider(seen, value_type(plain(value), reader.is_typed))
+    return found
+
+
+def plain(value: object) -> object:
+    """A value without the white space around it; None where nothing is left."""
+    if isinstance(value, str):
+        return value.strip() or None
+    if isinstance(value, float) and math.isnan(value):
+        return None  # What pandas writes for a missing value.
+    return value
+
+
+def value_type(value: object, is_typed: bool) -> FeatureType | None:
+    """The narrowest type that holds a value.
+
+    Args:
+      value: what `plain` gave.
+      is_typed: whether text is text even where it looks like a number.
+
+    Returns:
+      The type, None for no value.
+    """
+    match value:
+        case None:
+            return None
+        case int():  # And bool, as 0 or 1.
+            return "int64" if value in _INT64 else "bytes"
+        case float():
+            return "float" if abs(value) <= _MAX_FLOAT32 else "bytes"
+        case str() if not is_typed and _INTEGER.fullmatch(value):
+            return "int64" if int(value) in _INT64 else "bytes"
+        case str() if not is_typed and _NUMBER.fullmatch(value):
+            return "float" if abs(float(value)) <= _MAX_FLOAT32 else "bytes"
+    return "bytes"
+
+
+def _wider(first: FeatureType | None, second: FeatureType | None) -> FeatureType | None:
+    order: tuple[FeatureType | None, ...] = (None, "int64", "float", "bytes")
+    return max(first, second, key=order.index)
+
+
+def choose(found: Survey, asked: Columns, source: str) -> Columns:
+    """Finds the column for every part.
+
+    Args:
+      found: the columns that there are.
+      asked: what the user named.
+      source: the source's name, for messages.
+
+    Returns:
+      The columns; `image` and `caption` are never None.
+
+    Raises:
+      DexmatchError: a named column does not exist, or no column can be guessed.
+    """
+    for field in dataclasses.fields(asked):
+        name = getattr(asked, field.name)
+        if name is not None and name not in found.types:
+            option = f"--{field.name.replace('_', '-')}-column"
+            raise DexmatchError(f"{source}: {option} {name}: no such column; {_known(found)}")
+    return Columns(
+        image=asked.image or _guess_image(found, source),
+        caption=asked.caption or _guess(found, _CAPTION_NAMES, "caption", source),
+        id=asked.id or _same_name(found, features.ID),
+        group=asked.group or _same_name(found, features.GROUP),
+        hard_caption=asked.hard_caption or _same_name(found, features.HARD_CAPTION),
+    )
+
+
+def _guess_image(found: Survey, source: str) -> str:
+    named = [name for name in found.pictures if name.lower() in _IMAGE_NAMES]
+    pictures = sorted(named or found.pictures)
+    return pictures[0] if pictures else _guess(found, _IMAGE_NAMES, "image", source)
+
+
+def _guess(found: Survey, names: tuple[str, ...], part: str, source: str) -> str:
+    by_lower_case = {name.lower(): name for name in reversed(found.types)}
+    for name in names:
+        if name in by_lower_case:
+            return by_lower_case[name]
+    raise DexmatchError(
+        f"{source}: no column looks like the {part}; name it with --{part}-column; {_known(found)}"
+    )
+
+
+def _same_name(found: Survey, name: str) -> str | None:
+    return name if name in found.types else None
+
+
+def _known(found: Survey) -> str:
+    return f"columns: {', '.join(found.types) or 'none'}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Metadata:
+    """A column that is kept as a metadata feature.
+
+    Attributes:
+      column: its name in the source.
+      feature: its name in the examples.
+      type: what it is stored as.
+    """
+
+    column: str
+    feature: str
+    type: FeatureType
+
+
+def metadata_of(found: Survey, chosen: Columns, say: Callable[[str], None]) -> tuple[Metadata, ...]:
+    """Every column that plays no other part, with a name and a type.
+
+    Args:
+      found: the columns that there are.
+      chosen: the parts they play.
+      say: told about each column that is renamed or left out.
+
+    Returns:
+      The metadata columns in the order of the source.
+    """
+    taken = set(dataclasses.astuple(chosen))
+    kept: dict[str, Metadata] = {}
+    for column, kind in found.types.items():
+        if column in taken:
+            continue
+        if column in found.pictures:
+            say(f"column {column!r} holds pictures too and is left out")
+        elif kind is None:
+            say(f"column {column!r} is empty and is left out")
+        else:
+            feature = _feature_name(column, kept)
+            if feature != column:
+                say(f"column {column!r} is stored as {feature!r}")
+            kept[feature] = Metadata(column, feature, kind)
+    return tuple(kept.values())
+
+
+def _feature_name(column: str, taken: Mapping[str, Metadata]) -> str:
+    """Letters, digits and `_`, not reserved, not taken."""
+    name = re.sub(r"[^A-Za-z0-9_]", "_", column) or "column"
+    if name in features.RESERVED:
+        name = f"{name}_column"
+    number = 2
+    unique = name
+    while unique in taken:
+        unique = f"{name}_{number}"
+        number += 1
+    return unique

@@ -1,0 +1,36 @@
+"""What every reader offers."""
+
+import abc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from data.records import Record, Reject
+
+
+class Reader(abc.ABC):
+    """Reads one source, record by record, as often as asked.
+
+    Attributes:
+      format: the name for `--format`.
+      is_typed: False where every value is text, as in CSV, and numbers must be told from words.
+      folder: the folder that picture paths are relative to.
+    """
+
+    format: ClassVar[str]
+    is_typed: ClassVar[bool] = True
+    folder: Path
+
+    @abc.abstractmethod
+    def records(self, *, with_images: bool) -> Iterator[Record | Reject]:
+        """Yields every record, in the order of the source.
+
+        Args:
+          with_images: False leaves the content of embedded pictures empty, which is quicker.
+
+        Yields:
+          Records, and a reject for what cannot be read as a record.
+
+        Raises:
+          DexmatchError: the source as a whole cannot be read.
+        """

@@ -1,0 +1,47 @@
+"""JSON Lines: one object per line.
+
+A row of an import is one caption: a record whose caption is a list of five counts as five rows, a
+record without any, or a line that cannot be read, as one.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from data.readers.base import Reader
+from data.records import Origin, Reason, Record, Reject
+from pipeline.errors import DexmatchError
+
+
+class JsonlReader(Reader):
+    """JSON Lines."""
+
+    format = "jsonl"
+
+    def __init__(self, source: str):
+        self._path = Path(source)
+        self.folder = self._path.parent
+
+    def records(self, *, with_images: bool) -> Iterator[Record | Reject]:
+        """See `Reader.records`."""
+        del with_images  # The file holds paths only.
+        try:
+            with open(self._path, "rb") as lines:
+                for number, line in enumerate(lines, start=1):
+                    if line.strip():
+                        yield _parse(Origin(self._path.name, number), line)
+        except OSError as error:
+            raise DexmatchError(f"{self._path}: cannot be read ({error.strerror})") from error
+
+
+def _parse(origin: Origin, line: bytes) -> Record | Reject:
+    try:
+        # The mark that some editors put before the first line; json would refuse it.
+        fields = json.loads(line.decode("utf-8-sig" if origin.row == 1 else "utf-8"))
+    except UnicodeDecodeError as error:
+        return Reject(origin, "", Reason.NOT_UTF8, f"byte {error.start + 1} of the line")
+    except (ValueError, RecursionError) as error:
+        return Reject(origin, "", Reason.INVALID_JSON, str(error))
+    if not isinstance(fields, dict):
+        return Reject(origin, "", Reason.INVALID_JSON, "not an object in { }")
+    return Record(origin, fields)

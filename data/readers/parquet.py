@@ -1,0 +1,82 @@
+"""Parquet: one file, or a folder of files.
+
+The picture is the struct `{bytes, path}` that Hugging Face writes, a plain binary column, or a
+column of paths. Only the columns that are needed are read, some rows at a time. A row of an import
+is one caption: a cell that is a list of five counts as five rows.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data.readers.base import Reader
+from data.records import EmbeddedImage, Origin, Reason, Record, Reject
+from pipeline.errors import DexmatchError
+
+_BATCH = 16
+"""Records held at once, with their pictures."""
+_BUFFER = 2**20
+"""Bytes. Without it the pictures of a whole row group, often the whole file, are read at once."""
+
+
+class ParquetReader(Reader):
+    """Parquet files."""
+
+    format = "parquet"
+
+    def __init__(self, source: str):
+        path = Path(source)
+        self._root = path if path.is_dir() else path.parent
+        self._files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+        if not self._files:
+            raise DexmatchError(f"{source}: no *.parquet file in this folder")
+        self.folder = self._root
+
+    def records(self, *, with_images: bool) -> Iterator[Record | Reject]:
+        """See `Reader.records`."""
+        for path in self._files:
+            try:
+                with pq.ParquetFile(path, buffer_size=_BUFFER) as file:
+                    yield from _records(file, str(path.relative_to(self._root)), with_images)
+            except (pa.ArrowException, OSError) as error:
+                reason = " ".join(str(error).split())
+                raise DexmatchError(f"{path}: broken or not a Parquet file: {reason}") from error
+
+
+def _records(file: pq.ParquetFile, name: str, with_images: bool) -> Iterator[Record | Reject]:
+    images = {field.name for field in file.schema_arrow if _holds_images(field.type)}
+    columns = [field.name for field in file.schema_arrow]
+    wanted = columns if with_images else [column for column in columns if column not in images]
+    row = 0
+    for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
+        for index in range(batch.num_rows):
+            row += 1
+            yield _record(Origin(name, row), batch.slice(index, 1), images)
+
+
+def _holds_images(kind: pa.DataType) -> bool:
+    is_binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    is_struct_with_bytes = pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
+    return bool(is_binary or is_struct_with_bytes)
+
+
+def _record(origin: Origin, cells: pa.RecordBatch, images: set[str]) -> Record | Reject:
+    try:
+        fields: dict[str, object] = cells.to_pylist()[0] if cells.num_columns else {}
+    except UnicodeDecodeError as error:  # Parquet promises UTF-8; not every writer keeps it.
+        return Reject(origin, "", Reason.NOT_UTF8, str(error))
+    pictures = {name: _image(fields.get(name), name in fields) for name in images}
+    return Record(origin, {**fields, **pictures})
+
+
+def _image(cell: Any, was_read: bool) -> EmbeddedImage | str | None:
+    if not was_read:
+        return EmbeddedImage("", b"")
+    if isinstance(cell, dict):
+        if cell["bytes"] is None:
+            return cell.get("path")
+        return EmbeddedImage(cell.get("path") or "", cell["bytes"])
+    return None if cell is None else EmbeddedImage("", cell)

@@ -1,0 +1,180 @@
+"""From a record to its rows: one for each caption, with an id, and everything checked as text."""
+
+import collections
+import hashlib
+import json
+from collections.abc import Iterator
+
+from data import picture_files
+from data.columns import Columns, Metadata, plain
+from data.records import EmbeddedImage, Reason, Record, Reject, Rejected, Row
+
+_CAPTION_SEPARATOR = "|"
+"""Between the hard captions of one cell, where a cell cannot be a list."""
+
+
+class RowMaker:
+    """Turns records into rows, and remembers which ids are taken.
+
+    An id is taken by the first complete row that names it, whatever becomes of its picture later;
+    so the outcome does not depend on which worker is faster.
+    """
+
+    def __init__(self, columns: Columns, metadata: tuple[Metadata, ...], is_typed: bool):
+        """Makes rows of one source.
+
+        Args:
+          columns: as `columns.choose` gives them.
+          metadata: as `columns.metadata_of` gives them.
+          is_typed: see `Reader.is_typed`.
+        """
+        assert columns.image is not None and columns.caption is not None
+        self._image = columns.image
+        self._caption = columns.caption
+        self._id = columns.id
+        self._group = columns.group
+        self._hard_caption = columns.hard_caption
+        self._metadata = metadata
+        self._is_typed = is_typed
+        # Eight bytes each instead of the names: a million ids are some 100 MB less.
+        self._uses: collections.Counter[int] = collections.Counter()
+
+    def rows(self, record: Record) -> Iterator[Row | Reject]:
+        """Yields a row or a reject for every caption; a record without any is one reject."""
+        captions = record.fields.get(self._caption)
+        several = captions if isinstance(captions, list) and captions else [captions]
+        explicit_id = self._text_of(record, self._id)
+        for number, caption in enumerate(several, start=1):
+            try:
+                yield self._row(record, caption, explicit_id, number)
+            except Rejected as error:
+                image = _name_of(record.fields.get(self._image))
+                yield Reject(record.origin, image, error.reason, error.detail)
+
+    def _row(self, record: Record, caption: object, explicit_id: str | None, number: int) -> Row:
+        """Row `number` of a record."""
+        image = self._checked_image(record)
+        caption = self._checked_caption(caption)
+        group = self._text_of(record, self._group)
+        metadata = dict(self._values(record))
+        hard_captions = self._hard_captions(record, caption)
+        for column, text in (
+            (self._id, explicit_id),
+            (self._group, group),
+            *((self._hard_caption, text) for text in hard_captions),
+            *((name, text) for name, text in metadata.items() if isinstance(text, str)),
+        ):
+            _check_text(text or "", column)
+        name = image if isinstance(image, str) else image.name
+        return Row(
+            origin=record.origin,
+            image=image,
+            caption=caption,
+            id=self._claim(explicit_id, number) if explicit_id else self._next_id(name),
+            group=group,
+            hard_captions=hard_captions,
+            metadata=metadata,
+        )
+
+    def _checked_image(self, record: Record) -> str | EmbeddedImage:
+        image = record.fields.get(self._image)
+        if isinstance(image, EmbeddedImage):
+            _check_text(image.name, self._image)
+            if not image.name:
+                digest = hashlib.blake2b(image.content, digest_size=8).hexdigest()
+                return EmbeddedImage(digest, image.content)
+            return image
+        name = plain(image)
+        if not isinstance(name, str):
+            detail = "no value" if name is None else f"{name!r} is no path"
+            raise Rejected(Reason.MISSING_IMAGE, f"column {self._image}: {detail}")
+        _check_text(name, self._image)
+        return picture_files.tidy(name)
+
+    def _checked_caption(self, caption: object) -> str:
+        if caption is None:
+            raise Rejected(Reason.MISSING_CAPTION, f"column {self._caption}: no value")
+        if not isinstance(caption, str):
+            detail = f"column {self._caption}: a {type(caption).__name__} is no text"
+            raise Rejected(Reason.CAPTION_NOT_TEXT, detail)
+        _check_text(caption, self._caption)
+        if not caption.strip():
+            raise Rejected(Reason.EMPTY_CAPTION, f"column {self._caption}: only white space")
+        return caption.strip()
+
+    def _hard_captions(self, record: Record, caption: str) -> tuple[str, ...]:
+        """Each once, and never the true caption: that one is not wrong."""
+        value = record.fields.get(self._hard_caption) if self._hard_caption else None
+        if isinstance(value, str):
+            value = [value] if self._is_typed else value.split(_CAPTION_SEPARATOR)
+        texts = [as_text(plain(item)) for item in value] if isinstance(value, list) else []
+        return tuple(dict.fromkeys(text for text in texts if text and text != caption))
+
+    def _values(self, record: Record) -> Iterator[tuple[str, int | float | str]]:
+        """The metadata that the record has, each value in its column's type."""
+        for column in self._metadata:
+            value = plain(record.fields.get(column.column))
+            if value is None:
+                continue
+            match column.type:
+                case "int64":
+                    yield column.feature, int(value)  # type: ignore[call-overload]
+                case "float":
+                    yield column.feature, float(value)  # type: ignore[arg-type]
+                case _:
+                    yield column.feature, as_text(value)
+
+    def _text_of(self, record: Record, column: str | None) -> str | None:
+        value = plain(record.fields.get(column)) if column else None
+        return None if value is None else as_text(value)
+
+    def _claim(self, explicit_id: str, number: int) -> str:
+        """The id that the source names; further captions of the same record are numbered."""
+        row_id = explicit_id if number == 1 else f"{explicit_id}#{number}"
+        if self._use(row_id) > 1:
+            raise Rejected(Reason.DUPLICATE_ID, f"id {row_id!r} stands in an earlier row")
+        return row_id
+
+    def _next_id(self, image: str) -> str:
+        """The picture's name; further captions of the same picture are numbered."""
+        number = self._use(image)
+        row_id = image if number == 1 else f"{image}#{number}"
+        # A picture may really be called "a.png#2", or so be an explicit id.
+        while number > 1 and self._use(row_id) > 1:
+            number = self._use(image)
+            row_id = f"{image}#{number}"
+        return row_id
+
+    def _use(self, name: str) -> int:
+        """How often a name was used, this time included."""
+        key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest())
+        self._uses[key] += 1
+        return self._uses[key]
+
+
+def as_text(value: object) -> str:
+    """A value as text: lists and dicts as compact JSON, what JSON does not know as it prints."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool | int | float | list | dict):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    return str(value)
+
+
+def _check_text(text: str, column: str | None) -> None:
+    """UTF-8 without NUL, which many programs take for the end."""
+    if "\0" in text:
+        raise Rejected(Reason.NUL_BYTE, f"column {column}: a NUL byte")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        detail = f"column {column}: character {error.start + 1} is not UTF-8"
+        raise Rejected(Reason.NOT_UTF8, detail) from error
+
+
+def _name_of(image: object) -> str:
+    """What to call the picture in `rejects.csv`."""
+    name = image.name if isinstance(image, EmbeddedImage) else image
+    return name if isinstance(name, str) else ""

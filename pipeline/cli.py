@@ -1,0 +1,42 @@
+"""The `dexmatch` command: every command in one place, every error in one line.
+
+Commands import TensorFlow and TFX only when they need them, so that `--help` answers at once.
+"""
+
+import sys
+
+import typer
+
+from pipeline import terminal
+from pipeline.commands import config as config_commands
+from pipeline.commands import data as data_commands
+from pipeline.commands.run import run
+from pipeline.commands.runs import runs
+from pipeline.errors import DexmatchError
+
+app = typer.Typer(
+    name="dexmatch",
+    help="Learns whether a caption describes an image, and ships only models that earn it.",
+    epilog="Start with: dexmatch data demo, then dexmatch run --data datasets/demo",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(data_commands.app, name="data")
+app.command()(run)
+app.command()(runs)
+app.add_typer(config_commands.app, name="config")
+
+
+def main() -> None:
+    """Entry point; exits with 2 on a user's mistake and 130 on Ctrl-C."""
+    try:
+        app()
+    except DexmatchError as error:
+        terminal.console.print("[bold red]Error[/]: ", end="")
+        terminal.say(str(error))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        terminal.say("stopped")
+        sys.exit(130)

@@ -1,0 +1,216 @@
+"""`dexmatch data`: make a data set from your own pictures and captions, and look at it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from data import dataset, readers
+from data.columns import Columns
+from data.dataset import Dataset, Feature, Quantiles
+from pipeline import terminal
+
+app = typer.Typer(
+    help="Import pictures with captions, and look at what was imported.", no_args_is_help=True
+)
+
+_INTERRUPTED = 130
+"""Exit status of a program that Ctrl-C ended."""
+_SHOWN_VALUES = 8
+_WHICH_COLUMN = "Which column is what"
+
+
+def _column(help_text: str, default: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(
+        help=help_text, show_default=default, rich_help_panel=_WHICH_COLUMN, metavar="NAME"
+    )
+    return option
+
+
+@app.command("import")
+def import_(
+    source: Annotated[
+        str,
+        typer.Argument(help="A file, a folder, or a brace pattern of tar files."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder to make. Nothing appears there unless the import succeeds."),
+    ],
+    format_name: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help=f"One of {', '.join(readers.FORMATS)}.",
+            show_default="guessed from the path",
+            metavar="NAME",
+        ),
+    ] = None,
+    image_folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="What the picture paths are relative to.", show_default="the source's folder"
+        ),
+    ] = None,
+    image_column: Annotated[
+        str | None, _column("Path of the picture, or the picture itself.", "image, file_name, ...")
+    ] = None,
+    caption_column: Annotated[
+        str | None, _column("The caption, or a list of captions.", "caption, text, ...")
+    ] = None,
+    id_column: Annotated[
+        str | None, _column("Names the pair; no two may be equal.", "id, else the picture's path")
+    ] = None,
+    group_column: Annotated[
+        str | None,
+        _column(
+            "Pairs of one group stay on one side of a split: name what makes pictures near twins, "
+            "such as the product, the scene or the family.",
+            "group, else each picture is its own",
+        ),
+    ] = None,
+    hard_caption_column: Annotated[
+        str | None,
+        _column(
+            "Captions that are nearly right and wrong: a list, or in CSV separated by |.",
+            "hard_caption",
+        ),
+    ] = None,
+    max_rejects: Annotated[
+        str,
+        typer.Option(help="More bad rows than this fail the import: 5%, 0.05, or a count like 20."),
+    ] = "5%",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes at most.", show_default="one per core")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the data set that is in --out.")
+    ] = False,
+) -> None:
+    """Makes a data set from pictures with captions.
+
+    Reads CSV, TSV, JSON Lines, COCO captions, Hugging Face imagefolder and
+    Parquet, and WebDataset tar files. Every picture is decoded and checked; a
+    row that cannot be imported is listed in rejects.csv, with the reason. All
+    columns that have no part of their own are kept as metadata, to measure a
+    model on slices of the data.
+
+    Examples:
+
+        dexmatch data import captions.csv --out datasets/mine
+
+        dexmatch data import photos/ --out datasets/photos --group-column scene
+
+        dexmatch data import annotations/captions_val2017.json --out datasets/coco
+
+        dexmatch data import "shards/{00000..00009}.tar" --out datasets/web
+    """
+    # Pillow and what else an import needs take longer to load than the help takes to print.
+    from data import importer
+
+    columns = Columns(
+        image=image_column,
+        caption=caption_column,
+        id=id_column,
+        group=group_column,
+        hard_caption=hard_caption_column,
+    )
+    try:
+        imported = importer.import_pairs(
+            source,
+            out,
+            format_name=format_name,
+            columns=columns,
+            image_folder=image_folder,
+            max_rejects=max_rejects,
+            num_workers=workers,
+            overwrite=overwrite,
+        )
+    except KeyboardInterrupt:
+        terminal.say("Stopped. Nothing was imported.")
+        raise typer.Exit(_INTERRUPTED) from None
+    _print_summary(imported)
+    if imported.rejected:
+        terminal.say(f"Rejected rows: {imported.path / dataset.REJECTS}")
+    terminal.say(f"Next: dexmatch run --data {out}")
+
+
+@app.command()
+def describe(
+    folder: Annotated[Path, typer.Argument(help="Folder written by `dexmatch data import`.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print dataset.json, for other programs to read.")
+    ] = False,
+) -> None:
+    """Shows what is in a data set.
+
+    Prints the counts, the metadata columns with their values, how long the
+    captions are, how large the pictures are, and a few pairs. It reads
+    dataset.json only, so it is quick on any size.
+
+    Examples:
+
+        dexmatch data describe datasets/mine
+
+        dexmatch data describe datasets/mine --json | jq .rejected_by_reason
+    """
+    described = dataset.load(folder)
+    if as_json:
+        typer.echo(described.to_json(), nl=False)
+        return
+    _print_summary(described)
+    _print_distributions(described)
+    _print_samples(described)
+
+
+def _print_summary(described: Dataset) -> None:
+    """Counts, then one line per metadata column."""
+    source = described.source
+    counts = terminal.table("data set", escape(str(described.path)))
+    counts.add_row("source", escape(f"{source.name} ({source.format})"))
+    counts.add_row("rows read", f"{described.read:,}")
+    counts.add_row("imported", f"{described.imported:,}")
+    counts.add_row("rejected", f"{described.rejected:,}")
+    for reason, count in described.rejected_by_reason.items():
+        counts.add_row(f"  {reason}", f"{count:,}")
+    counts.add_row("pictures", f"{described.images:,}")
+    counts.add_row("groups", f"{described.groups:,}")
+    counts.add_row("size", f"{described.bytes / 1e6:,.1f} MB in {len(described.files):,} shards")
+    terminal.output.print(counts)
+    if described.metadata:
+        columns = terminal.table("metadata", "type", "pairs>", "values")
+        for feature in described.metadata:
+            row = (feature.name, feature.type, f"{feature.present:,}", escape(_values(feature)))
+            columns.add_row(*row)
+        terminal.output.print(columns)
+
+
+def _values(feature: Feature) -> str:
+    """The most frequent values of a column: `red (12), green (7), and 3 more`."""
+    if feature.values is None:
+        return f"more than {dataset.MAX_DISTINCT} different ones"
+    frequent = sorted(feature.values, key=lambda value: -value.count)[:_SHOWN_VALUES]
+    shown = [f"{value.value} ({value.count:,})" for value in frequent]
+    rest = len(feature.values) - len(frequent)
+    return ", ".join(shown) + (f", and {rest} more" if rest else "")
+
+
+def _print_distributions(described: Dataset) -> None:
+    table = terminal.table("distribution", "least>", "5 %>", "median>", "95 %>", "most>")
+    named: dict[str, Quantiles] = {
+        "words per caption": described.caption_words,
+        "picture height": described.image_height,
+        "picture width": described.image_width,
+    }
+    for name, values in named.items():
+        numbers = (values.minimum, values.p5, values.median, values.p95, values.maximum)
+        table.add_row(name, *(f"{number:,}" for number in numbers))
+    terminal.output.print(table)
+
+
+def _print_samples(described: Dataset) -> None:
+    table = terminal.table("id", "caption")
+    for sample in described.samples:
+        table.add_row(escape(sample.id), escape(sample.caption))
+    terminal.output.print(table)

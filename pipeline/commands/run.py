@@ -1,0 +1,103 @@
+"""`dexmatch run`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline import config as configs
+from pipeline.config import Config
+from pipeline.errors import DexmatchError
+
+NOT_BLESSED = 3
+"""Exit status of a run that came to its end with a model that may not be pushed."""
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="A TOML file; see [bold]recipes/[/].")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="SECTION.KEY=VALUE", help="Overrides one key; repeatable."),
+]
+
+
+def run(
+    data: Annotated[
+        str | None,
+        typer.Option(help="Data set folder, as written by [bold]dexmatch data import[/]."),
+    ] = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    orchestrator: Annotated[
+        str | None, typer.Option(help="[bold]local[/] (LocalDagRunner) or [bold]beam[/].")
+    ] = None,
+    beam_arg: Annotated[
+        list[str] | None,
+        typer.Option(metavar="--NAME=VALUE", help="Option for Apache Beam; repeatable."),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the log of TFX, Beam and TensorFlow.")
+    ] = False,
+) -> None:
+    """Runs the pipeline: from a data set to a blessed and pushed model.
+
+    What an earlier run made from the same input is taken from the cache. Exit status: 0 blessed and
+    pushed, 3 not blessed, 2 a mistake that you can mend, 1 any other failure.
+
+    Examples:
+
+        dexmatch run --data datasets/mine
+
+        dexmatch run --data datasets/mine --set trainer.epochs=50 --set image.size=96
+
+        dexmatch run --config recipes/seed.toml --data datasets/mine --orchestrator beam
+          --beam-arg=--direct_running_mode=multi_processing --beam-arg=--direct_num_workers=2
+    """
+    settings = load_config(config, set_, data, orchestrator, beam_arg)
+    raise typer.Exit(execute_and_report(settings, verbose))
+
+
+def load_config(
+    path: Path | None,
+    overrides: list[str] | None,
+    data: str | None = None,
+    orchestrator: str | None = None,
+    beam_args: list[str] | None = None,
+) -> Config:
+    """The configuration that a command line asks for; options win over `--set`, and it over the file."""
+    settings = configs.load(path, overrides or ())
+    tree = settings.model_dump()
+    if data:
+        tree["data"]["dataset"] = data
+    if orchestrator:
+        tree["run"]["orchestrator"] = orchestrator
+    tree["run"]["beam_args"] = (*settings.run.beam_args, *(beam_args or ()))
+    return configs.validate(tree)
+
+
+def execute_and_report(settings: Config, verbose: bool) -> int:
+    """Runs the pipeline and prints how it went.
+
+    Returns:
+      The exit status, see `run`.
+    """
+    from pipeline import execution, summary
+    from pipeline.terminal import console, say
+    from pipeline.workspace import Workspace
+
+    outcome = execution.execute(settings, verbose)
+    workspace = Workspace.of(settings)
+    run, evaluation = outcome.run, outcome.evaluation
+    if run:
+        summary.print_components(run)
+    if outcome.error:
+        console.print("[bold red]Failed[/]: ", end="")
+        say(outcome.error)
+        say(f"Everything that was said is in {outcome.log}")
+        return 2 if outcome.is_users else 1
+    if run is None or evaluation is None:
+        raise DexmatchError(f"{workspace.metadata}: no trace of the run that just ended")
+    summary.print_evaluation(evaluation)
+    summary.print_verdict(run, evaluation, workspace)
+    summary.print_pointers(run, workspace, outcome.log)
+    return 0 if run.is_blessed else NOT_BLESSED

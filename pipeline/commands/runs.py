@@ -1,0 +1,74 @@
+"""`dexmatch runs`."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from pipeline import terminal
+from pipeline.commands.run import ConfigOption, SetOption, load_config
+from pipeline.metadata import FAILED, UNFINISHED, Metadata, Run
+from pipeline.workspace import Workspace
+
+
+def runs(
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Lists past runs: when, on which data, the figures, blessed or not, the pushed version.
+
+    The runs are those of the workspace that the configuration names.
+
+    Examples:
+
+        dexmatch runs
+
+        dexmatch runs --set run.name=mine --json
+    """
+    workspace = Workspace.of(load_config(config, set_))
+    found = [_describe(run) for run in Metadata(workspace.metadata).runs()]
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    if not found:
+        terminal.say(f"no runs yet in {workspace.root}; start one: dexmatch run --data DIR")
+        return
+    table = terminal.table(
+        "started", "data", "state", "AUC>", "random>", "hard>", "blessed", "pushed version"
+    )
+    for run in found:
+        aucs = run["auc"]
+        table.add_row(
+            run["started"].replace("T", " "),
+            run["data"] or "-",
+            run["state"],
+            *(_figure(aucs.get(name)) for name in ("overall", "against:random", "against:hard")),
+            {True: "yes", False: "no", None: "-"}[run["blessed"]],
+            run["pushed_version"] or "-",
+        )
+    terminal.output.print(table)
+
+
+def _describe(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "started": run.started.isoformat(timespec="seconds"),
+        "data": run.dataset.name if run.dataset else None,
+        "state": _state(run),
+        "auc": run.aucs,
+        "blessed": run.is_blessed,
+        "pushed_version": run.pushed_version,
+    }
+
+
+def _state(run: Run) -> str:
+    """How far the run came."""
+    for execution in run.executions:
+        if execution.state in (FAILED, UNFINISHED):
+            return f"{execution.state} at {execution.node}"
+    return "done"
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

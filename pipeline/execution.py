@@ -1,0 +1,170 @@
+"""Running the pipeline: checks first, then the runner, with the log captured and the progress shown."""
+
+import logging
+import re
+import traceback
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data import dataset as datasets
+from modules import weights
+from modules.features import KEY_SLICES
+from pipeline import logs
+from pipeline.config import Config
+from pipeline.errors import DexmatchError
+from pipeline.metadata import AUC, Metadata, Run
+from pipeline.progress import run_progress
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipeline.evaluation import Evaluation
+
+_log = logging.getLogger("dexmatch.run")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+      run: what MLMD knows of it; None if it failed before its first component.
+      evaluation: what the Evaluator found; None if the run did not come so far.
+      error: why it ended early, in one line; None if it came to its end.
+      is_users: whether the error is the user's to mend.
+      log: everything that was said.
+    """
+
+    run: Run | None
+    evaluation: "Evaluation | None"
+    error: str | None
+    is_users: bool
+    log: Path
+
+
+def execute(config: Config, verbose: bool = False) -> Outcome:
+    """Runs the pipeline that a configuration describes.
+
+    Args:
+      config: a validated configuration with `data.dataset` set.
+      verbose: show the log as it grows.
+
+    Returns:
+      How it ended; a failing component is no exception.
+
+    Raises:
+      DexmatchError: something is wrong that can be seen before anything starts.
+    """
+    dataset = _check(config)
+    workspace = Workspace.of(config)
+    started = datetime.now()
+    log = workspace.logs / f"{started:%Y%m%d-%H%M%S}.log"
+    error: Exception | None = None
+    run, evaluation = None, None
+    with workspace.locked(), workspace.scratch(), logs.captured(log, echo=verbose):
+        _log.info("configuration:\n%s", config.to_toml())
+        try:
+            _run(config, dataset, workspace)
+        except Exception as raised:
+            _log.exception("the run failed")
+            error = raised
+        metadata = Metadata(workspace.metadata)
+        run = metadata.latest(since=started)
+        if run and error is None:
+            evaluation = _evaluation(metadata, run)
+    if error is None:
+        return Outcome(run, evaluation, None, False, log)
+    users = _users_mistake(error)
+    return Outcome(run, None, users or _one_line(error), users is not None, log)
+
+
+def _check(config: Config) -> datasets.Dataset:
+    """Finds what would otherwise fail after minutes."""
+    if not config.data.dataset:
+        raise DexmatchError(
+            "data.dataset is not set: name a folder written by `dexmatch data import`, as in "
+            "`dexmatch run --data datasets/mine`, or make the demo's with `dexmatch data demo`"
+        )
+    schema = config.data.schema_file
+    if schema and not Path(schema).is_file():
+        raise DexmatchError(f"data.schema_file: {schema} is no file")
+    weights.check(config.model.backbone, config.model.weights)
+    dataset = datasets.load(config.data.dataset)
+    _check_columns(config, dataset)
+    return dataset
+
+
+def _check_columns(config: Config, dataset: datasets.Dataset) -> None:
+    if config.evaluator.slice_columns == "auto":
+        return
+    known = {feature.name for feature in dataset.metadata}
+    for column in config.evaluator.slice_columns:
+        if column not in known:
+            raise DexmatchError(
+                f"evaluator.slice_columns: {dataset.path} has no metadata column {column!r}; "
+                f"it has {', '.join(sorted(known)) or 'none'}"
+            )
+
+
+def _run(config: Config, dataset: datasets.Dataset, workspace: Workspace) -> None:
+    # TensorFlow and TFX take seconds to load: only here, when the checks have passed.
+    with run_progress() as progress:
+        from pipeline.pipeline import create_pipeline
+        from pipeline.runners import RUNNERS
+
+        pipeline = create_pipeline(
+            config,
+            dataset=str(dataset.path.resolve()),
+            metadata_columns=[column.name for column in dataset.low_cardinality_columns()],
+            pipeline_root=str(workspace.artifacts),
+            metadata_path=str(workspace.metadata),
+            serving_directory=str(workspace.serving),
+        )
+        progress.expect(len(pipeline.components))
+        RUNNERS[config.run.orchestrator]().run(pipeline)
+
+
+def _evaluation(metadata: Metadata, run: Run) -> "Evaluation | None":
+    """Reads what the Evaluator found, and puts the deciding figures beside it in MLMD.
+
+    So listing runs need not load TFMA.
+    """
+    from pipeline import evaluation
+
+    output = run.output("ModelEvaluation")
+    if output is None:
+        return None
+    found = evaluation.load(output.uri)
+    aucs = {each.name: each.figures.get("auc") for each in found.slices}
+    metadata.annotate(
+        output,
+        {f"{AUC}{name}": aucs[name] for name in KEY_SLICES if aucs.get(name) is not None},
+    )
+    return found
+
+
+def _users_mistake(error: BaseException) -> str | None:
+    """The message of the DexmatchError that caused an error.
+
+    Beam re-raises what a worker raised as another type, with the worker's stack trace as its text.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, DexmatchError):
+            return _without_beams_note(str(cause))
+        cause = cause.__cause__ or cause.__context__
+    text = "".join(traceback.format_exception(error))
+    found = re.findall(rf"{DexmatchError.__name__}: (.*)", text)
+    return _without_beams_note(found[-1]) if found else None
+
+
+def _without_beams_note(text: str) -> str:
+    return re.sub(r" \[while running .*", "", text, flags=re.DOTALL).strip()
+
+
+def _one_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # The last line of a stack trace is the error itself.
+    text = lines[-1] if "Traceback" in str(error) else (lines or [""])[0]
+    return f"{type(error).__name__}: {text}"

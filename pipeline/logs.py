@@ -1,0 +1,112 @@
+"""Quiet by default: what TFX, Beam and TensorFlow say goes to a file."""
+
+import contextlib
+import io
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from absl import logging as absl_logging
+
+from pipeline import terminal
+
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_POLL_S = 0.2
+
+
+@contextlib.contextmanager
+def captured(path: Path, echo: bool = False) -> Iterator[None]:
+    """Sends everything that this process and its children print to a file.
+
+    The switch is made at the level of file descriptors, because TensorFlow's C++ code and Beam's
+    workers write there. The consoles of `pipeline.terminal` go on reaching the user.
+
+    Args:
+      path: the log file; its folder is made.
+      echo: show the log on standard error as well, as it grows.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab", buffering=0) as log, contextlib.ExitStack() as stack:
+        terminal_error = stack.enter_context(_redirected(log.fileno()))
+        stack.enter_context(_python_logs(path))
+        if echo:
+            stack.enter_context(_followed(path, terminal_error))
+        yield
+
+
+@contextlib.contextmanager
+def _redirected(target: int) -> Iterator[io.TextIOWrapper]:
+    """Points descriptors 1 and 2 at `target`, and the consoles at where they pointed before."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    copies = os.dup(1), os.dup(2)
+    # Buffered by line, as a terminal is.
+    out, err = (open(copy, "w", buffering=1, encoding="utf-8", closefd=False) for copy in copies)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    before = terminal.output.file, terminal.console.file
+    terminal.output.file, terminal.console.file = out, err
+    try:
+        yield err
+    finally:
+        terminal.output.file, terminal.console.file = before
+        sys.stdout.flush()
+        sys.stderr.flush()
+        out.flush()
+        err.flush()
+        for descriptor, copy in enumerate(copies, start=1):
+            os.dup2(copy, descriptor)
+            os.close(copy)
+
+
+@contextlib.contextmanager
+def _python_logs(path: Path) -> Iterator[None]:
+    """Sends Python's log records of level INFO and above to the file, and nowhere else."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter(_FORMAT))
+    root = logging.getLogger()
+    old_handlers, old_level, old_verbosity = (
+        root.handlers[:],
+        root.level,
+        absl_logging.get_verbosity(),
+    )
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    absl_logging.set_verbosity(absl_logging.INFO)
+    try:
+        yield
+    finally:
+        root.handlers[:] = old_handlers
+        root.setLevel(old_level)
+        logging.captureWarnings(False)
+        absl_logging.set_verbosity(old_verbosity)
+        handler.close()
+
+
+@contextlib.contextmanager
+def _followed(path: Path, target: io.TextIOWrapper) -> Iterator[None]:
+    """Copies what is appended to a file until the block ends."""
+    ended = threading.Event()
+
+    def follow() -> None:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            file.seek(0, io.SEEK_END)
+            while True:
+                last_round = ended.is_set()
+                target.write(file.read())
+                if last_round:
+                    return
+                time.sleep(_POLL_S)
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

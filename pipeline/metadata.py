@@ -1,0 +1,198 @@
+"""Past and present runs, read from MLMD.
+
+Needs ml-metadata only, so that `dexmatch runs` answers at once.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ml_metadata.metadata_store import metadata_store
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+_RUN = "pipeline_run"
+_NODE = "node"
+_State = mlmd.Execution.State
+
+AUC = "auc_"
+"""Custom properties of a `ModelEvaluation`: the AUC on a few slices, as in "auc_against:random"."""
+
+NEW, CACHED, FAILED, UNFINISHED = "new", "cached", "failed", "unfinished"
+_STATES = {
+    _State.COMPLETE: NEW,
+    _State.CACHED: CACHED,
+    _State.FAILED: FAILED,
+    _State.CANCELED: FAILED,
+}
+
+
+@dataclass(frozen=True)
+class Output:
+    """An artifact that a component made, or took from the cache.
+
+    Attributes:
+      id: in MLMD.
+      type: name of the artifact type, such as "Examples".
+      uri: where it lies.
+      properties: its own and its custom properties.
+    """
+
+    id: int
+    type: str
+    uri: str
+    properties: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One component in one run.
+
+    Attributes:
+      node: the component's id in the pipeline.
+      state: `NEW`, `CACHED`, `FAILED` or `UNFINISHED` (running now, or killed).
+      seconds: from start to end.
+      parameters: what it was told.
+      outputs: what it made, by artifact type.
+    """
+
+    node: str
+    state: str
+    seconds: float
+    parameters: dict[str, Any]
+    outputs: dict[str, Output]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a pipeline.
+
+    Attributes:
+      id: the runner's name for it.
+      started: local time.
+      executions: in the order in which they were started.
+    """
+
+    id: str
+    started: datetime
+    executions: tuple[Execution, ...]
+
+    def output(self, type_name: str) -> Output | None:
+        """The run's artifact of a type that one component makes, such as "ModelBlessing"."""
+        for execution in self.executions:
+            if type_name in execution.outputs:
+                return execution.outputs[type_name]
+        return None
+
+    def execution(self, node: str) -> Execution | None:
+        """The run's execution of a node."""
+        return next((each for each in self.executions if each.node == node), None)
+
+    @property
+    def is_blessed(self) -> bool | None:
+        """None if the run did not come so far."""
+        blessing = self.output("ModelBlessing")
+        return bool(blessing.properties.get("blessed")) if blessing else None
+
+    @property
+    def pushed_version(self) -> str | None:
+        """The version under which the model is served, None if it was not pushed."""
+        pushed = self.output("PushedModel")
+        return (pushed.properties.get("pushed_version") or None) if pushed else None
+
+    @property
+    def aucs(self) -> dict[str, float]:
+        """Slice name to AUC, for the few slices that `Metadata.annotate` was given."""
+        evaluation = self.output("ModelEvaluation")
+        properties = evaluation.properties if evaluation else {}
+        return {
+            name.removeprefix(AUC): value
+            for name, value in properties.items()
+            if name.startswith(AUC)
+        }
+
+    @property
+    def dataset(self) -> Path | None:
+        """The data set folder."""
+        example_gen = self.execution("ImportExampleGen")
+        return Path(example_gen.parameters["input_base"]) if example_gen else None
+
+
+class Metadata:
+    """Reads, and annotates, the MLMD database of a workspace.
+
+    Args:
+      path: the SQLite file.
+    """
+
+    def __init__(self, path: Path):
+        self._store = None
+        if path.exists():
+            connection = mlmd.ConnectionConfig()
+            connection.sqlite.filename_uri = str(path)
+            connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READWRITE
+            self._store = metadata_store.MetadataStore(connection)
+
+    def runs(self) -> list[Run]:
+        """All runs, the oldest first."""
+        if self._store is None:
+            return []
+        contexts = self._store.get_contexts_by_type(_RUN)
+        return [self._run(context) for context in sorted(contexts, key=lambda each: each.id)]
+
+    def latest(self, since: datetime | None = None) -> Run | None:
+        """The newest run; None if there is none, or none that started after `since`."""
+        contexts = self._store.get_contexts_by_type(_RUN) if self._store else []
+        if not contexts:
+            return None
+        run = self._run(max(contexts, key=lambda each: each.id))
+        return run if since is None or run.started >= since else None
+
+    def annotate(self, output: Output, figures: dict[str, float]) -> None:
+        """Writes figures beside an artifact, so that they can be listed without reading its files."""
+        assert self._store is not None, "an artifact comes from a store"
+        (artifact,) = self._store.get_artifacts_by_id([output.id])
+        for name, figure in figures.items():
+            artifact.custom_properties[name].double_value = figure
+        self._store.put_artifacts([artifact])
+
+    def _run(self, context: mlmd.Context) -> Run:
+        executions = self._store.get_executions_by_context(context.id)
+        return Run(
+            id=context.name,
+            started=_local_time(context.create_time_since_epoch),
+            executions=tuple(
+                self._execution(each) for each in sorted(executions, key=lambda each: each.id)
+            ),
+        )
+
+    def _execution(self, execution: mlmd.Execution) -> Execution:
+        contexts = self._store.get_contexts_by_execution(execution.id)
+        # A node's context is named "<pipeline>.<node>".
+        node = next(each.name for each in contexts if each.type == _NODE).partition(".")[2]
+        milliseconds = execution.last_update_time_since_epoch - execution.create_time_since_epoch
+        return Execution(
+            node=node,
+            state=_STATES.get(execution.last_known_state, UNFINISHED),
+            seconds=milliseconds / 1000,
+            parameters=_values(execution),
+            outputs={output.type: output for output in self._outputs(execution.id)},
+        )
+
+    def _outputs(self, execution_id: int) -> list[Output]:
+        events = self._store.get_events_by_execution_ids([execution_id])
+        ids = [event.artifact_id for event in events if event.type == mlmd.Event.OUTPUT]
+        return [
+            Output(id=each.id, type=each.type, uri=each.uri, properties=_values(each))
+            for each in self._store.get_artifacts_by_id(ids)
+        ]
+
+
+def _values(node: mlmd.Artifact | mlmd.Execution) -> dict[str, Any]:
+    """The own and custom properties of an artifact or execution as plain values."""
+    both = [*node.properties.items(), *node.custom_properties.items()]
+    return {name: getattr(value, value.WhichOneof("value")) for name, value in both}
+
+
+def _local_time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000)

@@ -1,0 +1,102 @@
+"""What `dexmatch run` prints at its end: components, figures, verdict, and where to look next."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from modules.features import KEY_SLICES
+from pipeline import terminal
+from pipeline.metadata import CACHED, FAILED, NEW, UNFINISHED, Execution, Run
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:  # Its module loads TFMA, and TensorFlow with it.
+    from pipeline.evaluation import Evaluation
+
+_STYLES = {NEW: "green", CACHED: "dim", FAILED: "bold red", UNFINISHED: "yellow"}
+_SHOWN_FIGURES = ("auc", "auc_pr", "accuracy", "precision", "recall")
+_COUNTS = "pairs_"
+
+
+def print_components(run: Run) -> None:
+    """Prints a row for each component: new or cached, seconds, what it made."""
+    table = terminal.table("component", "state", "seconds>", "made")
+    for execution in run.executions:
+        table.add_row(
+            execution.node,
+            Text(execution.state, _STYLES[execution.state]),
+            f"{execution.seconds:.1f}",
+            _made(execution),
+        )
+    total = sum(execution.seconds for execution in run.executions)
+    table.add_section()
+    table.add_row("", "", f"{total:.1f}", "")
+    terminal.output.print(table)
+
+
+def print_evaluation(evaluation: "Evaluation") -> None:
+    """Prints the figures overall, against each kind of wrong caption, and on the worst slice."""
+    named = [(name, evaluation.slice(name)) for name in KEY_SLICES]
+    if worst := evaluation.worst():
+        named.append((f"{worst.name} (worst)", worst))
+    table = terminal.table("test split", "pairs>", *(f"{name}>" for name in _SHOWN_FIGURES))
+    for name, figures in named:
+        if figures is None:
+            continue
+        shown = (figures.figures.get(figure) for figure in _SHOWN_FIGURES)
+        table.add_row(
+            Text(name),
+            str(figures.examples),
+            *("-" if value is None else f"{value:.3f}" for value in shown),
+        )
+    terminal.output.print(table)
+
+
+def print_verdict(run: Run, evaluation: "Evaluation", workspace: Workspace) -> None:
+    """Prints whether the model was blessed and pushed, or which thresholds it missed."""
+    if not run.is_blessed:
+        terminal.output.print("[bold red]Not blessed[/], and not pushed:")
+        for failure in evaluation.failures:
+            _print_plain(f"  {failure.metric} on {failure.slice} {failure.reason}")
+        return
+    terminal.output.print("[bold green]Blessed[/]: every threshold holds.")
+    if run.pushed_version:
+        _print_plain(f"Pushed to {_relative(workspace.serving / run.pushed_version)}")
+
+
+def print_pointers(run: Run, workspace: Workspace, log: Path) -> None:
+    """Prints where to look next."""
+    evaluation = run.output("ModelEvaluation")
+    pointers = {
+        "evaluation": _relative(Path(evaluation.uri)) if evaluation else "",
+        "artifacts": _relative(workspace.artifacts),
+        "log": _relative(log),
+        "past runs": "dexmatch runs",
+    }
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, place in pointers.items():
+        table.add_row(Text(name, "dim"), Text(place, overflow="fold"))
+    terminal.output.print(table)
+
+
+def _made(execution: Execution) -> Text:
+    """What the execution made, with the number of pairs where an artifact tells it."""
+    counts = [
+        f"{key.removeprefix(_COUNTS)} {value}"
+        for output in execution.outputs.values()
+        for key, value in output.properties.items()
+        if key.startswith(_COUNTS)
+    ]
+    return Text(", ".join(execution.outputs) + (f": {', '.join(counts)}" if counts else ""))
+
+
+def _relative(path: Path) -> str:
+    """A path as the user would type it from here."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+def _print_plain(text: str) -> None:
+    terminal.output.print(text, markup=False, soft_wrap=True)

@@ -1,0 +1,160 @@
+"""Every stored picture must decode in TensorFlow to what Pillow sees."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image, ImageOps
+
+from data import pictures
+from data.records import Reason, Rejected
+
+JPEG_TOLERANCE = 3
+"""Mean difference of a colour value: the two programs round differently while decoding."""
+
+ROTATED = Image.Exif()
+ROTATED[0x0112] = 6
+
+KEPT = {
+    "png grey": {"mode": "L"},
+    "png rgb": {"mode": "RGB"},
+    "png rgba": {"mode": "RGBA"},
+    "png palette": {"mode": "P"},
+    "jpeg grey": {"kind": "JPEG", "mode": "L"},
+    "jpeg rgb": {"kind": "JPEG", "mode": "RGB"},
+    "jpeg progressive": {"kind": "JPEG", "mode": "RGB", "progressive": True},
+}
+REENCODED = {
+    "png 1 bit": {"mode": "1"},
+    "png grey with alpha": {"mode": "LA"},
+    "png 16 bit": {"mode": "I;16"},
+    "png see-through colour": {"mode": "RGB", "transparency": (1, 2, 3)},
+    "png rotated": {"exif": ROTATED},
+    "jpeg cmyk": {"kind": "JPEG", "mode": "CMYK"},
+    "jpeg rotated": {"kind": "JPEG", "exif": ROTATED},
+    "webp": {"kind": "WEBP", "mode": "RGBA", "lossless": True},
+    "bmp": {"kind": "BMP"},
+    "tiff": {"kind": "TIFF"},
+    "gif": {"kind": "GIF", "mode": "P"},
+}
+
+
+def as_tensorflow_sees(content: bytes) -> np.ndarray:
+    return tf.io.decode_image(content, expand_animations=False).numpy().astype(int)
+
+
+def as_pillow_sees(content: bytes, channels: int) -> np.ndarray:
+    image = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+    if image.mode == "I;16":
+        return (np.asarray(image).astype(int) >> 8)[..., np.newaxis]
+    pixels = np.asarray(image.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])).astype(int)
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+@pytest.mark.parametrize("name", [*KEPT, *REENCODED])
+def test_tensorflow_sees_what_pillow_sees(name, encode):
+    content = encode(**(KEPT | REENCODED)[name])
+    stored = pictures.normalise(content)
+    seen = as_tensorflow_sees(stored.content)
+    expected = as_pillow_sees(content, seen.shape[-1])
+    assert seen.shape == expected.shape
+    assert seen.shape[:2] == (stored.height, stored.width)
+    tolerance = JPEG_TOLERANCE if stored.content.startswith(b"\xff\xd8") else 0
+    assert np.abs(seen - expected).mean() <= tolerance
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_keeps_what_tensorflow_reads_by_itself(name, encode):
+    content = encode(**KEPT[name])
+    assert pictures.normalise(content).content == content
+
+
+@pytest.mark.parametrize("name", REENCODED)
+def test_reencodes_the_rest_the_same_every_time(name, encode):
+    content = encode(**REENCODED[name])
+    stored = pictures.normalise(content).content
+    assert stored != content
+    assert stored.startswith(b"\x89PNG")
+    assert stored == pictures.normalise(content).content
+
+
+def test_turns_a_picture_upright(encode):
+    upright = pictures.normalise(encode("JPEG", size=(40, 20), exif=ROTATED))
+    assert (upright.height, upright.width) == (40, 20)
+
+
+def test_takes_the_first_frame_of_an_animation():
+    red, blue = (Image.new("RGB", (10, 10), colour) for colour in ("red", "blue"))
+    file = io.BytesIO()
+    red.save(file, format="GIF", save_all=True, append_images=[blue], duration=100)
+    stored = pictures.normalise(file.getvalue())
+    assert as_tensorflow_sees(stored.content)[0, 0].tolist() == [255, 0, 0]
+
+
+def test_mends_a_png_without_its_end(encode):
+    stored = pictures.normalise(encode()[:-12])
+    assert as_tensorflow_sees(stored.content).shape == (20, 33, 3)
+
+
+def bomb() -> bytes:
+    """A PNG of a few bytes whose header promises 60,000 x 60,000 pixels."""
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+def moderately_large() -> bytes:
+    """Above our limit, below the one of Pillow."""
+    file = io.BytesIO()
+    Image.new("1", (pictures.MAX_PIXELS // 1000 + 1, 1000)).save(file, format="PNG")
+    return file.getvalue()
+
+
+def truncated_jpeg() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(file, format="JPEG")
+    return file.getvalue()[:-100]
+
+
+def float_tiff() -> bytes:
+    file = io.BytesIO()
+    Image.new("F", (20, 20)).save(file, format="TIFF")
+    return file.getvalue()
+
+
+def tiny() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(file, format="PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", Reason.NOT_AN_IMAGE),
+        (b"hello", Reason.NOT_AN_IMAGE),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", Reason.NOT_AN_IMAGE),
+        pytest.param(bomb(), Reason.TOO_LARGE, id="bomb"),
+        (moderately_large(), Reason.TOO_LARGE),
+        (truncated_jpeg(), Reason.CORRUPT_IMAGE),
+        (float_tiff(), Reason.UNSUPPORTED_PIXELS),
+        (tiny(), Reason.TOO_SMALL),
+    ],
+)
+def test_rejects(content, reason):
+    with pytest.raises(Rejected) as rejected:
+        pictures.normalise(content)
+    assert rejected.value.reason == reason
+    assert "\n" not in rejected.value.detail
+
+
+def test_rejects_a_truncated_png(encode):
+    with pytest.raises(Rejected) as rejected:
+        pictures.normalise(encode(size=(200, 200))[:300])
+    assert rejected.value.reason == Reason.CORRUPT_IMAGE

@@ -1,0 +1,350 @@
+"""Every format, from a real file to records."""
+
+import csv
+import io
+import json
+import tarfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data import readers
+from data.records import EmbeddedImage, Reason, Record, Reject
+from pipeline.errors import DexmatchError
+
+
+def read(source, format_name=None, with_images=True):
+    """All records of a source, its format guessed."""
+    if format_name is None:
+        format_name, source = readers.locate(str(source))
+    return list(readers.open_reader(str(source), format_name).records(with_images=with_images))
+
+
+def fields(records):
+    assert all(isinstance(record, Record) for record in records), records
+    return [dict(record.fields) for record in records]
+
+
+def rejects(records):
+    return [(r.origin.row, r.reason) for r in records if isinstance(r, Reject)]
+
+
+def write(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+# CSV
+
+
+def test_csv_with_mark_crlf_quotes_lines_and_blank_lines(tmp_path):
+    text = '\ufeffimage,caption\r\na.png,"two\r\nlines, ""quoted"""\r\n\r\nb.png,plain\r\n'
+    records = read(write(tmp_path / "c.csv", text))
+    assert fields(records) == [
+        {"image": "a.png", "caption": 'two\r\nlines, "quoted"'},
+        {"image": "b.png", "caption": "plain"},
+    ]
+    assert [record.origin.row for record in records] == [2, 5]
+
+
+def test_tsv(tmp_path):
+    records = read(write(tmp_path / "c.tsv", "image\tcaption\na.png\tone, two\n"))
+    assert fields(records) == [{"image": "a.png", "caption": "one, two"}]
+
+
+def test_csv_takes_large_fields(tmp_path):
+    long = "word " * 100_000
+    records = read(write(tmp_path / "c.csv", f"image,caption\na.png,{long}\n"))
+    assert fields(records)[0]["caption"] == long
+
+
+def test_csv_rejects_single_rows(tmp_path):
+    text = 'image,caption\na.png\nb.png,x,y\nc.png,"x"y\nd.png,fine\n'
+    records = read(write(tmp_path / "c.csv", text))
+    assert rejects(records) == [
+        (2, Reason.FIELD_COUNT),
+        (3, Reason.FIELD_COUNT),
+        (4, Reason.MALFORMED_CSV),
+    ]
+    assert fields(records[3:]) == [{"image": "d.png", "caption": "fine"}]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "must name the columns"),
+        ("image,image\n", "two columns are named 'image'"),
+        ('image,caption\na.png,x\nb.png,"open\nc.png,y\n', "line 3: a quoted field never ends"),
+        ("image,caption\n".encode("utf-16"), "not UTF-8"),
+    ],
+)
+def test_csv_refuses_a_broken_file(tmp_path, content, message):
+    with pytest.raises(DexmatchError, match=message):
+        read(write(tmp_path / "c.csv", content))
+
+
+@given(captions=st.lists(st.text(st.characters(codec="utf-8")), min_size=1))
+def test_csv_round_trip(tmp_path_factory, captions):
+    path = tmp_path_factory.mktemp("csv") / "c.csv"
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "caption"])
+        writer.writerows(["a.png", caption] for caption in captions)
+    assert [record["caption"] for record in fields(read(path))] == captions
+
+
+# JSON Lines
+
+
+def test_jsonl(tmp_path):
+    text = '\ufeff{"image": "a.png", "caption": ["x", "y"]}\r\n\n{"image": "b.png", "n": 1}\n'
+    assert fields(read(write(tmp_path / "c.jsonl", text))) == [
+        {"image": "a.png", "caption": ["x", "y"]},
+        {"image": "b.png", "n": 1},
+    ]
+
+
+def test_jsonl_rejects_single_lines(tmp_path):
+    lines = [b"{", b"[]", b'{"a": "\xff"}', b"[" * 100_000, b'{"a": 1}']
+    records = read(write(tmp_path / "c.jsonl", b"\n".join(lines)))
+    assert rejects(records) == [
+        (1, Reason.INVALID_JSON),
+        (2, Reason.INVALID_JSON),
+        (3, Reason.NOT_UTF8),
+        (4, Reason.INVALID_JSON),
+    ]
+    assert fields(records[4:]) == [{"a": 1}]
+
+
+# COCO
+
+
+def coco(images, annotations):
+    return json.dumps({"images": images, "annotations": annotations})
+
+
+def test_coco(tmp_path):
+    images = [{"id": 7, "file_name": "a.png"}, {"id": 8, "file_name": "b.png"}]
+    annotations = [
+        {"id": 1, "image_id": 7, "caption": "x"},
+        {"id": 2, "image_id": 99, "caption": "lost"},
+        {"id": 3, "image_id": 7, "caption": "y"},
+    ]
+    records = read(write(tmp_path / "c.json", coco(images, annotations)))
+    assert rejects(records) == [(2, Reason.MISSING_IMAGE)]
+    found = fields([records[0], records[2], records[3]])
+    assert [record.get("caption") for record in found] == ["x", "y", None]
+    assert found[2] == {"file_name": "b.png", "image_id": 8}
+    assert found[0]["annotation_id"] == 1
+
+
+def test_coco_finds_the_pictures(tmp_path, encode):
+    (tmp_path / "val2017").mkdir()
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "val2017" / "a.png").write_bytes(encode())
+    path = tmp_path / "annotations" / "captions_val2017.json"
+    write(path, coco([{"id": 1, "file_name": "a.png"}], []))
+    folder = readers.open_reader(str(path), "coco").folder
+    assert folder.resolve() == tmp_path / "val2017"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"images": [], "annotations": 1}', "[{}]"])
+def test_coco_refuses_other_json(tmp_path, content):
+    with pytest.raises(DexmatchError, match=r"c\.json"):
+        read(write(tmp_path / "c.json", content))
+
+
+# imagefolder
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metadata.csv", "file_name,text\na.png,x\n"),
+        ("metadata.jsonl", '{"file_name": "a.png", "text": "x"}\n'),
+    ],
+)
+def test_imagefolder(tmp_path, name, content):
+    write(tmp_path / name, content)
+    assert readers.locate(str(tmp_path))[0] == "imagefolder"
+    assert fields(read(tmp_path)) == [{"file_name": "a.png", "text": "x"}]
+
+
+def test_imagefolder_points_to_the_split_below(tmp_path):
+    (tmp_path / "train").mkdir()
+    write(tmp_path / "train" / "metadata.csv", "file_name,text\n")
+    with pytest.raises(DexmatchError, match="import .*train"):
+        read(tmp_path, "imagefolder")
+
+
+# Parquet
+
+STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (pa.array([{"bytes": b"x", "path": "a.png"}], STRUCT), EmbeddedImage("a.png", b"x")),
+        (pa.array([{"bytes": b"x", "path": None}], STRUCT), EmbeddedImage("", b"x")),
+        (pa.array([{"bytes": None, "path": "a.png"}], STRUCT), "a.png"),
+        (pa.array([None], STRUCT), None),
+        (pa.array([b"x"]), EmbeddedImage("", b"x")),
+        (pa.array([b"x"], pa.large_binary()), EmbeddedImage("", b"x")),
+        (pa.array(["a.png"]), "a.png"),
+    ],
+)
+def test_parquet_kinds_of_picture(tmp_path, column, expected):
+    pq.write_table(pa.table({"image": column, "caption": ["x"]}), tmp_path / "c.parquet")
+    assert fields(read(tmp_path / "c.parquet")) == [{"image": expected, "caption": "x"}]
+
+
+def test_parquet_folder_without_pictures(tmp_path):
+    for number in (0, 1):
+        table = pa.table({"image": [b"x"] * 40, "caption": [["a", "b"]] * 40})
+        pq.write_table(table, tmp_path / f"{number}.parquet")
+    records = read(tmp_path, with_images=False)
+    assert fields(records) == [{"image": EmbeddedImage("", b""), "caption": ["a", "b"]}] * 80
+    assert {record.origin.file for record in records} == {"0.parquet", "1.parquet"}
+    assert records[-1].origin.row == 40
+
+
+def test_parquet_rejects_text_that_is_not_utf8(tmp_path):
+    text = pa.array([b"fine", b"\xff"]).view(pa.string())
+    pq.write_table(pa.table({"caption": text}), tmp_path / "c.parquet")
+    records = read(tmp_path / "c.parquet")
+    assert fields(records[:1]) == [{"caption": "fine"}]
+    assert rejects(records) == [(2, Reason.NOT_UTF8)]
+
+
+def test_parquet_refuses_a_broken_file(tmp_path):
+    with pytest.raises(DexmatchError, match="not a Parquet file"):
+        read(write(tmp_path / "c.parquet", b"PAR1 and no more"))
+
+
+# WebDataset
+
+
+def tar(path, members, mode="w"):
+    with tarfile.open(path, mode) as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def test_webdataset(tmp_path):
+    tar(
+        tmp_path / "0.tar",
+        {
+            "1.jpg": b"x",
+            "1.txt": b"one",
+            "1.json": b'{"caption": null, "width": 3}',
+            "2.png": b"y",
+            "2.json": b'{"caption": ["two", "zwei"]}',
+            "3.webp": b"z",
+            "3.json": b'["three"]',
+            "4.txt": b"no picture",
+        },
+    )
+    assert fields(read(tmp_path / "0.tar")) == [
+        {"image": EmbeddedImage("1", b"x"), "caption": "one", "width": 3},
+        {"image": EmbeddedImage("2", b"y"), "caption": ["two", "zwei"]},
+        {"image": EmbeddedImage("3", b"z"), "caption": ["three"]},
+        {"image": None, "caption": "no picture"},
+    ]
+
+
+@pytest.mark.parametrize("source", ["", "{0..1}.tar"])
+def test_webdataset_of_several_shards(tmp_path, source):
+    for number in (0, 1):
+        tar(tmp_path / f"{number}.tar", {"a.jpg": b"x", "a.txt": b"one"})
+    records = read(f"{tmp_path}/{source}", with_images=False)
+    assert [record.origin.file for record in records] == ["0.tar", "1.tar"]
+    assert fields(records) == [{"image": EmbeddedImage("a", b""), "caption": "one"}] * 2
+
+
+def test_webdataset_compressed(tmp_path):
+    path = tar(tmp_path / "0.tar.gz", {"a.jpg": b"x", "a.txt": b"one"}, "w:gz")
+    assert len(fields(read(path))) == 1
+
+
+def test_webdataset_rejects_single_samples(tmp_path):
+    path = tar(
+        tmp_path / "0.tar", {"a.jpg": b"x", "a.json": b"{", "b.jpg": b"x", "b.json": b"\xff"}
+    )
+    assert rejects(read(path)) == [(1, Reason.INVALID_JSON), (2, Reason.NOT_UTF8)]
+
+
+def test_webdataset_refuses_what_is_no_tar(tmp_path):
+    with pytest.raises(DexmatchError, match="broken tar file"):
+        read(write(tmp_path / "0.tar", b"no tar" * 1000))
+
+
+def test_webdataset_refuses_a_truncated_tar(tmp_path):
+    path = tar(tmp_path / "0.tar", {"a.jpg": b"x" * 5000, "a.txt": b"one"})
+    write(path, path.read_bytes()[:3000])
+    with pytest.raises(DexmatchError, match="broken tar file"):
+        read(path)
+
+
+@pytest.mark.parametrize("with_images", [True, False])
+def test_webdataset_does_not_stop_at_a_broken_header(tmp_path, with_images):
+    path = tar(tmp_path / "0.tar", {"a.jpg": b"x", "a.txt": b"one", "b.jpg": b"y", "b.txt": b"two"})
+    content = bytearray(path.read_bytes())
+    content[4 * 512 : 4 * 512 + 20] = b"?" * 20
+    write(path, bytes(content))
+    with pytest.raises(DexmatchError, match="broken tar file"):
+        read(path, with_images=with_images)
+
+
+# Guessing
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.CSV", "csv"),
+        ("a.tsv", "tsv"),
+        ("a.ndjson", "jsonl"),
+        ("a.json", "coco"),
+        ("a.parquet", "parquet"),
+        ("a.tar.gz", "webdataset"),
+        ("{0..3}.tar", "webdataset"),
+    ],
+)
+def test_guesses_the_format_of_a_file(tmp_path, name, expected):
+    assert readers.locate(str(tmp_path / name)) == (expected, str(tmp_path / name))
+
+
+def test_guesses_the_only_table_of_a_folder(tmp_path):
+    write(tmp_path / "captions.csv", "")
+    (tmp_path / "images").mkdir()
+    assert readers.locate(str(tmp_path)) == ("csv", str(tmp_path / "captions.csv"))
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [([], "found none"), (["a.csv", "b.tsv"], "name one of them")],
+)
+def test_says_what_a_folder_lacks(tmp_path, names, message):
+    for name in names:
+        write(tmp_path / name, "")
+    with pytest.raises(DexmatchError, match=message):
+        readers.locate(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["missing.xyz", "missing"])
+def test_says_that_a_source_is_missing(tmp_path, name):
+    with pytest.raises(DexmatchError, match="no such file"):
+        readers.locate(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["m.csv", "m.tsv", "m.jsonl", "m.json", "m.parquet", "m.tar"])
+def test_every_reader_says_that_its_file_is_missing(tmp_path, name):
+    with pytest.raises(DexmatchError, match=name):
+        read(tmp_path / name)

@@ -1,0 +1,244 @@
+"""From records to rows: columns, captions, ids, types."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.columns import Columns, choose, metadata_of, survey, value_type
+from data.readers.base import Reader
+from data.records import EmbeddedImage, Origin, Reason, Record, Reject
+from data.rows import RowMaker, as_text
+from pipeline.errors import DexmatchError
+
+
+class ListReader(Reader):
+    """Records from a list of dicts."""
+
+    format = "list"
+
+    def __init__(self, *records, is_typed=True):
+        self._records = records
+        self.is_typed = is_typed
+
+    def records(self, *, with_images):
+        for row, fields in enumerate(self._records, start=1):
+            yield Record(Origin("list", row), fields)
+
+
+def rows_of(*records, is_typed=True, say=lambda _: None, **columns):
+    """What the records become."""
+    reader = ListReader(*records, is_typed=is_typed)
+    found = survey(reader)
+    chosen = choose(found, Columns(**columns), "list")
+    maker = RowMaker(chosen, metadata_of(found, chosen, say), is_typed)
+    return [row for record in reader.records(with_images=True) for row in maker.rows(record)]
+
+
+def one(**fields):
+    return {"image": "a.png", "caption": "x", **fields}
+
+
+def metadata(*values, is_typed=False):
+    """How a column with these values is stored."""
+    rows = rows_of(*(one(image=f"{n}", m=v) for n, v in enumerate(values)), is_typed=is_typed)
+    return [row.metadata.get("m") for row in rows]
+
+
+# Columns
+
+
+@pytest.mark.parametrize(
+    ("columns", "image", "caption"),
+    [
+        (["file_name", "text"], "file_name", "text"),
+        (["url", "path", "title", "description"], "path", "description"),
+        (["IMAGE", "TEXT"], "IMAGE", "TEXT"),
+        (["text", "caption", "filename", "image"], "image", "caption"),
+    ],
+)
+def test_guesses_columns(columns, image, caption):
+    found = survey(ListReader(dict.fromkeys(columns, "x")))
+    chosen = choose(found, Columns(), "list")
+    assert (chosen.image, chosen.caption) == (image, caption)
+
+
+def test_a_column_of_pictures_goes_before_one_of_names():
+    found = survey(ListReader({"image": "a", "photo": EmbeddedImage("", b""), "caption": "x"}))
+    assert choose(found, Columns(), "list").image == "photo"
+
+
+@pytest.mark.parametrize(
+    ("record", "columns", "message"),
+    [
+        ({"url": "x", "caption": "y"}, {}, "looks like the image; name it with --image-column"),
+        ({"image": "x", "b": "y"}, {}, "looks like the caption.*columns: image, b"),
+        (one(), {"group": "family"}, "--group-column family: no such column"),
+        (one(), {"hard_caption": "h"}, "--hard-caption-column h"),
+    ],
+)
+def test_says_which_column_is_missing(record, columns, message):
+    with pytest.raises(DexmatchError, match=message):
+        rows_of(record, **columns)
+
+
+def test_names_of_metadata():
+    said = []
+    record = one(**{"a b": 1, "a-b": 2, "label": 3, "": 4, "empty": None, "fine": 5})
+    (row,) = rows_of(record, say=said.append)
+    assert row.metadata == {"a_b": 1, "a_b_2": 2, "label_column": 3, "column": 4, "fine": 5}
+    assert "column 'label' is stored as 'label_column'" in said
+    assert "column 'empty' is empty and is left out" in said
+    assert not any("fine" in remark for remark in said)
+
+
+# Types
+
+
+@pytest.mark.parametrize(
+    ("values", "stored"),
+    [
+        (["1", " -2 ", ""], [1, -2, None]),
+        (["1", "2.5", "1e3"], [1.0, 2.5, 1000.0]),
+        (["1", "two", "  "], ["1", "two", None]),
+        (["007", "1"], ["007", "1"]),
+        (["nan", "1"], ["nan", "1"]),
+        (["9223372036854775807"], [2**63 - 1]),
+        (["9223372036854775808"], ["9223372036854775808"]),
+        (["1e39"], ["1e39"]),
+        (["1_000"], ["1_000"]),
+        (["١"], ["١"]),
+    ],
+)
+def test_types_of_text(values, stored):
+    assert metadata(*values) == stored
+    assert [type(value) for value in metadata(*values)] == [type(value) for value in stored]
+
+
+@pytest.mark.parametrize(
+    ("values", "stored"),
+    [
+        ([1, None, True], [1, None, 1]),
+        ([1, 2.5, float("nan")], [1.0, 2.5, None]),
+        (["1", "2"], ["1", "2"]),
+        ([[1, {"a": "é"}], "x"], ['[1,{"a":"é"}]', "x"]),
+        ([2**63, 1], [str(2**63), "1"]),
+        ([float("inf")], ["Infinity"]),
+        ([True, "x"], ["true", "x"]),
+    ],
+)
+def test_types_of_typed_values(values, stored):
+    assert metadata(*values, is_typed=True) == stored
+
+
+@given(st.integers() | st.floats(allow_nan=False) | st.text() | st.booleans() | st.none())
+def test_every_value_has_a_type_that_can_hold_it(value):
+    convert = {"int64": int, "float": float, "bytes": as_text, None: str}
+    convert[value_type(value, is_typed=False) if value != "" else None](value)
+
+
+# Captions and ids
+
+
+def test_several_captions_of_one_picture():
+    rows = rows_of(
+        one(caption=["x", " y "]), one(image="b.png"), one(image="./a.png", caption="z")
+    )
+    assert [(row.id, row.caption) for row in rows] == [
+        ("a.png", "x"),
+        ("a.png#2", "y"),
+        ("b.png", "x"),
+        ("a.png#3", "z"),
+    ]
+
+
+def test_ids_stay_unique_when_a_picture_is_called_like_a_second_caption():
+    rows = rows_of(one(image="a#2"), one(image="a"), one(image="a"), one(image="a#2"))
+    ids = [row.id for row in rows]
+    assert len(set(ids)) == 4
+
+
+@given(st.lists(st.sampled_from(["a", "a#2", "a#2#2", "a#3"]), max_size=30))
+def test_ids_are_always_unique(images):
+    rows = rows_of(one(image="a"), *(one(image=image) for image in images))
+    assert len({row.id for row in rows}) == len(rows)
+
+
+def test_explicit_ids():
+    rows = rows_of(
+        one(id=1), one(id=2, caption=["x", "y"]), one(id=1), one(image="c.png", id=None)
+    )
+    assert [row.id for row in rows if not isinstance(row, Reject)] == ["1", "2", "2#2", "c.png"]
+    assert [(row.origin.row, row.reason) for row in rows if isinstance(row, Reject)] == [
+        (3, Reason.DUPLICATE_ID)
+    ]
+
+
+def test_a_row_that_is_rejected_takes_no_id():
+    rows = rows_of(one(id=1, caption=""), one(id=1))
+    assert rows[0].reason == Reason.EMPTY_CAPTION
+    assert rows[1].id == "1"
+
+
+def test_group_is_text():
+    rows = rows_of(one(family=7), one(family=" "), group="family")
+    assert [row.group for row in rows] == ["7", None]
+    assert [dict(row.metadata) for row in rows] == [{}, {}]
+
+
+@pytest.mark.parametrize(
+    ("value", "is_typed", "expected"),
+    [
+        ("a| b |x||a", False, ("a", "b")),
+        (["a|b", " ", None, "x"], True, ("a|b",)),
+        ("a|b", True, ("a|b",)),
+        (None, True, ()),
+    ],
+)
+def test_hard_captions(value, is_typed, expected):
+    (row,) = rows_of(one(hard_caption=value), is_typed=is_typed)
+    assert row.hard_captions == expected
+
+
+# Rejects
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (one(caption=None), Reason.MISSING_CAPTION),
+        ({"image": "a.png"}, Reason.MISSING_CAPTION),
+        (one(caption=[]), Reason.CAPTION_NOT_TEXT),
+        (one(caption=5), Reason.CAPTION_NOT_TEXT),
+        (one(caption={"en": "x"}), Reason.CAPTION_NOT_TEXT),
+        (one(caption=" \u00a0\t"), Reason.EMPTY_CAPTION),
+        (one(caption="\udcff"), Reason.NOT_UTF8),
+        (one(caption="a\0b"), Reason.NUL_BYTE),
+        (one(image=None), Reason.MISSING_IMAGE),
+        (one(image=" "), Reason.MISSING_IMAGE),
+        (one(image=5), Reason.MISSING_IMAGE),
+        (one(image={"a": 1}), Reason.MISSING_IMAGE),
+        (one(image="a\udcff.png"), Reason.NOT_UTF8),
+        (one(image="a\0.png"), Reason.NUL_BYTE),
+        (one(id="\udcff"), Reason.NOT_UTF8),
+        (one(group="\0x"), Reason.NUL_BYTE),
+        (one(other="\udcff"), Reason.NOT_UTF8),
+        (one(hard_caption=["\udcff"]), Reason.NOT_UTF8),
+    ],
+)
+def test_rejects(record, reason):
+    good = one(image="good.png")
+    rejected, row = rows_of(record, good)
+    assert rejected.reason == reason
+    assert rejected.origin.row == 1
+    assert row.id == "good.png"
+
+
+def test_every_caption_of_a_bad_record_is_a_row():
+    rows = rows_of(one(image=None, caption=["x", "y"]), one(caption=["x", None, ""]))
+    assert [row.reason if isinstance(row, Reject) else row.caption for row in rows] == [
+        Reason.MISSING_IMAGE,
+        Reason.MISSING_IMAGE,
+        "x",
+        Reason.MISSING_CAPTION,
+        Reason.EMPTY_CAPTION,
+    ]
