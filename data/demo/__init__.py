@@ -1,0 +1,1 @@
+"""The demo data set: captioned creatures, drawn by a deterministic generator."""
