@@ -176,7 +176,24 @@ def load(path: Path | str) -> Dataset:
     Raises:
       DexmatchError: it is no data set, of another version, or a shard is missing or was changed.
     """
-    folder = Path(path)
+    dataset = read_description(Path(path))
+    for shard in dataset.files:
+        _check(dataset.path / shard.name, shard)
+    return dataset
+
+
+def read_description(folder: Path) -> Dataset:
+    """Reads the description of a data set that may have lost its shards.
+
+    Args:
+      folder: as for `load`.
+
+    Returns:
+      The data set as it once was.
+
+    Raises:
+      DexmatchError: it is no data set, or of another version.
+    """
     file = folder / DESCRIPTION
     try:
         dataset = Dataset.model_validate_json(file.read_bytes())
@@ -188,8 +205,6 @@ def load(path: Path | str) -> Dataset:
         raise DexmatchError(
             f"{file}: broken, or written by another version of dexmatch; import the data again"
         ) from error
-    for shard in dataset.files:
-        _check(folder / shard.name, shard)
     return dataset.model_copy(update={"path": folder})
 
 

@@ -42,7 +42,7 @@ class RowMaker:
     def rows(self, record: Record) -> Iterator[Row | Reject]:
         """Yields a row or a reject for every caption; a record without any is one reject."""
         captions = record.fields.get(self._caption)
-        several = captions if isinstance(captions, list) and captions else [captions]
+        several = (captions or [None]) if isinstance(captions, list) else [captions]
         explicit_id = self._text_of(record, self._id)
         for number, caption in enumerate(several, start=1):
             try:

@@ -104,14 +104,13 @@ def _check_target(target: Path, overwrite: bool) -> None:
 def _foreign(target: Path) -> str | None:
     """A file in the folder that no import wrote, if there is one."""
     names = sorted(path.name for path in target.iterdir())
-    if not names:
-        return None
     try:
-        shards = {file.name for file in dataset.load(target).files}
+        # Shards may be missing or changed: all the more reason to import again.
+        shards = {file.name for file in dataset.read_description(target).files}
+        own = shards | {dataset.DESCRIPTION, dataset.REJECTS}
     except DexmatchError:
-        shards = set()
-    own = {dataset.DESCRIPTION, dataset.REJECTS} if shards else set()
-    return next((name for name in names if name not in shards | own), None)
+        own = set()
+    return next((name for name in names if name not in own), None)
 
 
 def _empty(folder: Path) -> None:

@@ -27,7 +27,9 @@ _counter: "Synchronized[int] | None" = None
 
 def available_cores() -> int:
     """The cores that this process may use, which in a container are not all."""
-    return len(os.sched_getaffinity(0))
+    if hasattr(os, "sched_getaffinity"):  # Linux only.
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def tick() -> None:

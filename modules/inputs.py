@@ -6,6 +6,10 @@ import tensorflow as tf
 
 from modules import features, images
 
+# Beam promises no order of what it writes. Sorting makes training repeatable, and holding the rows, as
+# PNG, in memory makes epochs quick; beyond this size they are streamed in the files' order instead.
+_SORTED_BYTES = 2**30
+
 # Rows wait in the shuffle buffer as PNG, some ten kilobytes each.
 _SHUFFLE_BUFFER = 4096
 
@@ -16,7 +20,7 @@ def pair_rows(files: Sequence[str], spec: FeatureSpec) -> tf.data.Dataset:
     """Reads transformed examples whose picture could be decoded.
 
     Args:
-      files: gzipped TFRecords of transformed tf.Examples; read in sorted order.
+      files: gzipped TFRecords of transformed tf.Examples.
       spec: `TFTransformOutput.transformed_feature_spec()`.
 
     Returns:
@@ -29,8 +33,16 @@ def pair_rows(files: Sequence[str], spec: FeatureSpec) -> tf.data.Dataset:
             row[features.HARD_TOKENS] = tf.sparse.to_dense(row[features.HARD_TOKENS])
         return row
 
+    return _records(files).map(parse).filter(lambda row: row[features.IS_VALID] > 0)
+
+
+def _records(files: Sequence[str]) -> tf.data.Dataset:
+    """Serialized examples, string []; in an order of their own unless they are too many."""
     records = tf.data.TFRecordDataset(sorted(files), compression_type="GZIP")
-    return records.map(parse).filter(lambda row: row[features.IS_VALID] > 0)
+    if sum(tf.io.gfile.stat(file).length for file in files) > _SORTED_BYTES:
+        return records
+    in_order = sorted(records.as_numpy_iterator())
+    return tf.data.Dataset.from_tensor_slices(tf.constant(in_order, tf.string, [len(in_order)]))
 
 
 def validation_pairs(rows: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:

@@ -75,7 +75,7 @@ def _fit(
         settings.warmup_epochs * steps,
         settings.epochs * steps if settings.schedule == "cosine" else None,
     )
-    trainer.compile(optimizer=keras.optimizers.Adam(schedule))
+    trainer.compile(optimizer=keras.optimizers.Adam(schedule), jit_compile=False)
     hard_captions = 1 if settings.hard_share else 0
     trainer.fit(
         inputs.training_pairs(train_rows, max_tokens, batch_size, hard_captions, settings.seed),

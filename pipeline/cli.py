@@ -10,6 +10,7 @@ import typer
 from pipeline import terminal
 from pipeline.commands import config as config_commands
 from pipeline.commands import data as data_commands
+from pipeline.commands.demo import demo
 from pipeline.commands.run import run
 from pipeline.commands.runs import runs
 from pipeline.errors import DexmatchError
@@ -23,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+data_commands.app.command()(demo)
 app.add_typer(data_commands.app, name="data")
 app.command()(run)
 app.command()(runs)

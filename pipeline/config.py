@@ -25,6 +25,17 @@ BACKBONES = (
     "EfficientNetV2B0",
 )
 
+BEAM_ARGS = (
+    "--runner=DirectRunner",
+    "--direct_running_mode=in_memory",
+    # DirectRunner is a switch that would first try to download the Prism runner, and so do different
+    # things with and without a network. It leaves Prism out where this is set; we use no triggers.
+    "--allow_unsafe_triggers",
+    # Workers in processes of their own must import tfx before tensorflow_data_validation: it brings
+    # a stand-in for a module that tfx-bsl 1.21 no longer has.
+    "--beam_plugins=tfx",
+)
+
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -47,8 +58,7 @@ class RunConfig(Section):
         "local", description="LocalDagRunner or BeamDagRunner"
     )
     beam_args: tuple[str, ...] = Field(
-        ("--runner=DirectRunner", "--direct_running_mode=in_memory"),
-        description="options for the Beam jobs inside the components",
+        BEAM_ARGS, description="options for the Beam jobs inside the components"
     )
     cache: bool = Field(True, description="reuse what an earlier run made from the same input")
 

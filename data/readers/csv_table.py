@@ -69,8 +69,12 @@ class CsvReader(Reader):
             raise DexmatchError(f"{self._path}: broken header line: {error}") from error
         if not any(header):
             raise DexmatchError(f"{self._path}: the first line must name the columns; it is empty")
-        if not "".join(header).isprintable():
-            raise DexmatchError(f"{self._path}: the header is not UTF-8; save the file as UTF-8")
+        try:
+            "".join(header).encode()
+        except UnicodeEncodeError as error:
+            raise DexmatchError(
+                f"{self._path}: the header is not UTF-8; save the file as UTF-8"
+            ) from error
         for name in header:
             if header.count(name) > 1:
                 raise DexmatchError(f"{self._path}: two columns are named {name!r}; rename one")

@@ -7,6 +7,7 @@ import is one caption of a sample; a sample without any is one row.
 
 import json
 import tarfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -46,10 +47,12 @@ class WebDatasetReader(Reader):
                     members = _members(file, with_images)
                     for row, sample in enumerate(group_by_keys(members), start=1):
                         yield _record(Origin(path.name, row), sample)
-            except (tarfile.TarError, EOFError, ValueError) as error:
-                raise DexmatchError(f"{path}: broken tar file: {error.args[0]}") from error
+            except (tarfile.TarError, zlib.error, EOFError, ValueError) as error:
+                raise DexmatchError(f"{path}: broken tar file: {error}") from error
             except OSError as error:
-                raise DexmatchError(f"{path}: cannot be read ({error.strerror})") from error
+                raise DexmatchError(
+                    f"{path}: cannot be read ({error.strerror or error})"
+                ) from error
 
 
 def _members(file: IO[bytes], with_images: bool) -> Iterator[dict[str, Any]]:

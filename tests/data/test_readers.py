@@ -176,7 +176,7 @@ def test_imagefolder(tmp_path, name, content):
 def test_imagefolder_points_to_the_split_below(tmp_path):
     (tmp_path / "train").mkdir()
     write(tmp_path / "train" / "metadata.csv", "file_name,text\n")
-    with pytest.raises(DexmatchError, match="import .*train"):
+    with pytest.raises(DexmatchError, match=r"import .*train"):
         read(tmp_path, "imagefolder")
 
 
@@ -271,6 +271,13 @@ def test_webdataset_of_several_shards(tmp_path, source):
 def test_webdataset_compressed(tmp_path):
     path = tar(tmp_path / "0.tar.gz", {"a.jpg": b"x", "a.txt": b"one"}, "w:gz")
     assert len(fields(read(path))) == 1
+
+
+def test_webdataset_refuses_a_truncated_compressed_tar(tmp_path):
+    path = tar(tmp_path / "0.tar.gz", {"a.jpg": bytes(range(256)) * 50, "a.txt": b"one"}, "w:gz")
+    write(path, path.read_bytes()[:-20])
+    with pytest.raises(DexmatchError, match=r"0\.tar\.gz"):
+        read(path)
 
 
 def test_webdataset_rejects_single_samples(tmp_path):

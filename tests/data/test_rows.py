@@ -106,7 +106,7 @@ def test_names_of_metadata():
         (["9223372036854775808"], ["9223372036854775808"]),
         (["1e39"], ["1e39"]),
         (["1_000"], ["1_000"]),
-        (["١"], ["١"]),
+        (["\u0661"], ["\u0661"]),
     ],
 )
 def test_types_of_text(values, stored):
@@ -140,9 +140,7 @@ def test_every_value_has_a_type_that_can_hold_it(value):
 
 
 def test_several_captions_of_one_picture():
-    rows = rows_of(
-        one(caption=["x", " y "]), one(image="b.png"), one(image="./a.png", caption="z")
-    )
+    rows = rows_of(one(caption=["x", " y "]), one(image="b.png"), one(image="./a.png", caption="z"))
     assert [(row.id, row.caption) for row in rows] == [
         ("a.png", "x"),
         ("a.png#2", "y"),
@@ -164,9 +162,7 @@ def test_ids_are_always_unique(images):
 
 
 def test_explicit_ids():
-    rows = rows_of(
-        one(id=1), one(id=2, caption=["x", "y"]), one(id=1), one(image="c.png", id=None)
-    )
+    rows = rows_of(one(id=1), one(id=2, caption=["x", "y"]), one(id=1), one(image="c.png", id=None))
     assert [row.id for row in rows if not isinstance(row, Reject)] == ["1", "2", "2#2", "c.png"]
     assert [(row.origin.row, row.reason) for row in rows if isinstance(row, Reject)] == [
         (3, Reason.DUPLICATE_ID)
@@ -207,7 +203,7 @@ def test_hard_captions(value, is_typed, expected):
     [
         (one(caption=None), Reason.MISSING_CAPTION),
         ({"image": "a.png"}, Reason.MISSING_CAPTION),
-        (one(caption=[]), Reason.CAPTION_NOT_TEXT),
+        (one(caption=[]), Reason.MISSING_CAPTION),
         (one(caption=5), Reason.CAPTION_NOT_TEXT),
         (one(caption={"en": "x"}), Reason.CAPTION_NOT_TEXT),
         (one(caption=" \u00a0\t"), Reason.EMPTY_CAPTION),

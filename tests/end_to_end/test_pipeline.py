@@ -1,0 +1,248 @@
+"""The whole pipeline on a small demo: real components, real MLMD, both orchestrators."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from data import importer
+from data.columns import Columns
+from data.demo import generator
+from pipeline import config as configs
+from pipeline.metadata import CACHED, NEW, Metadata
+from pipeline.workspace import Workspace
+
+COMPONENTS = [
+    "ImportExampleGen",
+    "PairSampler",
+    "StatisticsGen",
+    "SchemaGen",
+    "ExampleValidator",
+    "AnomalyGuard",
+    "Transform",
+    "Trainer",
+    "latest_blessed_model",
+    "Evaluator",
+    "Pusher",
+]
+# Small enough for seconds, and with a bound that any model holds: what is tested is the machinery.
+TINY = {
+    "image.size": 32,
+    "trainer.epochs": 1,
+    "trainer.batch_size": 8,
+    "model.embedding_dim": 16,
+    "model.recurrent_units": 16,
+    "model.word_dim": 16,
+    "evaluator.slice_columns": ["color", "body"],
+    "evaluator.blessing": [{"metric": "auc", "slice": "against:random", "min": 0.0}],
+}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """A small demo, imported."""
+    folder = tmp_path_factory.mktemp("demo")
+    generator.write_folder(folder / "pictures", count=120, size=48)
+    importer.import_pairs(
+        folder / "pictures" / "captions.csv",
+        folder / "dataset",
+        columns=Columns(group="family"),
+        say=lambda _: None,
+    )
+    return folder / "dataset"
+
+
+def command(folder: Path, dataset: Path, *arguments: str, **settings: object) -> list[str]:
+    """The command line of a run that keeps everything in a folder."""
+    chosen = {
+        **TINY,
+        "run.workspace": str(folder / "runs"),
+        "pusher.directory": str(folder / "serving"),
+        **{key.replace("__", "."): value for key, value in settings.items()},
+    }
+    overrides = [f"--set={key}={_toml(value)}" for key, value in chosen.items()]
+    program = [sys.executable, "-c", "from pipeline.cli import main; main()"]
+    return [*program, "run", f"--data={dataset}", *overrides, *arguments]
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        inner = (", ".join(f"{k} = {json.dumps(v)}" for k, v in each.items()) for each in value)
+        return "[" + ", ".join(f"{{{each}}}" for each in inner) + "]"
+    return json.dumps(value)
+
+
+def run(*arguments, **settings) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        command(*arguments, **settings), capture_output=True, text=True, timeout=900, check=False
+    )
+
+
+def workspace(folder: Path) -> Workspace:
+    settings = configs.load(
+        None, [f"run.workspace={folder / 'runs'}", f"pusher.directory={folder / 'serving'}"]
+    )
+    return Workspace.of(settings)
+
+
+def versions(folder: Path) -> list[str]:
+    serving = workspace(folder).serving
+    return sorted(path.name for path in serving.iterdir()) if serving.exists() else []
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory, dataset):
+    """A folder in which the pipeline has run once, and what it printed."""
+    folder = tmp_path_factory.mktemp("first")
+    done = run(folder, dataset)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, done
+
+
+def test_every_component_runs_and_is_in_mlmd(first_run):
+    latest = Metadata(workspace(first_run[0]).metadata).latest()
+    assert sorted(each.node for each in latest.executions) == sorted(COMPONENTS)
+    assert {each.state for each in latest.executions} == {NEW}
+    for type_name in ("Examples", "ExampleStatistics", "Schema", "ExampleAnomalies"):
+        assert Path(latest.output(type_name).uri).is_dir()
+    for type_name in ("TransformGraph", "Model", "ModelEvaluation", "ModelBlessing"):
+        assert any(Path(latest.output(type_name).uri).iterdir())
+
+
+def test_a_model_that_holds_its_bounds_is_blessed_and_pushed(first_run):
+    folder, _ = first_run
+    latest = Metadata(workspace(folder).metadata).latest()
+    assert latest.is_blessed
+    assert versions(folder) == [latest.pushed_version]
+    pushed = workspace(folder).serving / latest.pushed_version
+    assert (pushed / "saved_model.pb").is_file()
+
+
+def test_the_pushed_model_answers(first_run):
+    import tensorflow as tf
+
+    folder, _ = first_run
+    (version,) = versions(folder)
+    model = tf.saved_model.load(str(workspace(folder).serving / version))
+    answer = model.signatures["serving_default"](
+        image=tf.constant([b"no picture"]), caption=tf.constant(["a red bird"])
+    )
+    assert answer["probability"].numpy().tolist() == [0.0]
+
+
+def test_the_summary_names_what_matters(first_run):
+    folder, done = first_run
+    (version,) = versions(folder)
+    for text in (*COMPONENTS, "against:random", "overall", "Blessed", version, ".log"):
+        assert text in done.stdout, text
+    assert "Traceback" not in done.stderr
+    # The libraries' chatter goes to the log.
+    assert "tensorflow" not in done.stderr.replace("TensorFlow and TFX", "")
+    (log,) = workspace(folder).logs.iterdir()
+    assert "StatisticsGen" in log.read_text(encoding="utf-8", errors="replace")
+
+
+def test_no_temporary_files_are_left(first_run):
+    assert not (workspace(first_run[0]).root / ".tmp").exists()
+
+
+def test_a_second_run_is_cached_and_pushes_nothing_new(first_run, dataset):
+    folder, _ = first_run
+    before = versions(folder)
+    done = run(folder, dataset)
+    assert done.returncode == 0, done.stdout + done.stderr
+    latest = Metadata(workspace(folder).metadata).latest()
+    states = {each.node: each.state for each in latest.executions}
+    assert states.pop("latest_blessed_model") == NEW  # A resolver always looks anew.
+    changed = {node for node, state in states.items() if state != CACHED}
+    # The second run has a baseline, the model that the first one blessed, to be compared with.
+    assert changed <= {"Evaluator", "Pusher"}
+    assert len(versions(folder)) <= len(before) + 1
+
+
+def test_a_change_of_the_trainer_repeats_the_trainer_only(first_run, dataset):
+    folder, _ = first_run
+    done = run(folder, dataset, trainer__seed=8)
+    assert done.returncode == 0, done.stdout + done.stderr
+    latest = Metadata(workspace(folder).metadata).latest()
+    states = {each.node: each.state for each in latest.executions}
+    assert states["Transform"] == CACHED
+    assert states["Trainer"] == NEW
+
+
+def test_a_bad_model_is_not_pushed_and_the_reason_is_printed(tmp_path, dataset):
+    bound = {"metric": "auc", "slice": "against:random", "min": 0.999}
+    done = run(tmp_path, dataset, evaluator__blessing=[bound])
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert versions(tmp_path) == []
+    assert "Not blessed" in done.stdout
+    assert "auc on against:random is" in done.stdout
+    assert "must be at least 0.9990" in done.stdout
+
+
+def test_the_beam_orchestrator_gives_the_same_model(first_run, tmp_path, dataset):
+    folder, _ = first_run
+    done = run(tmp_path, dataset, "--orchestrator=beam")
+    assert done.returncode == 0, done.stdout + done.stderr
+    first = Metadata(workspace(folder).metadata).runs()[0]
+    other = Metadata(workspace(tmp_path).metadata).latest()
+    assert other.aucs == first.aucs
+    assert len(versions(tmp_path)) == 1
+
+
+def test_beam_options_pass_through(tmp_path, dataset):
+    done = run(
+        tmp_path,
+        dataset,
+        "--beam-arg=--direct_running_mode=multi_processing",
+        "--beam-arg=--direct_num_workers=2",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(versions(tmp_path)) == 1
+
+
+def test_anomalies_stop_the_run_before_training(first_run, tmp_path, dataset):
+    """A curated schema that knows no red creature."""
+    folder, _ = first_run
+    schema = Metadata(workspace(folder).metadata).latest().output("Schema").uri
+    text = (Path(schema) / "schema.pbtxt").read_text(encoding="utf-8")
+    curated = tmp_path / "schema.pbtxt"
+    curated.write_text(text.replace('value: "red"\n', ""), encoding="utf-8")
+    assert curated.read_text(encoding="utf-8") != text
+    for _ in range(2):  # A guard that failed must not be taken for done by the cache.
+        done = run(tmp_path, dataset, data__schema_file=str(curated))
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert "feature 'color'" in done.stderr
+        assert "red" in done.stderr
+        assert "expected" in done.stderr
+        assert "Traceback" not in done.stderr
+    latest = Metadata(workspace(tmp_path).metadata).latest()
+    assert latest.execution("Trainer") is None
+    assert versions(tmp_path) == []
+
+
+@pytest.mark.parametrize("component", ["Transform", "Trainer", "Evaluator"])
+def test_a_killed_run_can_be_started_again(tmp_path, dataset, component):
+    process = subprocess.Popen(
+        command(tmp_path, dataset), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    for line in process.stderr:
+        if component in line:
+            break
+    time.sleep(1)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stderr.close()
+    assert versions(tmp_path) == []
+    done = run(tmp_path, dataset)
+    assert done.returncode == 0, done.stdout + done.stderr
+    runs = Metadata(workspace(tmp_path).metadata).runs()
+    states = {each.node: each.state for each in runs[-1].executions}
+    assert states["PairSampler"] == CACHED
+    assert states[component] == NEW
+    assert len(versions(tmp_path)) == 1
