@@ -1,0 +1,1 @@
+"""What TFX loads: features, preprocessing, the model, training, signatures, evaluation."""

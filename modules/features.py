@@ -5,15 +5,15 @@ can use it without paying for TensorFlow.
 
 One *pair* is one image with one caption, stored as one `tf.train.Example`:
 
-| feature        | type  | values | meaning                                                           |
-|----------------|-------|--------|-------------------------------------------------------------------|
-| `image`        | bytes | 1      | encoded PNG, JPEG, GIF or BMP file content                         |
-| `caption`      | bytes | 1      | UTF-8 text, not empty                                              |
-| `id`           | bytes | 1      | unique within the data set                                         |
-| `group`        | bytes | 1      | pairs with the same group stay on one side of a split              |
-| `image_height` | int64 | 1      | pixels                                                             |
-| `image_width`  | int64 | 1      | pixels                                                             |
-| `hard_caption` | bytes | 0..n   | captions that are nearly right for this image, and wrong           |
+| feature        | type  | values | meaning |
+|----------------|-------|--------|---------------------------------------------------------------|
+| `image`        | bytes | 1      | encoded PNG, JPEG, GIF or BMP file content |
+| `caption`      | bytes | 1      | UTF-8 text, not empty |
+| `id`           | bytes | 1      | unique within the data set |
+| `group`        | bytes | 1      | pairs with the same group stay on one side of a split |
+| `image_height` | int64 | 1      | pixels |
+| `image_width`  | int64 | 1      | pixels |
+| `hard_caption` | bytes | 0..n   | captions that are nearly right for this image, and wrong |
 
 Every further feature is metadata (bytes, int64 or float; 0 or 1 value), used for slicing and for
 choosing hard wrong captions. `PairSampler` adds the features below to the examples it writes.

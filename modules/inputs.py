@@ -6,8 +6,9 @@ import tensorflow as tf
 
 from modules import features, images
 
-# Beam promises no order of what it writes. Sorting makes training repeatable, and holding the rows, as
-# PNG, in memory makes epochs quick; beyond this size they are streamed in the files' order instead.
+# Beam promises no order of what it writes. Sorting makes training repeatable, and holding the rows,
+# as PNG, in memory makes epochs quick; beyond this size they are streamed in the files' order
+# instead.
 _SORTED_BYTES = 2**30
 
 # Rows wait in the shuffle buffer as PNG, some ten kilobytes each.

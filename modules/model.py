@@ -15,8 +15,9 @@
                             │
                      dense, 1: logit [N]
 
-The two branches meet only in the matcher, so search and tagging encode each item once and score many
-combinations cheaply, and one training step can set every caption of the batch against every image.
+The two branches meet only in the matcher, so search and tagging encode each item once and score
+many combinations cheaply, and one training step can set every caption of the batch against every
+image.
 """
 
 from typing import Any
@@ -121,6 +122,7 @@ class AbsoluteDifference(keras.layers.Layer):
     """|a - b| of two tensors of the same shape."""
 
     def call(self, inputs: list[Any]) -> Any:
+        """[a, b] to |a - b|."""
         return keras.ops.abs(inputs[0] - inputs[1])
 
 

@@ -1,8 +1,8 @@
 """What the pushed model offers: five signatures over the trained encoders and the matcher.
 
-The object saved is a plain `tf.Module`: it holds the weights that answer requests and the vocabulary,
-no optimizer, no augmentation, no training step. Pictures and captions go through the same functions as
-in Transform.
+The object saved is a plain `tf.Module`: it holds the weights that answer requests and the
+vocabulary, no optimizer, no augmentation, no training step. Pictures and captions go through the
+same functions as in Transform.
 """
 
 import tensorflow as tf
@@ -16,8 +16,8 @@ SERVE_EXAMPLES = "serve_examples"
 # that the value 0 can mean one thing only.
 _SMALLEST = 1e-7
 NOT_JUDGED = 0.0
-"""The probability of a pair whose picture cannot be decoded or whose caption holds no word. NaN would
-not do: it is no JSON."""
+"""The probability of a pair whose picture cannot be decoded or whose caption holds no word. NaN
+would not do: it is no JSON."""
 
 _STRINGS = tf.TensorSpec([None], tf.string)
 

@@ -1,8 +1,8 @@
 """One training step, and the layers that it needs.
 
-A step encodes B pictures and B + B * H captions once each, and then scores pictures against captions:
-the picture's own caption is right; other captions of the batch and its H hard ones are wrong. So wrong
-captions are new in every step, and cost only the small matcher, not the backbone.
+A step encodes B pictures and B + B * H captions once each, and then scores pictures against
+captions: the picture's own caption is right; other captions of the batch and its H hard ones are
+wrong. So wrong captions are new in every step, and cost only the small matcher, not the backbone.
 """
 
 from typing import Any
@@ -168,6 +168,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         self.total_steps = total_steps
 
     def __call__(self, step: Any) -> Any:
+        """The learning rate at a step, from 0."""
         step = keras.ops.cast(step, "float32")
         rate = self.peak
         if self.total_steps:

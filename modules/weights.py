@@ -73,7 +73,8 @@ def load_backbone(backbone: str, weights: str, size: int) -> "keras.Model":
       size: height and width of the pictures.
 
     Returns:
-      A model from uint8 pixels [N, size, size, 3] in 0..255 (it scales them itself) to feature maps.
+      A model from uint8 pixels [N, size, size, 3] in 0..255 (it scales them itself) to feature
+      maps.
 
     Raises:
       DexmatchError: the weights cannot be had or belong to another architecture.

@@ -1,7 +1,7 @@
 """A digest of our own source, so that TFX's cache notices when code changes.
 
-TFX keys its cache by inputs and parameters. A module given as a dotted name is a parameter whose text
-stays the same when its code changes; this digest, passed beside it, does not.
+TFX keys its cache by inputs and parameters. A module given as a dotted name is a parameter whose
+text stays the same when its code changes; this digest, passed beside it, does not.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """The configuration tree: the one place that knows the defaults.
 
-A configuration is read from a TOML file, overridden by `--set section.key=value`, validated, and from
-then on immutable. Every section is a frozen model whose fields carry their meaning, so that
+A configuration is read from a TOML file, overridden by `--set section.key=value`, validated, and
+from then on immutable. Every section is a frozen model whose fields carry their meaning, so that
 `dexmatch config show --keys` can repeat it.
 """
 
@@ -28,8 +28,9 @@ BACKBONES = (
 BEAM_ARGS = (
     "--runner=DirectRunner",
     "--direct_running_mode=in_memory",
-    # DirectRunner is a switch that would first try to download the Prism runner, and so do different
-    # things with and without a network. It leaves Prism out where this is set; we use no triggers.
+    # DirectRunner is a switch that would first try to download the Prism runner, and so do
+    # different things with and without a network. It leaves Prism out where this is set; we use no
+    # triggers.
     "--allow_unsafe_triggers",
     # Workers in processes of their own must import tfx before tensorflow_data_validation: it brings
     # a stand-in for a module that tfx-bsl 1.21 no longer has.

@@ -1,4 +1,5 @@
-"""Running the pipeline: checks first, then the runner, with the log captured and the progress shown."""
+"""Running the pipeline: checks first, then the runner, with the log captured and the progress
+shown."""
 
 import logging
 import re
@@ -136,10 +137,10 @@ def _evaluation(metadata: Metadata, run: Run) -> "Evaluation | None":
     if output is None:
         return None
     found = evaluation.load(output.uri)
-    aucs = {each.name: each.figures.get("auc") for each in found.slices}
+    aucs = {each.name: each.figures["auc"] for each in found.slices if "auc" in each.figures}
     metadata.annotate(
         output,
-        {f"{AUC}{name}": aucs[name] for name in KEY_SLICES if aucs.get(name) is not None},
+        {f"{AUC}{name}": aucs[name] for name in KEY_SLICES if name in aucs},
     )
     return found
 

@@ -45,22 +45,19 @@ def _redirected(target: int) -> Iterator[io.TextIOWrapper]:
     sys.stderr.flush()
     copies = os.dup(1), os.dup(2)
     # Buffered by line, as a terminal is.
-    out, err = (open(copy, "w", buffering=1, encoding="utf-8", closefd=False) for copy in copies)
+    out, err = (os.fdopen(copy, "w", buffering=1, encoding="utf-8") for copy in copies)
     os.dup2(target, 1)
     os.dup2(target, 2)
-    before = terminal.output.file, terminal.console.file
-    terminal.output.file, terminal.console.file = out, err
     try:
-        yield err
+        with terminal.attached(out, err):
+            yield err
     finally:
-        terminal.output.file, terminal.console.file = before
         sys.stdout.flush()
         sys.stderr.flush()
-        out.flush()
-        err.flush()
-        for descriptor, copy in enumerate(copies, start=1):
-            os.dup2(copy, descriptor)
-            os.close(copy)
+        for descriptor, stream in ((1, out), (2, err)):
+            stream.flush()
+            os.dup2(stream.fileno(), descriptor)
+            stream.close()
 
 
 @contextlib.contextmanager

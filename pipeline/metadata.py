@@ -122,35 +122,34 @@ class Metadata:
     """Reads, and annotates, the MLMD database of a workspace.
 
     Args:
-      path: the SQLite file.
+      path: the SQLite file; if there is none, there are no runs.
     """
 
     def __init__(self, path: Path):
-        self._store = None
+        connection = mlmd.ConnectionConfig()
         if path.exists():
-            connection = mlmd.ConnectionConfig()
             connection.sqlite.filename_uri = str(path)
             connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READWRITE
-            self._store = metadata_store.MetadataStore(connection)
+        else:
+            connection.fake_database.SetInParent()  # An empty one, in memory.
+        self._store = metadata_store.MetadataStore(connection)
 
     def runs(self) -> list[Run]:
         """All runs, the oldest first."""
-        if self._store is None:
-            return []
         contexts = self._store.get_contexts_by_type(_RUN)
         return [self._run(context) for context in sorted(contexts, key=lambda each: each.id)]
 
     def latest(self, since: datetime | None = None) -> Run | None:
         """The newest run; None if there is none, or none that started after `since`."""
-        contexts = self._store.get_contexts_by_type(_RUN) if self._store else []
+        contexts = self._store.get_contexts_by_type(_RUN)
         if not contexts:
             return None
         run = self._run(max(contexts, key=lambda each: each.id))
         return run if since is None or run.started >= since else None
 
     def annotate(self, output: Output, figures: dict[str, float]) -> None:
-        """Writes figures beside an artifact, so that they can be listed without reading its files."""
-        assert self._store is not None, "an artifact comes from a store"
+        """Writes figures beside an artifact, so that they can be listed without reading its
+        files."""
         (artifact,) = self._store.get_artifacts_by_id([output.id])
         for name, figure in figures.items():
             artifact.custom_properties[name].double_value = figure

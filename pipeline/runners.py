@@ -1,15 +1,18 @@
 """The orchestrators by name. The pipeline is the same object for each of them."""
 
+from collections.abc import Callable
+
 from apache_beam.options.pipeline_options import StandardOptions
 from tfx import v1 as tfx
 from tfx.orchestration.beam.beam_dag_runner import BeamDagRunner
 from tfx.orchestration.tfx_runner import TfxRunner
 
-# BeamDagRunner starts its own Beam pipeline without options, so with the default runner, which would
-# first try to download another one (see `config.BEAM_ARGS`). This is the one it falls back to.
+# BeamDagRunner starts its own Beam pipeline without options, so with the default runner, which
+# would first try to download another one (see `config.BEAM_ARGS`). This is the one it falls back
+# to.
 StandardOptions.DEFAULT_RUNNER = "FnApiRunner"
 
-RUNNERS: dict[str, type[TfxRunner]] = {
+RUNNERS: dict[str, Callable[[], TfxRunner]] = {
     "local": tfx.orchestration.LocalDagRunner,
     "beam": BeamDagRunner,
 }

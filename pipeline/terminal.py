@@ -7,9 +7,10 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import IO
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.progress import (
     BarColumn,
     Progress,
@@ -32,6 +33,17 @@ LINE_INTERVAL = 15.0
 """Seconds between two lines where stderr is no terminal, such as a log file."""
 
 
+@contextlib.contextmanager
+def attached(out: IO[str], err: IO[str]) -> Iterator[None]:
+    """Has `output` and `console` write to these streams for a while."""
+    output.file, console.file = out, err
+    try:
+        yield
+    finally:
+        # None stands for whatever sys.stdout and sys.stderr are at the time.
+        output.file = console.file = None  # type: ignore[assignment]
+
+
 def say(text: str) -> None:
     """Prints a remark as it is: square brackets in it are no markup."""
     console.print(text, markup=False, soft_wrap=True)
@@ -45,7 +57,7 @@ def table(*columns: str) -> Table:
     """
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        justify = "right" if column.endswith(">") else "left"
+        justify: JustifyMethod = "right" if column.endswith(">") else "left"
         made.add_column(column.rstrip(">"), justify=justify, overflow="fold", min_width=4)
     return made
 

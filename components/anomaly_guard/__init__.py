@@ -1,0 +1,1 @@
+"""Stops the run where ExampleValidator found something."""

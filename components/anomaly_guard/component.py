@@ -21,7 +21,8 @@ class AnomalyGuardSpec(types.ComponentSpec):
 
 
 class AnomalyGuard(base_component.BaseComponent):
-    """Fails if ExampleValidator found an anomaly, and says which feature, what came, what was expected.
+    """Fails if ExampleValidator found an anomaly, and says which feature, what came, what was
+    expected.
 
     ExampleValidator itself only writes down what it finds. Nodes that must not run on bad data name
     this one with `add_upstream_node`.

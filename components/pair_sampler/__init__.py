@@ -1,0 +1,1 @@
+"""Sets wrong captions against the true ones."""

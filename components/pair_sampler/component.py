@@ -32,13 +32,13 @@ class PairSamplerSpec(types.ComponentSpec):
 class PairSampler(base_beam_component.BaseBeamComponent):
     """Turns true pairs into the pairs that a model is trained on and judged by.
 
-    The val and test splits get every image with its true caption, `random_per_pair` captions of other
-    groups, and `hard_per_pair` captions that are nearly right. The train split keeps its true pairs
-    only, each with up to `train_hard_candidates` hard captions beside it in `hard_caption`, because the
-    Trainer draws wrong captions anew in every step.
+    The val and test splits get every image with its true caption, `random_per_pair` captions of
+    other groups, and `hard_per_pair` captions that are nearly right. The train split keeps its true
+    pairs only, each with up to `train_hard_candidates` hard captions beside it in `hard_caption`,
+    because the Trainer draws wrong captions anew in every step.
 
-    A hard caption is one that the data set brings along in `hard_caption`, and after those a caption
-    of another group whose metadata is close to the image's.
+    A hard caption is one that the data set brings along in `hard_caption`, and after those a
+    caption of another group whose metadata is close to the image's.
 
     The same seed and data give the same pairs, whatever the runner.
     """

@@ -14,8 +14,8 @@ POOL_LIMIT = 20_000
 bounded."""
 
 _CLOSE_SHARE = 0.1
-"""Hard captions are drawn from the closest tenth: always taking the closest would use a few captions
-again and again."""
+"""Hard captions are drawn from the closest tenth: always taking the closest would use a few
+captions again and again."""
 
 
 @dataclass(frozen=True, order=True)

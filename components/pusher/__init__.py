@@ -1,0 +1,1 @@
+"""Pushes models whole or not at all."""

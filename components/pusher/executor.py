@@ -17,8 +17,8 @@ _STAGING = ".staging-"
 class Executor(tfx_pusher.Executor):
     """Copies to a staging folder beside the versions, then renames.
 
-    TFX's executor copies file by file into `<base>/<version>`, so a run that is killed leaves half a
-    version for the model server to find. A name that is no number is nothing to a model server.
+    TFX's executor copies file by file into `<base>/<version>`, so a run that is killed leaves half
+    a version for the model server to find. A name that is no number is nothing to a model server.
     """
 
     def Do(

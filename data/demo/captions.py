@@ -1,7 +1,7 @@
 """What is said of a creature: a small grammar with synonyms, orders and moods.
 
-True and wrong captions come from the same grammar, so that nothing in the words alone tells which is
-which: one has to look.
+True and wrong captions come from the same grammar, so that nothing in the words alone tells which
+is which: one has to look.
 """
 
 import random
@@ -109,7 +109,7 @@ def describe_wrongly(creature: Creature, generator: random.Random) -> list[str]:
       `HARD_CAPTIONS` sentences, each with another attribute wrong.
     """
     looks = looks_of(creature)
-    sentences = []
+    sentences: list[str] = []
     unused = list(ATTRIBUTES)
     while len(sentences) < HARD_CAPTIONS:
         frame = _frame(generator)
@@ -179,7 +179,8 @@ def _contains(text: str, phrase: str) -> bool:
     before, found, after = text.partition(phrase)
     if not found:
         return False
-    return not before[-1:].isalnum() and not after[:1].isalnum() or _contains(after, phrase)
+    whole = not before[-1:].isalnum() and not after[:1].isalnum()
+    return whole or _contains(after, phrase)
 
 
 def distinct_words(captions: Sequence[str]) -> set[str]:

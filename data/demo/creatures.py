@@ -1,7 +1,7 @@
 """Who the demo's creatures are: families of them, each with a handful of attributes.
 
-Every attribute is one that a small picture shows plainly and that a caption can name. They are drawn
-independently and about equally often, so that guessing the commonest value is no help.
+Every attribute is one that a small picture shows plainly and that a caption can name. They are
+drawn independently and about equally often, so that guessing the commonest value is no help.
 """
 
 import itertools

@@ -23,8 +23,8 @@ def demo(
 ) -> None:
     """Draws the built-in demo, captioned creatures in families, and imports it.
 
-    The pictures and their captions.csv are kept beside the data set, in OUT-pictures, to look at and
-    to see what a source may look like.
+    The pictures and their captions.csv are kept beside the data set, in OUT-pictures, to look at
+    and to see what a source may look like.
 
     Examples:
 

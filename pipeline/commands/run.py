@@ -64,7 +64,8 @@ def load_config(
     orchestrator: str | None = None,
     beam_args: list[str] | None = None,
 ) -> Config:
-    """The configuration that a command line asks for; options win over `--set`, and it over the file."""
+    """The configuration that a command line asks for; options win over `--set`, and it over the
+    file."""
     settings = configs.load(path, overrides or ())
     tree = settings.model_dump()
     if data:

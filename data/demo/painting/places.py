@@ -92,9 +92,9 @@ def _snow(canvas: Canvas, generator: random.Random) -> None:
 
 def _cave(canvas: Canvas, generator: random.Random) -> None:
     canvas.gradient((62, 50, 48), (104, 86, 76))
-    for x in range(-4, 108, 11):
+    for left in range(-4, 108, 11):
         length = generator.uniform(8, 24)
-        canvas.polygon([(x, 0), (x + 11, 0), (x + 5.5, length)], (44, 35, 35))
+        canvas.polygon([(left, 0), (left + 11, 0), (left + 5.5, length)], (44, 35, 35))
     _hill(canvas, generator, 78, (74, 60, 54))
     for _ in range(4):
         x, y = generator.uniform(4, 96), generator.uniform(84, 96)
