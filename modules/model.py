@@ -27,6 +27,8 @@ import keras
 from modules import weights
 from pipeline.config import ModelConfig
 
+_COSINE_SCALE = 5.0
+
 
 @keras.saving.register_keras_serializable(package="dexmatch")
 class PairModel(keras.Model):
@@ -114,6 +116,13 @@ def _matcher(settings: ModelConfig) -> keras.Model:
     hidden = keras.layers.Dense(settings.hidden_units, activation="relu")(joined)
     # Logits stay float32 whatever the compute type, so that the loss and the served answer do.
     logit = keras.layers.Dense(1, dtype="float32")(hidden)
+    if settings.join == "interact":
+        # Closeness of the two embeddings, as CLIP has it, gets learning off the ground; the layers
+        # above learn what closeness misses.
+        cosine = keras.layers.Dot(axes=1, normalize=True)([image, caption])
+        scale = keras.initializers.Constant(_COSINE_SCALE)
+        scaled = keras.layers.Dense(1, kernel_initializer=scale, dtype="float32")(cosine)
+        logit = keras.layers.Add()([logit, scaled])
     return keras.Model([image, caption], keras.layers.Reshape(())(logit), name="matcher")
 
 

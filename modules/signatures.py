@@ -91,8 +91,11 @@ class ServingModel(tf.Module):
     def encode_image(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """string [N] to {"embedding": float32 [N, D]}; zeros if the picture cannot be decoded."""
         pixels, is_valid = self.pixels(image)
+        # TensorFlow's CPU convolutions break on a batch of none.
+        count = tf.shape(pixels)[0]
+        pixels = tf.pad(pixels, [[0, tf.cast(tf.equal(count, 0), tf.int32)], [0, 0], [0, 0], [0, 0]])
         embedding = self._model.image_encoder(tf.cast(pixels, tf.float32), training=False)
-        return {features.EMBEDDING: _keep(embedding, is_valid)}
+        return {features.EMBEDDING: _keep(embedding[:count], is_valid)}
 
     @tf.function
     def encode_caption(self, caption: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -33,11 +33,12 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
 
     vocabulary_file = transform.vocabulary_file_by_name(captions.VOCABULARY)
     words = transform.vocabulary_size_by_name(captions.VOCABULARY)
-    pair_model = model.build(
-        architecture, image.size, caption.max_tokens, captions.FIRST_WORD_ID + words
-    )
+    vocabulary_size = captions.FIRST_WORD_ID + words
+    pair_model = model.build(architecture, image.size, caption.max_tokens, vocabulary_size)
     _fit(
-        training.PairTrainer(pair_model, settings, AugmentConfig(**config["augment"])),
+        training.PairTrainer(
+            pair_model, vocabulary_size, settings, AugmentConfig(**config["augment"])
+        ),
         _rows(fn_args.train_files, transform),
         _rows(fn_args.eval_files, transform),
         settings,

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from modules import features
+from modules import captions, features
 from modules.model import PairModel
 from pipeline.config import AugmentConfig, TrainerConfig
 
@@ -22,15 +22,25 @@ class PairTrainer(keras.Model):
 
     Args:
       model: what is trained.
+      vocabulary_size: number of token ids, padding and OOV included.
       settings: the `trainer` section.
       augmentation: the `augment` section.
     """
 
-    def __init__(self, model: PairModel, settings: TrainerConfig, augmentation: AugmentConfig):
+    def __init__(
+        self,
+        model: PairModel,
+        vocabulary_size: int,
+        settings: TrainerConfig,
+        augmentation: AugmentConfig,
+    ):
         super().__init__(name="pair_trainer")
         self.model = model
         self._settings = settings
         self._augment = augmenter(augmentation, settings.seed)
+        # Trained along and thrown away: it teaches the image branch, and answers no request.
+        self._words = keras.layers.Dense(vocabulary_size, name="words")
+        self._words.build((None, model.image_encoder.output_shape[-1]))
         self._loss = keras.metrics.Mean(name="loss")
         self._auc = keras.metrics.AUC(name="auc", from_logits=True)
 
@@ -54,8 +64,9 @@ class PairTrainer(keras.Model):
             logits = self._score(image, caption[:size], caption[size:])
             losses = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_sum(weights * losses) / tf.reduce_sum(weights)
-        gradients = tape.gradient(loss, self.model.trainable_variables)
-        self.optimizer.apply(gradients, self.model.trainable_variables)
+            total = loss + settings.word_loss * word_loss(tokens, self._words(image))
+        gradients = tape.gradient(total, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
         self._loss.update_state(loss)
         self._auc.update_state(labels, logits, sample_weight=weights)
         return self.get_metrics_result()
@@ -137,6 +148,25 @@ def pair_weights(own: tf.Tensor, hard: tf.Tensor, hard_share: float) -> tf.Tenso
     return tf.concat([right + random, hard_there], axis=1)
 
 
+def word_loss(tokens: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """How badly a picture foretells the words of its caption.
+
+    Every known word of the caption is a target of one softmax over the vocabulary (Joulin et al.
+    2016, "Learning Visual Features from Large Weakly Supervised Data"). It tells the image branch
+    what to look for long before the matcher can.
+
+    Args:
+      tokens: int64 [B, L].
+      logits: float32 [B, vocabulary].
+
+    Returns:
+      float32 [], mean cross-entropy over all known words.
+    """
+    known = tf.cast(tokens >= captions.FIRST_WORD_ID, tf.float32)
+    surprise = -tf.gather(tf.nn.log_softmax(logits), tokens, axis=1, batch_dims=1)
+    return tf.math.divide_no_nan(tf.reduce_sum(known * surprise), tf.reduce_sum(known))
+
+
 def augmenter(settings: AugmentConfig, seed: int) -> keras.Model:
     """Flips, turns and zooms float32 pictures [N, S, S, 3]; what comes in at the rim is white.
 
@@ -150,7 +180,7 @@ def augmenter(settings: AugmentConfig, seed: int) -> keras.Model:
         layers.append(keras.layers.RandomRotation(settings.rotation, seed=seed + 1, **fill))
     if settings.zoom:
         layers.append(keras.layers.RandomZoom(settings.zoom, seed=seed + 2, **fill))
-    return keras.Sequential(layers, name="augmentation")
+    return keras.Sequential(layers or [keras.layers.Identity()], name="augmentation")
 
 
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):

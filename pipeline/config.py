@@ -138,8 +138,8 @@ class TrainerConfig(Section):
     seed: int = Field(7, ge=0, description="of weights, shuffling, augmentation, wrong captions")
     epochs: int = Field(30, ge=1, description="at most")
     batch_size: int = Field(32, ge=2, description="images per step")
-    learning_rate: float = Field(1e-3, gt=0, description="of Adam, at its peak")
-    warmup_epochs: int = Field(1, ge=0, description="the rate rises from zero for so long")
+    learning_rate: float = Field(2e-3, gt=0, description="of Adam, at its peak")
+    warmup_epochs: int = Field(2, ge=0, description="the rate rises from zero for so long")
     schedule: Literal["constant", "cosine"] = Field(
         "cosine", description="the rate after the warm-up"
     )
@@ -149,10 +149,13 @@ class TrainerConfig(Section):
     hard_share: Share = Field(
         0.5, description="how much the hard wrong captions weigh among the wrong ones"
     )
+    word_loss: float = Field(
+        1.0, ge=0, description="weight of foretelling the caption's words from the picture"
+    )
     monitor: Literal["val_loss", "val_auc"] = Field(
         "val_auc", description="what EarlyStopping watches"
     )
-    patience: int = Field(8, ge=1, description="epochs without a better `monitor` before stopping")
+    patience: int = Field(12, ge=1, description="epochs without a better `monitor` before stopping")
 
 
 class AugmentConfig(Section):

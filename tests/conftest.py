@@ -1,0 +1,60 @@
+"""What several tests need: quiet libraries, and pictures of every kind."""
+
+import os
+
+# Before TensorFlow is loaded.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def _encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def _painting(width: int = 40, height: int = 28) -> Image.Image:
+    """Colours that change over both axes, so that a flip or a swap shows."""
+    x = np.linspace(0, 255, width)[None, :].repeat(height, 0)
+    y = np.linspace(0, 255, height)[:, None].repeat(width, 1)
+    return Image.fromarray(np.stack([x, y, 255 - x], axis=-1).astype(np.uint8))
+
+
+def _see_through() -> Image.Image:
+    image = _painting().convert("RGBA")
+    alpha = np.tile(np.linspace(0, 255, image.width).astype(np.uint8), (image.height, 1))
+    image.putalpha(Image.fromarray(alpha))
+    return image
+
+
+PICTURES: dict[str, Callable[[], bytes]] = {
+    "rgb.png": lambda: _encoded(_painting(), "PNG"),
+    "rgba.png": lambda: _encoded(_see_through(), "PNG"),
+    "grey.png": lambda: _encoded(_painting().convert("L"), "PNG"),
+    "grey_alpha.png": lambda: _encoded(_see_through().convert("LA"), "PNG"),
+    "palette.png": lambda: _encoded(_painting().quantize(16), "PNG"),
+    "palette_alpha.png": lambda: _encoded(_painting().quantize(16), "PNG", transparency=3),
+    "tall.png": lambda: _encoded(_painting(9, 50), "PNG"),
+    "thin.png": lambda: _encoded(_painting(500, 1), "PNG"),
+    "rgb.jpg": lambda: _encoded(_painting(), "JPEG", quality=90),
+    "grey.jpg": lambda: _encoded(_painting().convert("L"), "JPEG", quality=90),
+    "rgb.bmp": lambda: _encoded(_painting(), "BMP"),
+    "first_frame.gif": lambda: _encoded(
+        _painting().quantize(16),
+        "GIF",
+        save_all=True,
+        append_images=[Image.new("P", (40, 28))],
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def pictures() -> dict[str, bytes]:
+    """File name to encoded content, one for each kind that is served."""
+    return {name: make() for name, make in PICTURES.items()}

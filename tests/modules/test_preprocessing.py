@@ -1,0 +1,101 @@
+"""Training and serving must agree, bit for bit."""
+
+import tempfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+from tensorflow_transform import beam as tft_beam
+from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
+
+from modules import captions, features, preprocessing, signatures
+from pipeline.config import CaptionConfig, ImageConfig, ModelConfig
+
+CONFIG = {
+    "image": ImageConfig(size=32).model_dump(),
+    "caption": CaptionConfig(max_tokens=6, vocabulary_size=50).model_dump(),
+}
+CAPTIONS = ("A red bird!", "a BLUE fish", "une créature bleue", "빨간 새", "red, red, red")
+
+
+@pytest.fixture(scope="module")
+def transformed(pictures, tmp_path_factory):
+    """(raw rows, transformed rows, folder of the transform graph); the last row has a bad picture."""
+    images = [*pictures.values(), b"broken"]
+    rows = [
+        {
+            features.IMAGE: [image],
+            features.CAPTION: [CAPTIONS[index % len(CAPTIONS)].encode()],
+            features.GROUP: [f"g{index}".encode()],
+            features.LABEL: [1],
+            # From none to three.
+            features.HARD_CAPTION: [b"a red fish", b"new words", b""][: index % 4],
+        }
+        for index, image in enumerate(images)
+    ]
+    spec = {
+        features.IMAGE: tf.io.FixedLenFeature([1], tf.string),
+        features.CAPTION: tf.io.VarLenFeature(tf.string),
+        features.GROUP: tf.io.FixedLenFeature([1], tf.string),
+        features.LABEL: tf.io.FixedLenFeature([1], tf.int64),
+        features.HARD_CAPTION: tf.io.VarLenFeature(tf.string),
+    }
+    metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
+    folder = str(tmp_path_factory.mktemp("transform"))
+    with tft_beam.Context(temp_dir=tempfile.mkdtemp()):
+        (data, _), transform_fn = (rows, metadata) | tft_beam.AnalyzeAndTransformDataset(
+            lambda inputs: preprocessing.preprocessing_fn(inputs, CONFIG)
+        )
+        _ = transform_fn | tft_beam.WriteTransformFn(folder)
+    return rows, data, folder
+
+
+@pytest.fixture(scope="module")
+def serving(transformed):
+    from modules import model
+
+    vocabulary = tft.TFTransformOutput(transformed[2]).vocabulary_file_by_name(captions.VOCABULARY)
+    settings = ModelConfig(embedding_dim=8, recurrent_units=8, word_dim=8, hidden_units=8)
+    return signatures.ServingModel(model.build(settings, 32, 6, 60), vocabulary, 32, 6, 8)
+
+
+def test_pictures_agree_bit_for_bit(transformed, serving, pictures):
+    rows, data, _ = transformed
+    served, is_valid = serving.pixels(tf.constant([row[features.IMAGE][0] for row in rows]))
+    for name, row, pixels, valid in zip(
+        [*pictures, "broken"], data, served.numpy(), is_valid.numpy(), strict=True
+    ):
+        stored = tf.io.decode_png(row[features.PIXELS]).numpy()
+        np.testing.assert_array_equal(stored, pixels, err_msg=name)
+        assert row[features.IS_VALID] == valid == (name != "broken")
+
+
+def test_captions_agree_bit_for_bit(transformed, serving):
+    rows, data, _ = transformed
+    served = serving.tokens(tf.constant([row[features.CAPTION][0] for row in rows]))
+    for row, tokens in zip(data, served.numpy(), strict=True):
+        np.testing.assert_array_equal(row[features.TOKENS], tokens)
+    assert {row[features.TOKENS].dtype for row in data} == {np.dtype(np.int64)}
+
+
+def test_hard_captions_are_tokenised_one_after_another(transformed, serving):
+    rows, data, _ = transformed
+    for raw, row in zip(rows, data, strict=True):
+        hard = raw[features.HARD_CAPTION]
+        found = np.asarray(row[features.HARD_TOKENS]).reshape(-1, 6)
+        assert len(found) == len(hard)
+        if hard:
+            np.testing.assert_array_equal(found, serving.tokens(tf.constant(hard)).numpy())
+
+
+def test_words_of_hard_captions_alone_are_unknown(transformed):
+    """The vocabulary is made of the captions; "new" stands in hard captions only."""
+    vocabulary = tft.TFTransformOutput(transformed[2]).vocabulary_by_name(captions.VOCABULARY)
+    assert b"red" in vocabulary
+    assert b"new" not in vocabulary
+
+
+def test_groups_are_told_apart(transformed):
+    hashes = [int(row[features.GROUP_HASH]) for row in transformed[1]]
+    assert len(set(hashes)) == len(hashes)

@@ -1,0 +1,121 @@
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from modules import features, model, signatures
+from pipeline.config import ModelConfig
+
+SIZE, LENGTH, WIDTH = 32, 6, 8
+WORDS = ("a", "red", "blue", "bird", "fish")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A small model, saved and moved, without the vocabulary file that it was made with."""
+    folder = tmp_path_factory.mktemp("model")
+    vocabulary = folder / "words.txt"
+    vocabulary.write_text("".join(f"{word}\n" for word in WORDS), encoding="utf-8")
+    settings = ModelConfig(
+        embedding_dim=WIDTH, recurrent_units=8, word_dim=8, hidden_units=8
+    )
+    built = model.build(settings, SIZE, LENGTH, len(WORDS) + 2)
+    made = signatures.ServingModel(built, str(vocabulary), SIZE, LENGTH, WIDTH)
+    signatures.save(made, str(folder / "first"))
+    vocabulary.unlink()
+    shutil.move(folder / "first", folder / "second")
+    return folder / "second"
+
+
+@pytest.fixture(scope="module")
+def served(saved):
+    return tf.saved_model.load(str(saved))
+
+
+def score(served, images, texts):
+    answer = served.signatures["serving_default"](
+        image=tf.constant(images, tf.string, [len(images)]),
+        caption=tf.constant(texts, tf.string, [len(texts)]),
+    )
+    return answer[features.PROBABILITY].numpy()
+
+
+def embed(served, name, **inputs):
+    (key, values), *_ = inputs.items()
+    return served.signatures[name](**{key: tf.constant(values)})[features.EMBEDDING]
+
+
+def test_names_types_and_shapes_are_the_promised_ones(served):
+    def described(specs):
+        return {key: (spec.dtype.name, spec.shape.as_list()) for key, spec in specs.items()}
+
+    text, vector, number = ("string", [None]), ("float32", [None, WIDTH]), ("float32", [None])
+    promised = {
+        "serving_default": ({"image": text, "caption": text}, {"probability": number}),
+        "serve_examples": ({"examples": text}, {"probability": number}),
+        "encode_image": ({"image": text}, {"embedding": vector}),
+        "encode_caption": ({"caption": text}, {"embedding": vector}),
+        "score_embeddings": (
+            {"image_embedding": vector, "caption_embedding": vector},
+            {"probability": number},
+        ),
+    }
+    assert set(served.signatures) == set(promised)
+    for name, (inputs, outputs) in promised.items():
+        signature = served.signatures[name]
+        assert described(signature.structured_input_signature[1]) == inputs
+        assert described(signature.structured_outputs) == outputs
+
+
+def test_embeddings_give_the_same_probability(served, pictures):
+    images = list(pictures.values())
+    texts = [f"a {WORDS[1 + index % 4]} fish" for index in range(len(images))]
+    through_embeddings = served.signatures["score_embeddings"](
+        image_embedding=embed(served, "encode_image", image=images),
+        caption_embedding=embed(served, "encode_caption", caption=texts),
+    )[features.PROBABILITY].numpy()
+    np.testing.assert_allclose(through_embeddings, score(served, images, texts), atol=1e-6)
+    assert len(set(through_embeddings.tolist())) > 1
+
+
+def test_examples_give_the_same_probability(served, pictures):
+    images, texts = list(pictures.values()), ["a red bird"] * len(pictures)
+    examples = []
+    for image, text in zip(images, texts, strict=True):
+        example = tf.train.Example()
+        example.features.feature[features.IMAGE].bytes_list.value.append(image)
+        example.features.feature[features.CAPTION].bytes_list.value.append(text.encode())
+        example.features.feature["color"].bytes_list.value.append(b"not asked for")
+        examples.append(example.SerializeToString())
+    answer = served.signatures["serve_examples"](examples=tf.constant(examples))
+    np.testing.assert_array_equal(answer["probability"], score(served, images, texts))
+
+
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_any_batch_size(served, pictures, count):
+    assert score(served, [pictures["rgb.png"]] * count, ["a bird"] * count).shape == (count,)
+
+
+def test_the_same_answer_alone_and_in_a_batch(served, pictures):
+    images, texts = list(pictures.values()), ["a blue bird"] * len(pictures)
+    together = score(served, images, texts)
+    alone = [score(served, [image], [text])[0] for image, text in zip(images, texts, strict=True)]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_what_cannot_be_judged_is_zero_and_harms_no_neighbour(served, pictures):
+    good = pictures["rgb.png"]
+    images, texts = [good, b"broken", good, good], ["a bird", "a bird", "", "a bird"]
+    answers = score(served, images, texts)
+    assert answers[1] == answers[2] == signatures.NOT_JUDGED == 0
+    (expected,) = score(served, [good], ["a bird"])
+    np.testing.assert_allclose(answers[[0, 3]], expected, atol=1e-6)
+    assert expected > 0
+
+
+def test_nothing_of_the_training_is_saved(saved):
+    names = [name.lower() for name, _ in tf.train.list_variables(str(saved / "variables" / "variables"))]
+    assert any("image_encoder" in name or "_model" in name for name in names)
+    for forbidden in ("adam", "optimizer", "velocity", "augment", "words/", "schedule"):
+        assert not [name for name in names if forbidden in name]
