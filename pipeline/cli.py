@@ -34,7 +34,7 @@ app.add_typer(config_commands.app, name="config")
 def main() -> None:
     """Entry point; exits with 2 on a user's mistake and 130 on Ctrl-C."""
     try:
-        app()
+        app(prog_name="dexmatch")
     except DexmatchError as error:
         terminal.console.print("[bold red]Error[/]: ", end="")
         terminal.say(str(error))

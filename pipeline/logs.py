@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,19 +90,17 @@ def _followed(path: Path, target: io.TextIOWrapper) -> Iterator[None]:
     ended = threading.Event()
 
     def follow() -> None:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            file.seek(0, io.SEEK_END)
-            while True:
-                last_round = ended.is_set()
-                target.write(file.read())
-                if last_round:
-                    return
-                time.sleep(_POLL_S)
+        is_over = False
+        while not is_over:
+            is_over = ended.wait(_POLL_S)
+            target.write(file.read())
 
-    thread = threading.Thread(target=follow, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    with path.open(encoding="utf-8", errors="replace") as file:
+        file.seek(0, io.SEEK_END)
+        thread = threading.Thread(target=follow, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()

@@ -1,0 +1,240 @@
+import random
+from collections import Counter
+
+import pytest
+import tensorflow as tf
+from tfx.dsl.components.base import base_beam_executor
+from tfx.types import artifact_utils, standard_artifacts
+
+from components.pair_sampler import executor, sampling
+from components.pair_sampler.sampling import Candidate, CandidatePool
+from modules import features
+from pipeline.errors import DexmatchError
+
+COLORS = (b"red", b"blue", b"green")
+SHAPES = (b"round", b"long", b"flat", b"")
+
+
+def candidates(count: int = 60, group_size: int = 3) -> list[Candidate]:
+    generator = random.Random(0)
+    return [
+        Candidate(
+            pair_id=b"%d" % number,
+            group=b"g%d" % (number // group_size),
+            # Every fifth says the same.
+            caption=b"same words" if number % 5 == 0 else b"caption %d" % number,
+            values=(generator.choice(COLORS), generator.choice(SHAPES)),
+        )
+        for number in range(count)
+    ]
+
+
+def draws(pool: CandidatePool, pairs: list[Candidate]):
+    return {pair.pair_id: (pool.draw_random(pair, 2), pool.draw_hard(pair, 2)) for pair in pairs}
+
+
+def test_the_draw_does_not_depend_on_order():
+    pairs = candidates()
+    shuffled = random.Random(1).sample(pairs, len(pairs))
+    expected = draws(CandidatePool("test", pairs, seed=7), pairs)
+    assert draws(CandidatePool("test", shuffled, seed=7), shuffled[::-1]) == expected
+
+
+@pytest.mark.parametrize(("split", "seed"), [("test", 8), ("val", 7)])
+def test_another_seed_or_split_is_another_draw(split, seed):
+    pairs = candidates()
+    first = draws(CandidatePool("test", pairs, seed=7), pairs)
+    assert draws(CandidatePool(split, pairs, seed=seed), pairs) != first
+
+
+def test_wrong_captions_are_of_other_groups_and_other_words():
+    pairs = candidates()
+    pool = CandidatePool("test", pairs, seed=7)
+    for pair in pairs:
+        for wrong in (*pool.draw_random(pair, 10), *pool.draw_hard(pair, 10)):
+            assert wrong.group != pair.group
+            assert wrong.caption != pair.caption
+
+
+def test_a_caption_is_drawn_once_for_a_pair():
+    pairs = candidates()
+    pool = CandidatePool("test", pairs, seed=7)
+    for pair in pairs:
+        for drawn in (pool.draw_random(pair, 10), pool.draw_hard(pair, 10)):
+            assert len({wrong.pair_id for wrong in drawn}) == len(drawn)
+
+
+def test_hard_captions_share_a_value_and_differ_in_one():
+    pairs = candidates()
+    pool = CandidatePool("test", pairs, seed=7)
+    for pair in pairs:
+        for wrong in pool.draw_hard(pair, 5):
+            same = [a == b != b"" for a, b in zip(pair.values, wrong.values, strict=True)]
+            assert any(same)
+            assert pair.values != wrong.values
+
+
+def test_hard_captions_are_closer_than_random_ones():
+    generator = random.Random(3)
+    pairs = [
+        Candidate(b"%d" % n, b"g%d" % n, b"c%d" % n, tuple(generator.choices(COLORS, k=6)))
+        for n in range(200)
+    ]
+    pool = CandidatePool("test", pairs, seed=7)
+
+    def shared(pair, drawn):
+        return sum(a == b for a, b in zip(pair.values, drawn[0].values, strict=True))
+
+    hard = sum(shared(pair, pool.draw_hard(pair, 1)) for pair in pairs)
+    by_chance = sum(shared(pair, pool.draw_random(pair, 1)) for pair in pairs)
+    assert hard > 1.5 * by_chance
+
+
+def test_without_metadata_there_are_no_hard_captions():
+    pairs = [Candidate(b"%d" % n, b"g%d" % n, b"c%d" % n, ()) for n in range(5)]
+    assert CandidatePool("test", pairs, seed=7).draw_hard(pairs[0], 3) == []
+
+
+def test_one_group_alone_is_told_in_one_line():
+    pairs = [Candidate(b"%d" % n, b"only", b"c%d" % n, ()) for n in range(5)]
+    with pytest.raises(DexmatchError, match="split val: pair '0'") as raised:
+        CandidatePool("val", pairs, seed=7).draw_random(pairs[0], 1)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_large_split_is_drawn_from_a_part(monkeypatch):
+    monkeypatch.setattr(sampling, "POOL_LIMIT", 10)
+    pairs = candidates()
+    pool = CandidatePool("test", pairs, seed=7)
+    used = {wrong.pair_id for pair in pairs for wrong in pool.draw_random(pair, 10)}
+    assert len(used) <= 10
+
+
+# The executor.
+
+
+def raw_pair(number: int) -> tf.train.Example:
+    example = tf.train.Example()
+    feature = example.features.feature
+    feature[features.IMAGE].bytes_list.value.append(b"image %d" % number)
+    feature[features.CAPTION].bytes_list.value.append(b"caption %d" % number)
+    feature[features.ID].bytes_list.value.append(b"%d" % number)
+    feature[features.GROUP].bytes_list.value.append(b"g%d" % (number // 2))
+    feature["color"].bytes_list.value.append(COLORS[number % 3])
+    feature["legs"].int64_list.value.append(number % 2)
+    if number % 4 == 0:
+        feature[features.HARD_CAPTION].bytes_list.value.extend([b"own hard a", b"own hard b"])
+    return example
+
+
+def write_split(folder, split: str, numbers) -> None:
+    target = folder / f"Split-{split}"
+    target.mkdir(parents=True)
+    options = tf.io.TFRecordOptions(compression_type="GZIP")
+    with tf.io.TFRecordWriter(str(target / "data_tfrecord-00000-of-00001.gz"), options) as writer:
+        for number in numbers:
+            writer.write(raw_pair(number).SerializeToString())
+
+
+def read_split(folder, split: str) -> list[tf.train.Example]:
+    files = sorted(str(path) for path in (folder / f"Split-{split}").iterdir())
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP")
+    return [tf.train.Example.FromString(record) for record in records.as_numpy_iterator()]
+
+
+def run_executor(folder, order=1):
+    splits = {"train": range(0, 20), "val": range(20, 30), "test": range(30, 40)}
+    examples = standard_artifacts.Examples()
+    examples.uri = str(folder / "in")
+    examples.split_names = artifact_utils.encode_split_names(list(splits))
+    for split, numbers in splits.items():
+        write_split(folder / "in", split, list(numbers)[::order])
+    sampled = standard_artifacts.Examples()
+    sampled.uri = str(folder / "out")
+    context = base_beam_executor.BaseBeamExecutor.Context(
+        beam_pipeline_args=["--runner=FnApiRunner"], tmp_dir=str(folder / "tmp"), unique_id="1"
+    )
+    executor.Executor(context).Do(
+        {executor.EXAMPLES: [examples]},
+        {executor.SAMPLED: [sampled]},
+        {
+            executor.SEED: 7,
+            executor.RANDOM_PER_PAIR: 2,
+            executor.HARD_PER_PAIR: 1,
+            executor.TRAIN_HARD_CANDIDATES: 3,
+            executor.METADATA_COLUMNS: '["color", "legs"]',
+            executor.CODE: "",
+        },
+    )
+    return sampled, {split: read_split(folder / "out", split) for split in splits}
+
+
+@pytest.fixture(scope="module")
+def sampled(tmp_path_factory):
+    return run_executor(tmp_path_factory.mktemp("sampler"))
+
+
+def text(example, name):
+    return [value.decode() for value in example.features.feature[name].bytes_list.value]
+
+
+def test_training_pairs_are_true_and_carry_hard_captions(sampled):
+    train = sampled[1]["train"]
+    assert len(train) == 20
+    for example in train:
+        (pair_id,) = text(example, features.ID)
+        assert text(example, features.CAPTION) == [f"caption {pair_id}"]
+        assert example.features.feature[features.LABEL].int64_list.value == [1]
+        hard = text(example, features.HARD_CAPTION)
+        assert len(hard) == 3
+        if int(pair_id) % 4 == 0:
+            assert hard[:2] == ["own hard a", "own hard b"]
+        assert f"caption {pair_id}" not in hard
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_judged_pairs_are_one_true_two_random_one_hard(sampled, split):
+    by_image = {}
+    for example in sampled[1][split]:
+        by_image.setdefault(text(example, features.IMAGE)[0], []).append(example)
+    assert len(by_image) == 10
+    for image, pairs in by_image.items():
+        kinds = Counter(text(pair, features.PAIR_KIND)[0] for pair in pairs)
+        assert kinds == {"matched": 1, "random": 2, "hard": 1}
+        for pair in pairs:
+            (kind,) = text(pair, features.PAIR_KIND)
+            is_match = text(pair, features.CAPTION) == [image.replace("image", "caption")]
+            assert is_match == (kind == "matched")
+            assert pair.features.feature[features.LABEL].int64_list.value == [int(is_match)]
+            assert text(pair, features.AGAINST) == (
+                ["random", "hard"] if kind == "matched" else [kind]
+            )
+            assert text(pair, features.HARD_CAPTION) == []
+            assert pair.features.feature["legs"].int64_list.value == [int(image.split()[1]) % 2]
+
+
+def test_where_a_caption_comes_from_is_kept(sampled):
+    for example in sampled[1]["test"]:
+        (source,) = text(example, features.CAPTION_ID)
+        (caption,) = text(example, features.CAPTION)
+        assert caption == (f"caption {source}" if source else caption)
+        assert bool(source) != caption.startswith("own hard")
+
+
+def test_the_pairs_of_each_split_are_counted(sampled):
+    artifact = sampled[0]
+    counts = {split: len(examples) for split, examples in sampled[1].items()}
+    assert counts == {"train": 20, "val": 40, "test": 40}
+    for split, count in counts.items():
+        assert artifact.get_int_custom_property(f"{executor.COUNTS}_{split}") == count
+    assert artifact_utils.decode_split_names(artifact.split_names) == ["train", "val", "test"]
+
+
+def test_the_same_pairs_come_out_whatever_the_order_in_the_file(sampled, tmp_path):
+    _, other = run_executor(tmp_path, order=-1)
+    for split, examples in sampled[1].items():
+        one, two = (
+            sorted(example.SerializeToString(deterministic=True) for example in each)
+            for each in (examples, other[split])
+        )
+        assert one == two

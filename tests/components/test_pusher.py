@@ -1,0 +1,75 @@
+import json
+
+import pytest
+from tfx.components.pusher import executor as tfx_pusher
+from tfx.types import standard_artifacts
+from tfx.utils import io_utils
+
+from components.pusher import executor
+
+
+class Push:
+    """One push of a small stand-in for a model."""
+
+    def __init__(self, folder, blessed: bool = True):
+        self.base = folder / "serving"
+        model_folder = folder / "model" / "Format-Serving"
+        (model_folder / "variables").mkdir(parents=True)
+        (model_folder / "saved_model.pb").write_bytes(b"graph")
+        (model_folder / "variables" / "variables.index").write_bytes(b"weights")
+        self._model = standard_artifacts.Model()
+        self._model.uri = str(folder / "model")
+        self._blessing = standard_artifacts.ModelBlessing()
+        self._blessing.uri = str(folder / "blessing")
+        self._blessing.set_int_custom_property("blessed", int(blessed))
+        # TFX also looks for a file of that name.
+        (folder / "blessing").mkdir()
+        (folder / "blessing" / ("BLESSED" if blessed else "NOT_BLESSED")).touch()
+        self._archive = str(folder / "archive")
+
+    def run(self):
+        pushed = standard_artifacts.PushedModel()
+        pushed.uri = self._archive
+        destination = {"filesystem": {"base_directory": str(self.base)}}
+        executor.Executor().Do(
+            {"model": [self._model], "model_blessing": [self._blessing]},
+            {"pushed_model": [pushed]},
+            {"push_destination": json.dumps(destination), "custom_config": "null"},
+        )
+        return pushed
+
+    def names(self) -> list[str]:
+        return sorted(path.name for path in self.base.iterdir()) if self.base.exists() else []
+
+
+def test_a_blessed_model_is_pushed_whole(tmp_path):
+    push = Push(tmp_path)
+    pushed = push.run()
+    version = pushed.get_string_custom_property("pushed_version")
+    assert push.names() == [version]
+    assert (push.base / version / "saved_model.pb").read_bytes() == b"graph"
+    assert (push.base / version / "variables" / "variables.index").read_bytes() == b"weights"
+    assert pushed.get_string_custom_property("pushed_destination") == str(push.base / version)
+
+
+def test_a_model_that_is_not_blessed_is_not_pushed(tmp_path):
+    push = Push(tmp_path, blessed=False)
+    assert push.run().get_int_custom_property("pushed") == 0
+    assert push.names() == []
+
+
+def test_a_push_that_dies_leaves_no_version_and_the_next_one_clears_up(tmp_path, monkeypatch):
+    push = Push(tmp_path)
+    copy_file = io_utils.copy_file
+
+    def dies_at_the_last_file(source, target, *arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tfx_pusher.io_utils, "copy_file", dies_at_the_last_file)
+    with pytest.raises(KeyboardInterrupt):
+        push.run()
+    assert not [name for name in push.names() if name.isdigit()]
+    assert push.names()  # The staging folder is there: the push had begun.
+    monkeypatch.setattr(tfx_pusher.io_utils, "copy_file", copy_file)
+    version = push.run().get_string_custom_property("pushed_version")
+    assert push.names() == [version]

@@ -1,0 +1,78 @@
+import json
+import subprocess
+import sys
+
+import pytest
+import tomllib
+
+PROGRAM = "from pipeline.cli import main; main()"
+
+
+def dexmatch(*arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "COLUMNS": "160", "TERM": "dumb"},
+    )
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["runs"], ["data"], ["data", "import"], ["data", "demo"]]
+)
+def test_help_teaches(command):
+    done = dexmatch(*command, "--help")
+    assert done.returncode == 0
+    assert "Usage: dexmatch" in done.stdout
+    if len(command) == 2 or command in (["run"], ["runs"]):
+        assert f"dexmatch {' '.join(command)}" in done.stdout.split("Examples")[1]
+
+
+def test_help_loads_no_heavy_library():
+    program = (
+        "import sys\nfrom pipeline.cli import app\n"
+        "try:\n    app(['run', '--help'])\nexcept SystemExit:\n    pass\n"
+        "print([m for m in ('tensorflow', 'tfx', 'apache_beam', 'keras') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_configuration_is_shown_as_toml():
+    done = dexmatch("config", "show", "--set", "trainer.epochs=3")
+    assert tomllib.loads(done.stdout)["trainer"]["epochs"] == 3
+
+
+def test_every_key_is_explained():
+    done = dexmatch("config", "show", "--keys")
+    assert "trainer.word_loss" in done.stdout
+    assert "evaluator.blessing" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["config", "show", "--set", "trainer.epoch=3"], "did you mean epochs?"),
+        (["run"], "data.dataset is not set"),
+        (["run", "--data", "nowhere"], "nowhere: not a dexmatch data set"),
+        (["run", "--data", "x", "--orchestrator", "airflow"], "run.orchestrator"),
+        (["run", "--config", "no.toml"], "no.toml: cannot be read"),
+    ],
+)
+def test_a_mistake_costs_one_line_and_status_2(tmp_path, arguments, message):
+    done = dexmatch(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+
+
+def test_no_runs_yet(tmp_path):
+    done = dexmatch("runs", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "no runs yet" in done.stderr
+    assert json.loads(dexmatch("runs", "--json", cwd=tmp_path).stdout) == []

@@ -1,0 +1,53 @@
+import pytest
+
+from pipeline import config as configs
+from pipeline import execution
+from pipeline.errors import DexmatchError
+
+
+def settings(tmp_path, *overrides):
+    return configs.load(None, [f"run.workspace={tmp_path}", *overrides])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ([], "data.dataset is not set"),
+        (["data.dataset=nowhere"], "nowhere: not a dexmatch data set"),
+        (["data.dataset=nowhere", "data.schema_file=no.pbtxt"], "no.pbtxt is no file"),
+        (["data.dataset=nowhere", "model.weights=no.h5"], "no.h5"),
+    ],
+)
+def test_mistakes_are_found_before_anything_starts(tmp_path, overrides, message):
+    with pytest.raises(DexmatchError, match=message):
+        execution.execute(settings(tmp_path / "runs", *overrides))
+    assert not (tmp_path / "runs").exists()
+
+
+def raised(error: BaseException, cause: BaseException | None = None) -> BaseException:
+    try:
+        raise error from cause
+    except type(error) as caught:
+        return caught
+
+
+def test_the_users_mistake_is_found_below_other_errors():
+    mistake = raised(DexmatchError("mend this"))
+    assert execution._users_mistake(mistake) == "mend this"
+    assert execution._users_mistake(raised(RuntimeError("while it ran"), mistake)) == "mend this"
+
+
+def test_the_users_mistake_is_found_in_beams_text():
+    text = (
+        "Traceback (most recent call last):\n  File ...\n"
+        "pipeline.errors.DexmatchError: mend this [while running 'Expand val-ptransform-45']\n"
+    )
+    assert execution._users_mistake(raised(RuntimeError(text))) == "mend this"
+
+
+def test_other_errors_are_not_the_users():
+    error = raised(ValueError("first line\nsecond line"))
+    assert execution._users_mistake(error) is None
+    assert execution._one_line(error) == "ValueError: first line"
+    trace = RuntimeError("Traceback (most recent call last):\n  ...\nKeyError: 'x'\n")
+    assert execution._one_line(trace) == "RuntimeError: KeyError: 'x'"
