@@ -93,7 +93,9 @@ class ServingModel(tf.Module):
         pixels, is_valid = self.pixels(image)
         # TensorFlow's CPU convolutions break on a batch of none.
         count = tf.shape(pixels)[0]
-        pixels = tf.pad(pixels, [[0, tf.cast(tf.equal(count, 0), tf.int32)], [0, 0], [0, 0], [0, 0]])
+        pixels = tf.pad(
+            pixels, [[0, tf.cast(tf.equal(count, 0), tf.int32)], [0, 0], [0, 0], [0, 0]]
+        )
         embedding = self._model.image_encoder(tf.cast(pixels, tf.float32), training=False)
         return {features.EMBEDDING: _keep(embedding[:count], is_valid)}
 

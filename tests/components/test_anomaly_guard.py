@@ -1,6 +1,8 @@
 import pytest
 import tensorflow as tf
 import tfx  # noqa: F401  It must come before tensorflow_data_validation.
+
+# isort: split
 import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
@@ -53,9 +55,7 @@ def run_guard(folder, rows, schema_text: str = SCHEMA) -> None:
         {"anomalies": [anomalies]},
         {"exclude_splits": "[]"},
     )
-    executor.Executor().Do(
-        {executor.ANOMALIES: [anomalies], executor.SCHEMA: [schema]}, {}, {}
-    )
+    executor.Executor().Do({executor.ANOMALIES: [anomalies], executor.SCHEMA: [schema]}, {}, {})
 
 
 def test_data_that_fit_pass(tmp_path):

@@ -23,8 +23,19 @@ def on_white(encoded: bytes) -> Image.Image:
 
 @pytest.mark.parametrize(
     "name",
-    ["rgb.png", "rgba.png", "grey.png", "grey_alpha.png", "palette.png", "palette_alpha.png"]
-    + ["tall.png", "rgb.jpg", "grey.jpg", "rgb.bmp", "first_frame.gif"],
+    [
+        "rgb.png",
+        "rgba.png",
+        "grey.png",
+        "grey_alpha.png",
+        "palette.png",
+        "palette_alpha.png",
+        "tall.png",
+        "rgb.jpg",
+        "grey.jpg",
+        "rgb.bmp",
+        "first_frame.gif",
+    ],
 )
 def test_every_kind_of_picture_looks_as_pillow_sees_it(pictures, name):
     (pixels,), (is_valid,) = fitted(pictures[name])

@@ -21,7 +21,7 @@ CAPTIONS = ("A red bird!", "a BLUE fish", "une créature bleue", "빨간 새", "
 
 @pytest.fixture(scope="module")
 def transformed(pictures, tmp_path_factory):
-    """(raw rows, transformed rows, folder of the transform graph); the last row has a bad picture."""
+    """Raw rows, transformed rows, folder of the graph; the last row has a bad picture."""
     images = [*pictures.values(), b"broken"]
     rows = [
         {
