@@ -9,6 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
 from data import dataset as datasets
 from modules import weights
 from modules.features import KEY_SLICES
@@ -87,13 +90,21 @@ def _check(config: Config) -> datasets.Dataset:
             "data.dataset is not set: name a folder written by `dexmatch data import`, as in "
             "`dexmatch run --data datasets/mine`, or make the demo's with `dexmatch data demo`"
         )
-    schema = config.data.schema_file
-    if schema and not Path(schema).is_file():
-        raise DexmatchError(f"data.schema_file: {schema} is no file")
+    if config.data.schema_file:
+        _check_schema(Path(config.data.schema_file))
     weights.check(config.model.backbone, config.model.weights)
     dataset = datasets.load(config.data.dataset)
     _check_columns(config, dataset)
     return dataset
+
+
+def _check_schema(path: Path) -> None:
+    if not path.is_file():
+        raise DexmatchError(f"data.schema_file: {path} is no file")
+    try:
+        text_format.Parse(path.read_bytes(), schema_pb2.Schema())
+    except text_format.ParseError as error:
+        raise DexmatchError(f"data.schema_file: {path} is no TFDV schema: {error}") from error
 
 
 def _check_columns(config: Config, dataset: datasets.Dataset) -> None:

@@ -5,17 +5,20 @@ import logging
 import re
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
+from rich.text import Text
 
 from modules import reporting
 from pipeline import terminal
@@ -72,11 +75,10 @@ class _Bars:
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            _Rate(),
             console=terminal.console,
             transient=True,
         )
@@ -103,8 +105,18 @@ class _Bars:
 
     def detail(self, text: str, done: int, total: int) -> None:
         if self._detail is None:
-            self._detail = self._progress.add_task(text, total=total)
+            self._detail = self._progress.add_task(text, total=total, is_even=True)
         self._progress.update(self._detail, description=text, completed=done, total=total)
+
+
+class _Rate(ProgressColumn):
+    """Rate and time left, where the steps are alike; components are not."""
+
+    def render(self, task: Task) -> Text:
+        if not task.fields.get("is_even") or not task.speed or task.time_remaining is None:
+            return Text("")
+        left = timedelta(seconds=round(task.time_remaining))
+        return Text(f"{task.speed:.1f}/s, {left} left", "cyan")
 
 
 class _Lines:

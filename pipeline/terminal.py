@@ -55,7 +55,7 @@ def table(*columns: str) -> Table:
     Args:
       columns: their names; one that ends in ">" is right-aligned.
     """
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for column in columns:
         justify: JustifyMethod = "right" if column.endswith(">") else "left"
         made.add_column(column.rstrip(">"), justify=justify, overflow="fold", min_width=4)

@@ -35,12 +35,12 @@ def runs(
         terminal.say(f"no runs yet in {workspace.root}; start one: dexmatch run --data DIR")
         return
     table = terminal.table(
-        "started", "data", "state", "AUC>", "random>", "hard>", "blessed", "pushed version"
+        "started", "data", "state", "AUC>", "random>", "hard>", "blessed", "pushed"
     )
     for run in found:
         aucs = run["auc"]
         table.add_row(
-            run["started"].replace("T", " "),
+            run["started"][:16].replace("T", " "),
             run["data"] or "-",
             run["state"],
             *(_figure(aucs.get(name)) for name in ("overall", "against:random", "against:hard")),

@@ -24,6 +24,13 @@ def test_mistakes_are_found_before_anything_starts(tmp_path, overrides, message)
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_schema_that_is_none(tmp_path):
+    path = tmp_path / "mine.pbtxt"
+    path.write_text("feature { nam: 'x' }", encoding="utf-8")
+    with pytest.raises(DexmatchError, match="mine.pbtxt is no TFDV schema: 1:11"):
+        execution.execute(settings(tmp_path, "data.dataset=nowhere", f"data.schema_file={path}"))
+
+
 def raised(error: BaseException, cause: BaseException | None = None) -> BaseException:
     try:
         raise error from cause
