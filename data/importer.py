@@ -150,7 +150,7 @@ def _run(plan: _Plan, folder: Path, num_workers: int) -> _Outcome:
         done = stack.enter_context(terminal.progress(f"Importing {plan.name}", plan.rows))
         tasks = _tasks(plan, folder)
         results: Generator[Result, None, None] = workers.run_in_order(
-            "data.shard_writer:write", tasks, num_workers, done
+            _WRITE, tasks, num_workers, done
         )
         for result in stack.enter_context(contextlib.closing(results)):
             statistics.merge(result.statistics)

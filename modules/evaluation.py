@@ -13,9 +13,11 @@ def eval_config(settings: EvaluatorConfig, slice_columns: Sequence[str]) -> conf
 
     Args:
       settings: the `evaluator` section.
-      slice_columns: metadata features to slice by, beside `pair_kind` and `against`.
+      slice_columns: metadata features to slice by, beside `pair_kind`, `against` and the columns
+        that have a bound.
     """
-    columns = (features.PAIR_KIND, features.AGAINST, *slice_columns)
+    bounded = (threshold.column for threshold in settings.blessing if threshold.column)
+    columns = dict.fromkeys((features.PAIR_KIND, features.AGAINST, *slice_columns, *bounded))
     return config_pb2.EvalConfig(
         model_specs=[
             config_pb2.ModelSpec(
@@ -74,7 +76,6 @@ def _bound(threshold: Threshold) -> config_pb2.PerSliceMetricThreshold:
         bound.change_threshold.absolute.value = -threshold.max_drop
         bound.change_threshold.direction = config_pb2.MetricDirection.HIGHER_IS_BETTER
     spec = config_pb2.SlicingSpec()
-    if threshold.slice != features.OVERALL:
-        column, _, value = threshold.slice.partition(":")
-        spec.feature_values[column] = value
+    if threshold.column:
+        spec.feature_values[threshold.column] = threshold.slice.partition(":")[2]
     return config_pb2.PerSliceMetricThreshold(slicing_specs=[spec], threshold=bound)

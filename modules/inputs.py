@@ -42,8 +42,14 @@ def _records(files: Sequence[str]) -> tf.data.Dataset:
     records = tf.data.TFRecordDataset(sorted(files), compression_type="GZIP")
     if sum(tf.io.gfile.stat(file).length for file in files) > _SORTED_BYTES:
         return records
-    in_order = sorted(records.as_numpy_iterator())
+    in_order = sorted(_canonical(record) for record in records.as_numpy_iterator())
     return tf.data.Dataset.from_tensor_slices(tf.constant(in_order, tf.string, [len(in_order)]))
+
+
+def _canonical(record: bytes) -> bytes:
+    """The same example in the one spelling: protobuf may write a map in any order."""
+    spelled: bytes = tf.train.Example.FromString(record).SerializeToString(deterministic=True)
+    return spelled
 
 
 def validation_pairs(rows: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:

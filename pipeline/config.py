@@ -178,6 +178,11 @@ class Threshold(Section):
         None, description="how much lower than the latest blessed model's it may be"
     )
 
+    @property
+    def column(self) -> str:
+        """The column that the slice is a value of; empty for "overall"."""
+        return self.slice.partition(":")[0] if ":" in self.slice else ""
+
     @model_validator(mode="after")
     def _is_a_bound(self) -> "Threshold":
         if self.min is None and self.max_drop is None:

@@ -14,7 +14,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from data import dataset as datasets
 from modules import weights
-from modules.features import KEY_SLICES
+from modules.features import AGAINST, KEY_SLICES, PAIR_KIND
 from pipeline import logs
 from pipeline.config import Config
 from pipeline.errors import DexmatchError
@@ -108,15 +108,19 @@ def _check_schema(path: Path) -> None:
 
 
 def _check_columns(config: Config, dataset: datasets.Dataset) -> None:
-    if config.evaluator.slice_columns == "auto":
-        return
-    known = {feature.name for feature in dataset.metadata}
-    for column in config.evaluator.slice_columns:
-        if column not in known:
-            raise DexmatchError(
-                f"evaluator.slice_columns: {dataset.path} has no metadata column {column!r}; "
-                f"it has {', '.join(sorted(known)) or 'none'}"
-            )
+    """Whether the data set has every column that the evaluation asks for."""
+    settings = config.evaluator
+    metadata = {feature.name for feature in dataset.metadata}
+    asked = () if settings.slice_columns == "auto" else settings.slice_columns
+    bounded = [threshold.column for threshold in settings.blessing if threshold.column]
+    own = {PAIR_KIND, AGAINST}
+    for key, columns in (("slice_columns", asked), ("blessing", bounded)):
+        for column in columns:
+            if column not in metadata | own:
+                raise DexmatchError(
+                    f"evaluator.{key}: {dataset.path} has no metadata column {column!r}; "
+                    f"it has {', '.join(sorted(metadata)) or 'none'}"
+                )
 
 
 def _run(config: Config, dataset: datasets.Dataset, workspace: Workspace) -> None:

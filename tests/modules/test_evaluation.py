@@ -21,6 +21,14 @@ def test_what_is_measured_and_sliced():
     }
 
 
+def test_a_column_with_a_bound_is_sliced_by():
+    settings = EvaluatorConfig(blessing=(Threshold(metric="auc", slice="color:red", min=0.7),))
+    slices = evaluation.eval_config(settings, ["shape"]).slicing_specs
+    assert ["color"] in [list(each.feature_keys) for each in slices]
+    again = evaluation.eval_config(settings, ["color"]).slicing_specs
+    assert [list(each.feature_keys) for each in again].count(["color"]) == 1
+
+
 def test_bounds_stand_at_their_metric_and_slice():
     settings = EvaluatorConfig(
         blessing=(

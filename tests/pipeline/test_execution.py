@@ -1,5 +1,7 @@
 import pytest
 
+from data import importer
+from data.demo import generator
 from pipeline import config as configs
 from pipeline import execution
 from pipeline.errors import DexmatchError
@@ -58,3 +60,20 @@ def test_other_errors_are_not_the_users():
     assert execution._one_line(error) == "ValueError: first line"
     trace = RuntimeError("Traceback (most recent call last):\n  ...\nKeyError: 'x'\n")
     assert execution._one_line(trace) == "RuntimeError: KeyError: 'x'"
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "evaluator.slice_columns=['size']",
+        "evaluator.blessing=[{metric='auc', slice='size:big', min=0.5}]",
+    ],
+)
+def test_a_column_that_the_data_do_not_have(tmp_path, override):
+    generator.write_folder(tmp_path / "pictures", count=3, size=16)
+    importer.import_pairs(
+        tmp_path / "pictures" / "captions.csv", tmp_path / "set", say=lambda _: None
+    )
+    asked = settings(tmp_path / "runs", f"data.dataset={tmp_path / 'set'}", override)
+    with pytest.raises(DexmatchError, match="no metadata column 'size'; it has .*color"):
+        execution.execute(asked)
