@@ -176,13 +176,14 @@ def test_a_change_of_the_trainer_repeats_the_trainer_only(first_run, dataset):
 
 
 def test_a_bad_model_is_not_pushed_and_the_reason_is_printed(tmp_path, dataset):
-    bound = {"metric": "auc", "slice": "against:random", "min": 0.999}
+    """One epoch from random weights, against the bound that is the default."""
+    bound = {"metric": "auc", "slice": "against:random", "min": 0.75}
     done = run(tmp_path, dataset, evaluator__blessing=[bound])
     assert done.returncode == 3, done.stdout + done.stderr
     assert versions(tmp_path) == []
     assert "Not blessed" in done.stdout
     assert "auc on against:random is" in done.stdout
-    assert "must be at least 0.9990" in done.stdout
+    assert "must be at least 0.7500" in done.stdout
 
 
 def test_the_beam_orchestrator_gives_the_same_model(first_run, tmp_path, dataset):
