@@ -72,6 +72,10 @@ HARD_TOKENS = "hard_tokens"
 GROUP_HASH = "group_hash"
 """int64, fingerprint of `group`: captions of the same group are no wrong captions."""
 
+# A feature that the Trainer computes while the backbone is frozen.
+IMAGE_FEATURES = "image_features"
+"""float32 [F], what the frozen backbone says of a picture; it stands in for `PIXELS`."""
+
 # Keys of the served model's signatures, beside IMAGE and CAPTION above.
 EXAMPLES = "examples"
 PROBABILITY = "probability"

@@ -56,53 +56,90 @@ def validation_pairs(rows: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     """Pairs row by row, in their order.
 
     Returns:
-      Batches of ((pixels uint8 [B, S, S, 3], tokens int64 [B, L]), label float32 [B]).
+      Batches of (pairs, label float32 [B]), where pairs is a dict: `pixels` uint8 [B, S, S, 3] or,
+      where the rows have them, `image_features` float32 [B, F]; `tokens` int64 [B, L].
     """
 
     def as_input(row: dict[str, tf.Tensor]) -> tuple:
         label = tf.cast(row[features.LABEL], tf.float32)
-        return (_pixels(row), row[features.TOKENS]), label
+        return {**_image(row, tf.constant(0)), features.TOKENS: row[features.TOKENS]}, label
 
     return rows.map(as_input, tf.data.AUTOTUNE).batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
 def training_pairs(
-    rows: tf.data.Dataset, max_tokens: int, batch_size: int, hard_captions: int, seed: int
+    rows: tf.data.Dataset,
+    max_tokens: int,
+    batch_size: int,
+    hard_captions: int,
+    seed: int,
+    first_epoch: int = 0,
 ) -> tf.data.Dataset:
     """True pairs without end, in a new order every epoch, hard wrong captions drawn anew each time.
 
+    Order and draws of an epoch follow from the seed and the epoch's number alone, so a training
+    that is resumed sees what it would have seen. What does not fill a batch is left out of that
+    epoch; the order being random, it is the next one's turn.
+
     Args:
-      rows: what `pair_rows` returns for the training split.
+      rows: what `pair_rows` returns for the training split, at least `batch_size` of them.
       max_tokens: L.
       batch_size: B; every batch is full.
       hard_captions: H, how many of its hard captions a pair brings along; where it has fewer, the
         rest is padding alone.
       seed: of the order and of the draw.
+      first_epoch: number of the epoch to begin with.
 
     Returns:
-      Batches of a dict: `pixels` uint8 [B, S, S, 3], `tokens` int64 [B, L], `hard_tokens` int64
+      Batches of a dict: `pixels` uint8 [B, S, S, 3] or, where the rows have them, `image_features`
+      float32 [B, F], of one view drawn anew each time; `tokens` int64 [B, L], `hard_tokens` int64
       [B, H, L], `group_hash` int64 [B].
     """
 
-    def draw(index: tf.Tensor, row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        hard = tf.reshape(row.get(features.HARD_TOKENS, no_tokens), [-1, max_tokens])
-        # The index counts on through all epochs, so every draw is a new one, and repeatable.
-        keys = tf.random.stateless_uniform([tf.shape(hard)[0]], tf.stack([seed_, index]))
-        hard = tf.gather(hard, tf.argsort(keys)[:hard_captions])
-        hard = tf.pad(hard, [[0, hard_captions - tf.shape(hard)[0]], [0, 0]])
-        return {
-            features.PIXELS: _pixels(row),
-            features.TOKENS: row[features.TOKENS],
-            features.HARD_TOKENS: tf.ensure_shape(hard, [hard_captions, max_tokens]),
-            features.GROUP_HASH: row[features.GROUP_HASH],
-        }
+    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        def draw(index: tf.Tensor, row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            hard = tf.reshape(row.get(features.HARD_TOKENS, no_tokens), [-1, max_tokens])
+            keys = tf.random.stateless_uniform([tf.shape(hard)[0]], [order_seed, index])
+            hard = tf.gather(hard, tf.argsort(keys)[:hard_captions])
+            hard = tf.pad(hard, [[0, hard_captions - tf.shape(hard)[0]], [0, 0]])
+            view = tf.random.stateless_uniform(
+                [], [index, order_seed], maxval=tf.int32.max, dtype=tf.int32
+            )
+            return {
+                **_image(row, view),
+                features.TOKENS: row[features.TOKENS],
+                features.HARD_TOKENS: tf.ensure_shape(hard, [hard_captions, max_tokens]),
+                features.GROUP_HASH: row[features.GROUP_HASH],
+            }
+
+        # Of this function's graph alone. `shuffle` mixes it in, and does not bear 0.
+        tf.compat.v1.set_random_seed(1)
+        order_seed = tf.random.stateless_uniform(
+            [], tf.stack([seed_, epoch]), maxval=tf.int64.max, dtype=tf.int64
+        )
+        shuffled = rows.shuffle(_SHUFFLE_BUFFER, order_seed, reshuffle_each_iteration=False)
+        drawn = shuffled.enumerate().map(draw, tf.data.AUTOTUNE, deterministic=True)
+        return drawn.batch(batch_size, drop_remainder=True)
 
     seed_ = tf.constant(seed, tf.int64)
     no_tokens = tf.zeros([0], tf.int64)
-    shuffled = rows.shuffle(_SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=True).repeat()
-    drawn = shuffled.enumerate().map(draw, tf.data.AUTOTUNE, deterministic=True)
-    return drawn.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
+    return epochs.flat_map(one_epoch).prefetch(tf.data.AUTOTUNE)
 
 
-def _pixels(row: dict[str, tf.Tensor]) -> tf.Tensor:
+def count(rows: tf.data.Dataset) -> int:
+    """Number of rows."""
+    return int(rows.reduce(tf.constant(0, tf.int64), lambda total, _: total + 1))
+
+
+def pixels(row: dict[str, tf.Tensor]) -> tf.Tensor:
+    """A row's picture, uint8 [S, S, 3]."""
     return tf.io.decode_png(row[features.PIXELS], channels=images.CHANNELS)
+
+
+def _image(row: dict[str, tf.Tensor], view: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The picture, or the features of one view of it."""
+    if features.IMAGE_FEATURES not in row:
+        return {features.PIXELS: pixels(row)}
+    views = row[features.IMAGE_FEATURES]
+    return {features.IMAGE_FEATURES: views[view % tf.shape(views)[0]]}

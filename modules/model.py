@@ -5,7 +5,7 @@
       EfficientNet                        word embedding, masked
             │                                     │
     global average pool                     LSTM (or GRU)
-            │                                     │
+            │ image features [N, F]               │
      dense, embedding_dim                 dense, embedding_dim
             │ image embedding [N, D]              │ caption embedding [N, D]
             └───────────────┬─────────────────────┘
@@ -29,6 +29,9 @@ from pipeline.config import ModelConfig
 
 _COSINE_SCALE = 5.0
 
+_FEATURES = "image_features"
+_HEAD = "image_head"
+
 
 @keras.saving.register_keras_serializable(package="dexmatch")
 class PairModel(keras.Model):
@@ -38,6 +41,9 @@ class PairModel(keras.Model):
       image_encoder: float32 [N, S, S, 3] in 0..255 to float32 [N, D].
       caption_encoder: int64 [N, L] to float32 [N, D].
       matcher: (float32 [N, D], float32 [N, D]) to logits float32 [N].
+
+    The image encoder is two models in a row, `image_features` and `image_head`: while the first is
+    frozen, its answers can be computed once and be reused.
     """
 
     def __init__(
@@ -51,6 +57,16 @@ class PairModel(keras.Model):
         self.image_encoder = image_encoder
         self.caption_encoder = caption_encoder
         self.matcher = matcher
+
+    @property
+    def image_features(self) -> keras.Model:
+        """Backbone and pooling: float32 [N, S, S, 3] in 0..255 to float32 [N, F]."""
+        return self.image_encoder.get_layer(_FEATURES)
+
+    @property
+    def image_head(self) -> keras.Model:
+        """What comes after it: float32 [N, F] to float32 [N, D]."""
+        return self.image_encoder.get_layer(_HEAD)
 
     def call(self, inputs: tuple[Any, Any], training: bool = False) -> Any:
         """Scores pairs: (pixels [N, S, S, 3], tokens [N, L]) to logits float32 [N]."""
@@ -87,11 +103,22 @@ def build(
 
 
 def _image_encoder(settings: ModelConfig, size: int) -> keras.Model:
+    features = _image_features(settings, size)
+    head = _image_head(settings, features.output_shape[1:])
     pixels = keras.Input((size, size, 3), name="pixels")
-    backbone = _backbone(settings, size)
-    pooled = keras.layers.GlobalAveragePooling2D()(backbone(pixels))
-    embedding = keras.layers.Dense(settings.embedding_dim, name="image_embedding")(pooled)
-    return keras.Model(pixels, embedding, name="image_encoder")
+    return keras.Model(pixels, head(features(pixels)), name="image_encoder")
+
+
+def _image_features(settings: ModelConfig, size: int) -> keras.Model:
+    pixels = keras.Input((size, size, 3), name="pixels")
+    pooled = keras.layers.GlobalAveragePooling2D()(_backbone(settings, size)(pixels))
+    return keras.Model(pixels, pooled, name=_FEATURES)
+
+
+def _image_head(settings: ModelConfig, shape: tuple[int, ...]) -> keras.Model:
+    features = keras.Input(shape, name="features")
+    embedding = keras.layers.Dense(settings.embedding_dim, name="image_embedding")(features)
+    return keras.Model(features, embedding, name=_HEAD)
 
 
 def _caption_encoder(settings: ModelConfig, length: int, vocabulary_size: int) -> keras.Model:

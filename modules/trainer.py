@@ -1,14 +1,32 @@
-"""The Trainer's `run_fn`: reads transformed examples, trains, exports."""
+"""The Trainer's `run_fn`: reads transformed examples, trains stage by stage, exports.
 
-import logging
-from typing import Any
+Same seed, same machine, same data: same weights, bit for bit, also after a kill in between. What
+may differ elsewhere: another type of CPU, another number of threads or of replicas, or a GPU adds
+floating-point numbers in another order (on one and the same GPU TensorFlow's op determinism holds
+them in place, and refuses kernels that cannot); other releases of TensorFlow and Keras; and data
+beyond the size that `modules.inputs` sorts, which come in the order of Beam's files.
+"""
+
+import tempfile
+from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 from tfx import v1 as tfx
 
-from modules import captions, inputs, model, reporting, signatures, training
+from modules import (
+    callbacks,
+    captions,
+    checkpoints,
+    distribution,
+    frozen_backbone,
+    inputs,
+    model,
+    signatures,
+    stages,
+    training,
+)
 from pipeline.config import AugmentConfig, CaptionConfig, ImageConfig, ModelConfig, TrainerConfig
 from pipeline.errors import DexmatchError
 
@@ -18,14 +36,18 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
 
     Args:
       fn_args: TFX's arguments; `custom_config` holds the sections `image`, `caption`, `model`,
-        `trainer` and `augment` as dicts.
+        `trainer` and `augment` as dicts, and `checkpoints`, the folder where a training that was
+        killed is looked for.
 
     Raises:
-      DexmatchError: too few pairs to train or to validate on, or the weights do not fit.
+      DexmatchError: the data are too few or too uniform to train on, the weights do not fit, or
+        the loss became NaN.
     """
     config = fn_args.custom_config
     image, caption = ImageConfig(**config["image"]), CaptionConfig(**config["caption"])
     architecture, settings = ModelConfig(**config["model"]), TrainerConfig(**config["trainer"])
+    augmentation = AugmentConfig(**config["augment"])
+    strategy = distribution.strategy(settings.strategy)
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
     # Same seed, same machine: same weights.
     keras.utils.set_random_seed(settings.seed)
@@ -34,88 +56,154 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     vocabulary_file = transform.vocabulary_file_by_name(captions.VOCABULARY)
     words = transform.vocabulary_size_by_name(captions.VOCABULARY)
     vocabulary_size = captions.FIRST_WORD_ID + words
-    pair_model = model.build(architecture, image.size, caption.max_tokens, vocabulary_size)
-    _fit(
-        training.PairTrainer(
-            pair_model, vocabulary_size, settings, AugmentConfig(**config["augment"])
-        ),
-        _rows(fn_args.train_files, transform),
-        _rows(fn_args.eval_files, transform),
-        settings,
-        caption.max_tokens,
+    train_files, val_files = _files(fn_args.train_files), _files(fn_args.eval_files)
+    spec = transform.transformed_feature_spec()
+    data = _data(
+        inputs.pair_rows(train_files, spec), inputs.pair_rows(val_files, spec), settings, strategy
     )
+    folder = checkpoints.folder_of(
+        config[checkpoints.ROOT],
+        {
+            **{name: value for name, value in config.items() if name != checkpoints.ROOT},
+            "base_model": fn_args.base_model,
+            "hyperparameters": fn_args.hyperparameters,
+        },
+        [vocabulary_file, *train_files, *val_files],
+    )
+    with strategy.scope():
+        pair_model = model.build(architecture, image.size, caption.max_tokens, vocabulary_size)
+        trainer = training.PairTrainer(pair_model, vocabulary_size, settings, augmentation)
+    _train(trainer, data, settings, augmentation, caption.max_tokens, folder)
     serving_model = signatures.ServingModel(
         pair_model, vocabulary_file, image.size, caption.max_tokens, architecture.embedding_dim
     )
-    signatures.save(serving_model, fn_args.serving_model_dir)
+    if distribution.is_chief():
+        signatures.save(serving_model, fn_args.serving_model_dir)
+        checkpoints.remove(folder)
+    else:  # Every worker must take part in the saving; one of them keeps it.
+        with tempfile.TemporaryDirectory() as scratch:
+            signatures.save(serving_model, scratch)
 
 
-def _rows(patterns: list[str], transform: tft.TFTransformOutput) -> tf.data.Dataset:
-    files = [file for pattern in patterns for file in tf.io.gfile.glob(pattern)]
-    return inputs.pair_rows(files, transform.transformed_feature_spec())
+def _files(patterns: list[str]) -> list[str]:
+    return [file for pattern in patterns for file in sorted(tf.io.gfile.glob(pattern))]
 
 
-def _fit(
-    trainer: training.PairTrainer,
-    train_rows: tf.data.Dataset,
-    val_rows: tf.data.Dataset,
+@dataclass(frozen=True)
+class _Data:
+    """Both splits, and how an epoch goes through them."""
+
+    train: tf.data.Dataset
+    val: tf.data.Dataset
+    batch_size: int
+    steps: int
+
+
+def _data(
+    train: tf.data.Dataset,
+    val: tf.data.Dataset,
     settings: TrainerConfig,
-    max_tokens: int,
-) -> None:
-    """Trains until the monitored figure stops getting better, and leaves the best weights."""
-    pairs, val_pairs = _count(train_rows), _count(val_rows)
-    if pairs < 2 or not val_pairs:
+    strategy: tf.distribute.Strategy,
+) -> _Data:
+    pairs, val_pairs = inputs.count(train), inputs.count(val)
+    replicas = strategy.num_replicas_in_sync
+    if pairs < 2 * replicas or not val_pairs:
         raise DexmatchError(
             f"{pairs} pairs to train on and {val_pairs} to validate on are too few; "
             "import more pairs, or check that they have more than a few groups"
         )
-    batch_size = min(settings.batch_size, pairs)
-    steps = pairs // batch_size
-    schedule = training.WarmupSchedule(
-        settings.learning_rate,
-        settings.warmup_epochs * steps,
-        settings.epochs * steps if settings.schedule == "cosine" else None,
+    if settings.batch_size < 2 * replicas:
+        raise DexmatchError(
+            f"trainer.batch_size = {settings.batch_size} is too small for {replicas} replicas: "
+            f"each needs 2 images, so give {2 * replicas} or more"
+        )
+    batch_size = min(settings.batch_size, pairs) // replicas * replicas
+    return _Data(train, val, batch_size, pairs // batch_size)
+
+
+def _train(
+    trainer: training.PairTrainer,
+    data: _Data,
+    settings: TrainerConfig,
+    augmentation: AugmentConfig,
+    max_tokens: int,
+    folder: str,
+) -> None:
+    """Goes through the stages; one that an earlier run has left behind is passed over."""
+    checkpoints.remove_others(folder)
+    planned = stages.of(settings)
+    folders = [tf.io.gfile.join(folder, stage.name) for stage in planned]
+    begun = [index for index, each in enumerate(folders) if tf.train.latest_checkpoint(each)]
+    for stage, stage_folder in list(zip(planned, folders, strict=True))[max(begun, default=0) :]:
+        stage.freeze(trainer.model, settings)
+        if stage.is_frozen:
+            stage_data = _with_features(trainer.model, data, settings, augmentation)
+        else:
+            stage_data = data
+        _fit(trainer, stage, stage_data, settings, max_tokens, stage_folder)
+
+
+def _with_features(
+    pair_model: model.PairModel, data: _Data, settings: TrainerConfig, augmentation: AugmentConfig
+) -> _Data:
+    # One of its own, so that views are the same in a run that resumes.
+    augment = training.augmenter(augmentation, settings.seed)
+
+    def replaced(rows: tf.data.Dataset, views: int) -> tf.data.Dataset:
+        return frozen_backbone.with_features(
+            rows, pair_model.image_features, data.batch_size, augment, views
+        )
+
+    return _Data(
+        replaced(data.train, settings.frozen_views),
+        replaced(data.val, 1),
+        data.batch_size,
+        data.steps,
     )
-    trainer.compile(optimizer=keras.optimizers.Adam(schedule), jit_compile=False)
-    hard_captions = 1 if settings.hard_share else 0
+
+
+def _fit(
+    trainer: training.PairTrainer,
+    stage: stages.Stage,
+    data: _Data,
+    settings: TrainerConfig,
+    max_tokens: int,
+    folder: str,
+) -> None:
+    """Trains until the monitored figure stops getting better, and leaves the best weights."""
+    schedule = training.WarmupSchedule(
+        stage.learning_rate,
+        stage.warmup_epochs * data.steps,
+        stage.epochs * data.steps if settings.schedule == "cosine" else None,
+    )
+    with trainer.distribute_strategy.scope():
+        trainer.compile(optimizer=keras.optimizers.Adam(schedule), jit_compile=False)
+    early_stopping = keras.callbacks.EarlyStopping(
+        monitor=settings.monitor,
+        mode="max" if settings.monitor == "val_auc" else "min",
+        patience=settings.patience,
+        restore_best_weights=True,
+    )
+    checkpointing = checkpoints.Checkpoints(folder, early_stopping, stage.epochs)
+    epochs_done = checkpointing.epochs_done
     trainer.fit(
-        inputs.training_pairs(train_rows, max_tokens, batch_size, hard_captions, settings.seed),
-        validation_data=inputs.validation_pairs(val_rows, batch_size),
-        epochs=settings.epochs,
-        steps_per_epoch=steps,
+        inputs.training_pairs(
+            data.train,
+            max_tokens,
+            data.batch_size,
+            hard_captions=1 if settings.hard_share else 0,
+            seed=settings.seed,
+            first_epoch=epochs_done,
+        ),
+        validation_data=inputs.validation_pairs(data.val, data.batch_size),
+        initial_epoch=epochs_done,
+        epochs=stage.epochs,
+        steps_per_epoch=data.steps,
         verbose=0,
         callbacks=[
-            keras.callbacks.TerminateOnNaN(),
-            keras.callbacks.EarlyStopping(
-                monitor=settings.monitor,
-                mode="max" if settings.monitor == "val_auc" else "min",
-                patience=settings.patience,
-                restore_best_weights=True,
-            ),
-            _Progress(settings.epochs, steps),
+            callbacks.NotFinite(),
+            early_stopping,
+            callbacks.Progress(stage.title, stage.epochs, data.steps, epochs_done),
+            checkpointing,
         ],
     )
-
-
-class _Progress(keras.callbacks.Callback):
-    """Says how the training stands: every step for the display, every epoch for the log as well."""
-
-    def __init__(self, epochs: int, steps: int):
-        super().__init__()
-        self._total = epochs * steps
-        self._epochs = epochs
-        self._done = 0
-        self._text = "training"
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self._done += 1
-        reporting.report(self._text, self._done, self._total)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        figures = ", ".join(f"{name} {value:.3f}" for name, value in (logs or {}).items())
-        self._text = f"epoch {epoch + 1} of {self._epochs}: {figures}"
-        reporting.report(self._text, self._done, self._total, logging.INFO)
-
-
-def _count(rows: tf.data.Dataset) -> int:
-    return int(rows.reduce(tf.constant(0, tf.int64), lambda total, _: total + 1))

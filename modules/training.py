@@ -43,10 +43,14 @@ class PairTrainer(keras.Model):
         self._words.build((None, model.image_encoder.output_shape[-1]))
         self._loss = keras.metrics.Mean(name="loss")
         self._auc = keras.metrics.AUC(name="auc", from_logits=True)
+        self._augment.build(model.image_encoder.input_shape)
+        self.built = True
 
-    def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Scores pairs, see `PairModel.call`."""
-        return self.model(inputs, training=training)
+    def call(self, pairs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """Logits, float32 [B], of pairs as in `modules.inputs.validation_pairs`."""
+        image = self._encode_images(pairs, training)
+        caption = self.model.caption_encoder(pairs[features.TOKENS], training=training)
+        return self.model.matcher([image, caption], training=training)
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One update from a batch of `modules.inputs.training_pairs`."""
@@ -57,8 +61,7 @@ class PairTrainer(keras.Model):
         weights = pair_weights(own, hard, settings.hard_share)
         labels = tf.concat([tf.eye(size), tf.zeros([size, hard.shape[1]])], axis=1)
         with tf.GradientTape() as tape:
-            pixels = self._augment(tf.cast(batch[features.PIXELS], tf.float32), training=True)
-            image = self.model.image_encoder(pixels, training=True)
+            image = self._encode_images(batch, training=True)
             captions = tf.concat([tokens, tf.reshape(hard, [-1, length])], axis=0)
             caption = self.model.caption_encoder(captions, training=True)
             logits = self._score(image, caption[:size], caption[size:])
@@ -73,11 +76,20 @@ class PairTrainer(keras.Model):
 
     def test_step(self, batch: tuple) -> dict[str, tf.Tensor]:
         """Figures of a batch of `modules.inputs.validation_pairs`."""
-        pair, label = batch
-        logits = self(pair, training=False)
+        pairs, label = batch
+        logits = self(pairs, training=False)
         self._loss.update_state(tf.nn.sigmoid_cross_entropy_with_logits(label, logits))
         self._auc.update_state(label, logits)
         return self.get_metrics_result()
+
+    def _encode_images(self, batch: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
+        """Embeddings of pictures, or of the features that stand for them in a frozen stage."""
+        if features.IMAGE_FEATURES in batch:
+            return self.model.image_head(batch[features.IMAGE_FEATURES], training=training)
+        pixels = tf.cast(batch[features.PIXELS], tf.float32)
+        if training:
+            pixels = self._augment(pixels, training=True)
+        return self.model.image_encoder(pixels, training=training)
 
     def _score(self, image: tf.Tensor, own: tf.Tensor, hard: tf.Tensor) -> tf.Tensor:
         """Logits of every picture with every caption of the batch and with its own hard ones.

@@ -136,7 +136,7 @@ class TrainerConfig(Section):
     """How the model learns."""
 
     seed: int = Field(7, ge=0, description="of weights, shuffling, augmentation, wrong captions")
-    epochs: int = Field(30, ge=1, description="at most")
+    epochs: int = Field(30, ge=0, description="at most; 0: only the stage with the frozen backbone")
     batch_size: int = Field(32, ge=2, description="images per step")
     learning_rate: float = Field(2e-3, gt=0, description="of Adam, at its peak")
     warmup_epochs: int = Field(2, ge=0, description="the rate rises from zero for so long")
@@ -156,6 +156,33 @@ class TrainerConfig(Section):
         "val_auc", description="what EarlyStopping watches"
     )
     patience: int = Field(12, ge=1, description="epochs without a better `monitor` before stopping")
+    trainable_blocks: Annotated[int, Field(ge=1)] | Literal["all"] = Field(
+        "all", description="how many of the backbone's blocks learn, counted from the top"
+    )
+    freeze_batch_norm: bool = Field(
+        False, description="keep the backbone's BatchNorm as it was pretrained"
+    )
+    frozen_epochs: int = Field(
+        0, ge=0, description="a stage before, at most so long, in which the backbone is frozen"
+    )
+    frozen_learning_rate: float = Field(1e-3, gt=0, description="of that stage, at its peak")
+    frozen_views: int = Field(
+        2,
+        ge=1,
+        description="views of a training picture in that stage, computed once: itself, and "
+        "augmented ones",
+    )
+    strategy: Literal["one_device", "mirrored", "multi_worker"] = Field(
+        "one_device",
+        description="of tf.distribute; with several replicas each takes its part of a batch, and "
+        "sets the captions of that part against its images",
+    )
+
+    @model_validator(mode="after")
+    def _trains_at_all(self) -> "TrainerConfig":
+        if not self.epochs + self.frozen_epochs:
+            raise ValueError("`epochs` and `frozen_epochs` are both 0: nothing would be trained")
+        return self
 
 
 class AugmentConfig(Section):

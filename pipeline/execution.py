@@ -135,6 +135,7 @@ def _run(config: Config, dataset: datasets.Dataset, workspace: Workspace) -> Non
             metadata_columns=[column.name for column in dataset.low_cardinality_columns()],
             pipeline_root=str(workspace.artifacts),
             metadata_path=str(workspace.metadata),
+            checkpoints_directory=str(workspace.checkpoints),
             serving_directory=str(workspace.serving),
         )
         progress.expect(len(pipeline.components))

@@ -19,7 +19,7 @@ from tfx.dsl.components.base.base_node import BaseNode
 from components.anomaly_guard.component import AnomalyGuard
 from components.pair_sampler.component import PairSampler
 from components.pusher.component import Pusher
-from modules import features
+from modules import checkpoints, features
 from modules.evaluation import eval_config
 from pipeline import code_digest
 from pipeline.config import Config
@@ -35,6 +35,7 @@ def create_pipeline(
     metadata_columns: Sequence[str],
     pipeline_root: str,
     metadata_path: str,
+    checkpoints_directory: str,
     serving_directory: str,
 ) -> tfx.dsl.Pipeline:
     """Composes the pipeline; the runner is the caller's choice.
@@ -46,6 +47,7 @@ def create_pipeline(
         with `evaluator.slice_columns = "auto"`, become slices.
       pipeline_root: folder for artifacts.
       metadata_path: the MLMD database file (SQLite).
+      checkpoints_directory: where a training that was killed leaves what it needs to go on.
       serving_directory: blessed models are pushed to `<serving_directory>/<version>`.
     """
     example_gen = tfx.components.ImportExampleGen(
@@ -88,6 +90,7 @@ def create_pipeline(
             **preprocessing,
             **config.model_dump(mode="json", include={"model", "trainer", "augment"}),
             "code": code_digest.of("modules"),
+            checkpoints.ROOT: checkpoints_directory,
         },
     )
     model = trainer.outputs["model"]

@@ -43,6 +43,11 @@ class Workspace:
         return self.root / "metadata.sqlite"
 
     @property
+    def checkpoints(self) -> Path:
+        """What a training that was killed needs to go on."""
+        return self.root / "checkpoints"
+
+    @property
     def logs(self) -> Path:
         """One log file a run."""
         return self.root / "logs"

@@ -94,7 +94,8 @@ def test_validation_pairs_are_all_there_once(write):
     rows = inputs.pair_rows(write([transformed(number) for number in range(10)]), SPEC)
     batches = list(inputs.validation_pairs(rows, 4).as_numpy_iterator())
     assert [len(label) for _, label in batches] == [4, 4, 2]
-    for (pixels, tokens), label in batches:
+    for pairs, label in batches:
+        pixels, tokens = pairs[features.PIXELS], pairs[features.TOKENS]
         assert pixels.shape[1:] == (4, 4, 3)
         np.testing.assert_array_equal(pixels[:, 0, 0, 0], tokens[:, 0])
         np.testing.assert_array_equal(label, tokens[:, 0] % 2)
@@ -149,3 +150,26 @@ def test_data_without_hard_captions(write):
     rows = inputs.pair_rows(write([transformed(number) for number in range(4)]), spec)
     (batch,) = training(rows).take(1).as_numpy_iterator()
     assert not batch[features.HARD_TOKENS].any()
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_a_later_epoch_can_be_entered_directly(write, seed):
+    """Seed 0 as well: TensorFlow takes two zeros for "no seed"."""
+    tf.keras.utils.set_random_seed(seed)
+    rows = inputs.pair_rows(write([transformed(number) for number in range(8)]), SPEC)
+
+    def drawn(first_epoch, batches):
+        dataset = inputs.training_pairs(rows, LENGTH, 4, 1, seed, first_epoch)
+        return [
+            np.concatenate([b[features.TOKENS][:, None], b[features.HARD_TOKENS]], 1)
+            for b in dataset.take(batches).as_numpy_iterator()
+        ]
+
+    whole = drawn(0, 8)
+    np.testing.assert_array_equal(whole[4:], drawn(2, 4))
+    assert not np.array_equal(whole[:4], whole[4:])
+
+
+def test_an_epoch_never_repeats_a_pair(write):
+    rows = inputs.pair_rows(write([transformed(number) for number in range(7)]), SPEC)
+    assert all(len(set(batch)) == 4 for batch in first_tokens(training(rows), 6))

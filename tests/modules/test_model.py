@@ -55,7 +55,7 @@ def test_padding_does_not_count():
 
 def test_the_batch_norm_momentum_is_the_configured_one():
     built = build(batch_norm_momentum=0.8)
-    backbone = built.image_encoder.get_layer("efficientnetb0")
+    backbone = built.image_features.get_layer("efficientnetb0")
     momenta = {
         layer.momentum
         for layer in backbone.layers
