@@ -64,7 +64,7 @@ def validation_pairs(rows: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
         label = tf.cast(row[features.LABEL], tf.float32)
         return {**_image(row, tf.constant(0)), features.TOKENS: row[features.TOKENS]}, label
 
-    return rows.map(as_input, tf.data.AUTOTUNE).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    return _shared(rows.map(as_input, tf.data.AUTOTUNE).batch(batch_size))
 
 
 def training_pairs(
@@ -124,7 +124,14 @@ def training_pairs(
     seed_ = tf.constant(seed, tf.int64)
     no_tokens = tf.zeros([0], tf.int64)
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
-    return epochs.flat_map(one_epoch).prefetch(tf.data.AUTOTUNE)
+    return _shared(epochs.flat_map(one_epoch))
+
+
+def _shared(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Where several workers train, each takes its part of every batch, not of the files."""
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
 
 
 def count(rows: tf.data.Dataset) -> int:

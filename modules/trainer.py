@@ -19,12 +19,15 @@ from modules import (
     callbacks,
     captions,
     checkpoints,
+    data_checks,
     distribution,
+    features,
     frozen_backbone,
     inputs,
     model,
     signatures,
     stages,
+    tensorboard,
     training,
 )
 from pipeline.config import AugmentConfig, CaptionConfig, ImageConfig, ModelConfig, TrainerConfig
@@ -61,6 +64,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     data = _data(
         inputs.pair_rows(train_files, spec), inputs.pair_rows(val_files, spec), settings, strategy
     )
+    vocabulary = [word.decode() for word in transform.vocabulary_by_name(captions.VOCABULARY)]
     folder = checkpoints.folder_of(
         config[checkpoints.ROOT],
         {
@@ -73,7 +77,14 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     with strategy.scope():
         pair_model = model.build(architecture, image.size, caption.max_tokens, vocabulary_size)
         trainer = training.PairTrainer(pair_model, vocabulary_size, settings, augmentation)
-    _train(trainer, data, settings, augmentation, caption.max_tokens, folder)
+    _train(
+        trainer,
+        data,
+        settings,
+        augmentation,
+        _Folders(checkpoints=folder, logs=fn_args.model_run_dir),
+        vocabulary,
+    )
     serving_model = signatures.ServingModel(
         pair_model, vocabulary_file, image.size, caption.max_tokens, architecture.embedding_dim
     )
@@ -99,25 +110,32 @@ class _Data:
     steps: int
 
 
+@dataclass(frozen=True)
+class _Folders:
+    """Where a training writes beside the model; each stage has a folder of its own in them."""
+
+    checkpoints: str
+    logs: str
+
+    def of(self, stage: stages.Stage) -> "_Folders":
+        join = tf.io.gfile.join
+        return _Folders(join(self.checkpoints, stage.name), join(self.logs, stage.name))
+
+
 def _data(
     train: tf.data.Dataset,
     val: tf.data.Dataset,
     settings: TrainerConfig,
     strategy: tf.distribute.Strategy,
 ) -> _Data:
-    pairs, val_pairs = inputs.count(train), inputs.count(val)
+    pairs = data_checks.check(train, val, settings)
     replicas = strategy.num_replicas_in_sync
-    if pairs < 2 * replicas or not val_pairs:
-        raise DexmatchError(
-            f"{pairs} pairs to train on and {val_pairs} to validate on are too few; "
-            "import more pairs, or check that they have more than a few groups"
-        )
-    if settings.batch_size < 2 * replicas:
-        raise DexmatchError(
-            f"trainer.batch_size = {settings.batch_size} is too small for {replicas} replicas: "
-            f"each needs 2 images, so give {2 * replicas} or more"
-        )
     batch_size = min(settings.batch_size, pairs) // replicas * replicas
+    if batch_size < 2 * replicas:
+        raise DexmatchError(
+            f"trainer.batch_size = {settings.batch_size} and {pairs} pairs to train on are too few "
+            f"for {replicas} replicas: each needs 2 images a step"
+        )
     return _Data(train, val, batch_size, pairs // batch_size)
 
 
@@ -126,21 +144,26 @@ def _train(
     data: _Data,
     settings: TrainerConfig,
     augmentation: AugmentConfig,
-    max_tokens: int,
-    folder: str,
+    folders: _Folders,
+    vocabulary: list[str],
 ) -> None:
     """Goes through the stages; one that an earlier run has left behind is passed over."""
-    checkpoints.remove_others(folder)
+    if distribution.is_chief():
+        checkpoints.remove_others(folders.checkpoints)
     planned = stages.of(settings)
-    folders = [tf.io.gfile.join(folder, stage.name) for stage in planned]
-    begun = [index for index, each in enumerate(folders) if tf.train.latest_checkpoint(each)]
-    for stage, stage_folder in list(zip(planned, folders, strict=True))[max(begun, default=0) :]:
+    begun = [
+        index
+        for index, stage in enumerate(planned)
+        if tf.train.latest_checkpoint(folders.of(stage).checkpoints)
+    ]
+    for stage in planned[max(begun, default=0) :]:
         stage.freeze(trainer.model, settings)
         if stage.is_frozen:
             stage_data = _with_features(trainer.model, data, settings, augmentation)
         else:
             stage_data = data
-        _fit(trainer, stage, stage_data, settings, max_tokens, stage_folder)
+        shown = tensorboard.examples(data.val, stage_data.val, vocabulary)
+        _fit(trainer, stage, stage_data, settings, shown, folders.of(stage))
 
 
 def _with_features(
@@ -167,8 +190,8 @@ def _fit(
     stage: stages.Stage,
     data: _Data,
     settings: TrainerConfig,
-    max_tokens: int,
-    folder: str,
+    shown: tensorboard.Examples,
+    folders: _Folders,
 ) -> None:
     """Trains until the monitored figure stops getting better, and leaves the best weights."""
     schedule = training.WarmupSchedule(
@@ -184,12 +207,21 @@ def _fit(
         patience=settings.patience,
         restore_best_weights=True,
     )
-    checkpointing = checkpoints.Checkpoints(folder, early_stopping, stage.epochs)
+    # Every worker must take part in the saving; one of them keeps it.
+    scratch = None if distribution.is_chief() else tempfile.mkdtemp()
+    checkpointing = checkpoints.Checkpoints(
+        folders.checkpoints, early_stopping, stage.epochs, target=scratch
+    )
     epochs_done = checkpointing.epochs_done
+    watching: list[keras.callbacks.Callback] = [
+        callbacks.Progress(stage.title, stage.epochs, data.steps, epochs_done)
+    ]
+    if distribution.is_chief():
+        watching.append(tensorboard.TensorBoard(folders.logs, shown))
     trainer.fit(
         inputs.training_pairs(
             data.train,
-            max_tokens,
+            shown.pairs[features.TOKENS].shape[1],
             data.batch_size,
             hard_captions=1 if settings.hard_share else 0,
             seed=settings.seed,
@@ -203,7 +235,7 @@ def _fit(
         callbacks=[
             callbacks.NotFinite(),
             early_stopping,
-            callbacks.Progress(stage.title, stage.epochs, data.steps, epochs_done),
+            *watching,
             checkpointing,
         ],
     )

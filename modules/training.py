@@ -68,6 +68,8 @@ class PairTrainer(keras.Model):
             losses = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_sum(weights * losses) / tf.reduce_sum(weights)
             total = loss + settings.word_loss * word_loss(tokens, self._words(image))
+            # The optimizer adds up what the replicas found.
+            total /= tf.distribute.get_strategy().num_replicas_in_sync
         gradients = tape.gradient(total, self.trainable_variables)
         self.optimizer.apply(gradients, self.trainable_variables)
         self._loss.update_state(loss)

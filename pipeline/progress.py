@@ -61,6 +61,9 @@ class RunProgress(logging.Handler):
         if record.name.startswith(reporting.LOGGER) and hasattr(record, reporting.PROGRESS):
             self._display.detail(record.getMessage(), *getattr(record, reporting.PROGRESS))
             return
+        if record.name.startswith(reporting.LOGGER) and record.levelno == logging.WARNING:
+            terminal.say(f"warning: {record.getMessage()}")
+            return
         message = record.getMessage()
         if started := _STARTS.match(message):
             self._display.start(started[1])

@@ -69,8 +69,10 @@ def print_verdict(run: Run, evaluation: "Evaluation", workspace: Workspace) -> N
 def print_pointers(run: Run, workspace: Workspace, log: Path) -> None:
     """Prints where to look next."""
     evaluation = run.output("ModelEvaluation")
+    training = run.output("ModelRun")
     pointers = {
         "evaluation": _relative(Path(evaluation.uri)) if evaluation else "",
+        "training": f"tensorboard --logdir {_relative(Path(training.uri))}" if training else "",
         "artifacts": _relative(workspace.artifacts),
         "log": _relative(log),
         "past runs": "dexmatch runs",

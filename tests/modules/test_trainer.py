@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 
 from modules import features
-from pipeline.errors import DexmatchError
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +40,3 @@ def test_the_exported_model_answers(runs, trained):
     )[features.PROBABILITY].numpy()
     assert answer.shape == (1,)
     assert 0 < answer[0] < 1
-
-
-@pytest.mark.parametrize("missing", ["train_files", "eval_files"])
-def test_too_few_pairs_are_told_in_one_line(runs, tiny_backbone, transformed, tmp_path, missing):
-    with pytest.raises(DexmatchError, match="too few") as raised:
-        runs.train(transformed, tmp_path, **{missing: "none"})
-    assert "\n" not in str(raised.value)

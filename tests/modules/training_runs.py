@@ -83,6 +83,10 @@ def one_group(number: int) -> dict:
     return {**raw(number), features.GROUP: [b"all"]}
 
 
+def uneven(number: int) -> dict:
+    return {**raw(number), features.GROUP: [b"one" if number else b"other"]}
+
+
 def all_matched(number: int) -> dict:
     return {**raw(number), features.LABEL: [1]}
 
@@ -92,6 +96,7 @@ FILES = {
     "none": [],
     "alike": [alike(number) for number in range(12)],
     "one_group": [one_group(number) for number in range(12)],
+    "uneven": [uneven(number) for number in range(12)],
     "all_matched": [all_matched(number) for number in range(12)],
 }
 

@@ -40,6 +40,13 @@ def test_plain_lines_name_components_and_what_they_say(lines):
     ]
 
 
+def test_warnings_of_components_are_said(lines):
+    with progress.run_progress():
+        logging.getLogger(f"{reporting.LOGGER}.data").warning("few pairs")
+        logging.getLogger("tensorflow").warning("something else")
+    assert lines.getvalue().splitlines()[1:] == ["warning: few pairs"]
+
+
 def test_a_terminal_gets_bars_that_go_away(monkeypatch):
     screen = io.StringIO()
     console = Console(file=screen, width=120, force_terminal=True)

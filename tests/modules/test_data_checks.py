@@ -1,0 +1,63 @@
+"""Data that are too few or too uniform, by themselves and through `run_fn`."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from pipeline.errors import DexmatchError
+
+
+@pytest.mark.parametrize(
+    ("files", "text"),
+    [
+        ({"train_files": "none"}, "too few"),
+        ({"eval_files": "none"}, "too few"),
+        ({"train_files": "alike"}, "the same words"),
+        ({"train_files": "one_group"}, "of one group"),
+        ({"eval_files": "all_matched"}, "no AUC"),
+    ],
+)
+def test_what_cannot_be_trained_is_told_in_one_line(
+    runs, tiny_backbone, transformed, tmp_path, files, text
+):
+    with pytest.raises(DexmatchError, match=text) as raised:
+        runs.train(transformed, tmp_path, **files)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "serving").exists()
+
+
+def test_a_loss_that_is_no_number_ends_the_run(runs, tiny_backbone, transformed, tmp_path):
+    with pytest.raises(DexmatchError, match=r"became (nan|inf).*lower trainer.learning_rate"):
+        runs.train(
+            transformed,
+            tmp_path,
+            "trainer.learning_rate=1e30",
+            "trainer.warmup_epochs=0",
+            "trainer.epochs=9",
+        )
+    assert not (tmp_path / "serving").exists()
+
+
+def test_few_uniform_pairs_are_trained_on_with_a_warning(
+    runs, tiny_backbone, transformed, tmp_path, caplog
+):
+    """Two groups, one of them far larger; no wrong caption in most batches; one label in val."""
+    caplog.set_level(logging.WARNING, logger="dexmatch")
+    weights = runs.train(
+        transformed,
+        tmp_path,
+        "trainer.batch_size=2",
+        "trainer.epochs=1",
+        "trainer.monitor=val_loss",
+        train_files="uneven",
+        eval_files="all_matched",
+    )
+    assert all(np.isfinite(values).all() for values in weights.values())
+    said = " ".join(record.getMessage() for record in caplog.records)
+    for text in (
+        "12 pairs to train on are few",
+        "11 of 12 pairs to train on have the same group",
+        "all 12 pairs to validate on are matched",
+    ):
+        assert text in said
