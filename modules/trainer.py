@@ -171,11 +171,10 @@ def _with_features(
 ) -> _Data:
     # One of its own, so that views are the same in a run that resumes.
     augment = training.augmenter(augmentation, settings.seed)
+    encoder = frozen_backbone.Encoder(pair_model.image_features, augment)
 
     def replaced(rows: tf.data.Dataset, views: int) -> tf.data.Dataset:
-        return frozen_backbone.with_features(
-            rows, pair_model.image_features, data.batch_size, augment, views
-        )
+        return frozen_backbone.with_features(rows, encoder, data.batch_size, views)
 
     return _Data(
         replaced(data.train, settings.frozen_views),

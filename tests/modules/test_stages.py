@@ -155,7 +155,8 @@ def test_features_are_those_of_the_pictures_and_of_views_of_them(trainer):
     )
     encoder = trainer.model.image_features
     augment = keras.Sequential([keras.layers.RandomFlip("horizontal", seed=1)])
-    made = list(frozen_backbone.with_features(rows, encoder, 2, augment, 4))
+    encode = frozen_backbone.Encoder(encoder, augment)
+    made = list(frozen_backbone.with_features(rows, encode, batch_size=2, views=4))
     assert [int(row[features.LABEL]) for row in made] == list(range(5))
     assert features.PIXELS not in made[0]
     plain = encoder(pictures.astype(np.float32)).numpy()
@@ -186,7 +187,7 @@ def test_a_training_of_two_stages_resumes_in_the_second(
 
     def broken(self):
         epochs.append(1)
-        if len(epochs) == 4:  # As the second epoch of the second stage begins.
+        if len(epochs) == 7:  # Twice an epoch: as the second one of the second stage begins.
             raise InterruptedError
         step(self)
 

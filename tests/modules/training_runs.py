@@ -19,6 +19,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).parents[2])
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 from PIL import Image
@@ -203,6 +204,28 @@ class _Kill(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _report_replicas() -> None:
+    """Has a training print whether its weights moved, and whether all replicas have the same."""
+    fit = trainer.training.PairTrainer.fit
+
+    def reporting_fit(self, *args: object, **options: object) -> None:
+        weights = self.trainable_variables
+        before = [weight.numpy().copy() for weight in weights]
+        fit(self, *args, **options)
+        copies = [[copy.numpy() for copy in weight.value.values] for weight in weights]
+        found = {
+            "replicas": len(copies[0]),
+            "moved": sum(
+                not np.array_equal(each[0], old) for each, old in zip(copies, before, strict=True)
+            ),
+            "weights": len(weights),
+            "agree": all(np.array_equal(each[0], other) for each in copies for other in each),
+        }
+        print(f"\nREPLICAS {json.dumps(found)}", flush=True)
+
+    trainer.training.PairTrainer.fit = reporting_fit
+
+
 def main() -> None:
     request = json.loads(sys.argv[1])
     logging.getLogger("dexmatch").setLevel(logging.INFO)
@@ -217,6 +240,8 @@ def main() -> None:
         trainer.training.PairTrainer.fit = lambda self, *args, callbacks, **options: fit(
             self, *args, callbacks=[*callbacks, _Kill(when)], **options
         )
+    if count:
+        _report_replicas()
     train(
         Path(request["transformed"]),
         Path(request["target"]),

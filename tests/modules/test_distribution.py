@@ -1,0 +1,75 @@
+"""`trainer.strategy`, on replicas that are parts of this machine's CPU."""
+
+import json
+import re
+import socket
+
+import numpy as np
+import pytest
+
+from modules import distribution
+from pipeline.errors import DexmatchError
+
+
+def cluster(task, index, **others):
+    return json.dumps(
+        {"cluster": {"worker": ["a:1", "b:1"], **others}, "task": {"type": task, "index": index}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "chief"),
+    [
+        ("", True),
+        (cluster("worker", 0), True),
+        (cluster("worker", 1), False),
+        (cluster("worker", 0, chief=["c:1"]), False),
+        (cluster("chief", 0, chief=["c:1"]), True),
+    ],
+)
+def test_one_process_writes_the_model(monkeypatch, config, chief):
+    monkeypatch.setenv(distribution.TF_CONFIG, config)
+    assert distribution.is_chief() == chief
+
+
+def test_several_workers_without_a_cluster(monkeypatch):
+    monkeypatch.delenv(distribution.TF_CONFIG, raising=False)
+    with pytest.raises(DexmatchError, match="TF_CONFIG names no cluster"):
+        distribution.strategy("multi_worker")
+
+
+def test_a_batch_too_small_for_the_replicas(runs, tiny_backbone, transformed, tmp_path):
+    done = runs.train_in_a_process(
+        transformed,
+        tmp_path,
+        "trainer.strategy=mirrored",
+        "trainer.batch_size=3",
+        logical_devices=2,
+        check=False,
+    )
+    assert "too few for 2 replicas" in done.stdout
+
+
+def test_replicas_learn_and_agree(runs, transformed, tmp_path):
+    done = runs.train_in_a_process(
+        transformed, tmp_path, "trainer.strategy=mirrored", logical_devices=2
+    )
+    found = json.loads(re.search(r"REPLICAS (.*)", done.stdout)[1])
+    assert found["replicas"] == 2
+    assert found["moved"] == found["weights"] > 10
+    assert found["agree"]
+    assert all(np.isfinite(each).all() for each in runs.exported_weights(tmp_path).values())
+
+
+def test_a_cluster_of_one_worker_trains(runs, transformed, tmp_path):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    config = {"cluster": {"worker": [address]}, "task": {"type": "worker", "index": 0}}
+    runs.train_in_a_process(
+        transformed,
+        tmp_path,
+        "trainer.strategy=multi_worker",
+        environment={distribution.TF_CONFIG: json.dumps(config)},
+    )
+    assert all(np.isfinite(each).all() for each in runs.exported_weights(tmp_path).values())
