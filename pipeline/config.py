@@ -163,7 +163,7 @@ class TrainerConfig(Section):
         False, description="keep the backbone's BatchNorm as it was pretrained"
     )
     frozen_epochs: int = Field(
-        0, ge=0, description="a stage before, at most so long, in which the backbone is frozen"
+        0, ge=0, description="a stage before, at most so long, with a pretrained backbone frozen"
     )
     frozen_learning_rate: float = Field(1e-3, gt=0, description="of that stage, at its peak")
     frozen_views: int = Field(

@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -38,16 +39,11 @@ def test_several_workers_without_a_cluster(monkeypatch):
         distribution.strategy("multi_worker")
 
 
-def test_a_batch_too_small_for_the_replicas(runs, tiny_backbone, transformed, tmp_path):
-    done = runs.train_in_a_process(
-        transformed,
-        tmp_path,
-        "trainer.strategy=mirrored",
-        "trainer.batch_size=3",
-        logical_devices=2,
-        check=False,
-    )
-    assert "too few for 2 replicas" in done.stdout
+def test_a_batch_too_small_for_the_replicas(runs, transformed, tmp_path, monkeypatch):
+    four = SimpleNamespace(num_replicas_in_sync=4)
+    monkeypatch.setattr(runs.trainer.distribution, "strategy", lambda name: four)
+    with pytest.raises(DexmatchError, match="too few for 4 replicas"):
+        runs.train(transformed, tmp_path, "trainer.batch_size=7")
 
 
 def test_replicas_learn_and_agree(runs, transformed, tmp_path):
