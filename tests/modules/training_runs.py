@@ -177,7 +177,7 @@ def train_in_a_process(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
         env=environment,
     )
