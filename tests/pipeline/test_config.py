@@ -63,7 +63,7 @@ def test_the_last_override_wins_and_any_wins_over_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("trainer.epochs=0", r"trainer\.epochs: .*greater than or equal to 1 \(got 0\)"),
+        ("trainer.batch_size=1", r"trainer\.batch_size: .*greater than or equal to 2 \(got 1\)"),
         ("trainer.epochs=many", r"trainer\.epochs: .*\(got 'many'\)"),
         ("trainer.epoch=3", r"trainer\.epoch: no such key; did you mean epochs\?"),
         ("traner.epochs=3", r"traner: no such key; did you mean trainer\?"),
