@@ -22,6 +22,7 @@ import hashlib
 import itertools
 import json
 import multiprocessing
+import os
 import re
 import statistics
 import tempfile
@@ -37,7 +38,7 @@ from pipeline import code_digest, terminal
 from pipeline import config as configs
 from pipeline.config import Config
 from pipeline.errors import DexmatchError
-from pipeline.metadata import Metadata
+from pipeline.metadata import Execution, Metadata
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ class Notebook:
 def main() -> None:
     """Measures and prints."""
     options = parse()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     notebook = Notebook(options.resume, options.json)
     try:
         for folder, recipe in options.data:
@@ -263,10 +265,11 @@ def run_dexmatch(config: Config) -> "Trained":
     Raises:
       DexmatchError: the run failed. A model that is not blessed is no failure.
     """
+    log = run_pipeline(config)
+    # Not earlier: what TensorFlow says as it is loaded belongs in the log.
     from benchmarks import judging
 
-    log = run_pipeline(config)
-    trainer = Metadata(Workspace.of(config).metadata).latest().execution("Trainer")
+    trainer = newest(config, "Trainer")
     model = Path(trainer.outputs["Model"].uri) / "Format-Serving"
     test = judging.read(split(config), "test")
     figures = judging.figures(test.labels, test.kinds, probabilities(model, test))
@@ -305,11 +308,22 @@ def split(config: Config) -> Path:
     Where all runs of dexmatch were taken over from an earlier invocation, there is none yet: a run
     of a single epoch makes it.
     """
-    path = Workspace.of(config).metadata
-    if not path.exists():
+    if not Workspace.of(config).metadata.exists():
         apart(run_pipeline, changed(config, trainer={"epochs": 1}))
-    sampler = Metadata(path).latest().execution("PairSampler")
-    return Path(sampler.outputs["Examples"].uri)
+    return Path(newest(config, "PairSampler").outputs["Examples"].uri)
+
+
+def newest(config: Config, node: str) -> Execution:
+    """A component's execution in the newest run of a workspace.
+
+    Raises:
+      DexmatchError: the run has none.
+    """
+    run = Metadata(Workspace.of(config).metadata).latest()
+    execution = run.execution(node) if run else None
+    if execution is None:
+        raise DexmatchError(f"{config.data.dataset}: the newest run has no {node}")
+    return execution
 
 
 def probabilities(model: Path, pairs: Any) -> Any:
