@@ -21,7 +21,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageOps
+from PIL import Image
 from rich.console import Console
 
 from benchmarks import judging
@@ -124,16 +124,18 @@ def train_and_score(
 
 
 def decode(images: list[bytes], size: int) -> np.ndarray:
-    """Picture files to uint8 [N, size, size, 3]: laid on white, fitted into a white square."""
+    """Picture files to uint8 [N, size, size, 3]: laid on white, in the middle of a white square."""
     return np.stack([_decode(image, size) for image in images])
 
 
 def _decode(image: bytes, size: int) -> np.ndarray:
     with Image.open(io.BytesIO(image)) as opened:
         picture = opened.convert("RGBA")
-    white = Image.new("RGBA", picture.size, "white")
-    flat = Image.alpha_composite(white, picture).convert("RGB")
-    return np.asarray(ImageOps.pad(flat, (size, size), Image.Resampling.BILINEAR, color="white"))
+    side = max(picture.size)
+    square = Image.new("RGB", (side, side), "white")
+    corner = (side - picture.width) // 2, (side - picture.height) // 2
+    square.paste(picture, corner, mask=picture)
+    return np.asarray(square.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def wrong_captions(pairs: judging.Pairs, seed: int) -> list[str]:
