@@ -1,10 +1,13 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from benchmarks import accuracy
 from benchmarks.accuracy import DEXMATCH, SEED_RECIPE, Measured, Notebook
+from benchmarks.judging import Pairs
 from pipeline import config as configs
 
 RUN = Measured("demo", DEXMATCH, 1, "abc", {"auc": 0.9}, 12.0, [(6.0, 0.8), (12.0, 0.9)])
@@ -120,3 +123,27 @@ def test_the_table_shows_every_system_and_a_data_set_without_a_bar(capsys):
     printed = capsys.readouterr().out
     for text in ("demo", "mine", DEXMATCH, SEED_RECIPE, "the bar", "missed by 1 of 1"):
         assert text in printed, text
+
+
+class Lengths(tf.Module):
+    """Answers with a number made of both inputs."""
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None], tf.string, "image"),
+            tf.TensorSpec([None], tf.string, "caption"),
+        ]
+    )
+    def score(self, image, caption):
+        size = tf.strings.length(image) * 10 + tf.strings.length(caption)
+        return {"probability": tf.cast(size, tf.float32)[:, tf.newaxis] / 1000.0}
+
+
+def test_serving_default_is_asked_in_batches_and_in_order(tmp_path, monkeypatch):
+    model = Lengths()
+    tf.saved_model.save(model, str(tmp_path), signatures=model.score)
+    monkeypatch.setattr(accuracy, "_BATCH_SIZE", 2)
+    images, captions = [b"a", b"bb", b"ccc"], ["x", "xx", "xxxx"]
+    pairs = Pairs(["g"] * 3, images, captions, np.ones(3), np.array(["matched"] * 3))
+    found = accuracy.probabilities(tmp_path, pairs)
+    np.testing.assert_allclose(found, [0.011, 0.022, 0.034], rtol=1e-6)

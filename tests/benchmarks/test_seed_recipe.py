@@ -1,7 +1,8 @@
+import keras
 import numpy as np
 import pytest
 
-from benchmarks import seed_recipe
+from benchmarks import judging, seed_recipe
 from benchmarks.judging import Pairs
 
 
@@ -44,3 +45,48 @@ def test_the_rim_and_what_can_be_seen_through_are_white(pictures):
     # Opacity rises from the left to the right.
     assert (clear[:, 0] == 255).all()
     assert not (clear[6:34, -1] == 255).all()
+
+
+@pytest.fixture
+def small_backbone(monkeypatch):
+    """In the place of EfficientNetB0, which takes half a minute to start training."""
+
+    def make(include_top, weights, input_shape, pooling):
+        assert not include_top and weights is None and pooling == "avg"
+        layers = [keras.layers.Input(input_shape), keras.layers.GlobalAveragePooling2D()]
+        return keras.Sequential(layers)
+
+    monkeypatch.setattr(keras.applications, "EfficientNetB0", make)
+
+
+@pytest.fixture
+def split(monkeypatch, pictures):
+    """Train, val and test pairs, eight pictures each."""
+    kinds = np.array(["matched", "random", "hard", "matched"] * 2)
+
+    def read(folder, name):
+        train = name == "train"
+        return Pairs(
+            groups=[str(number) for number in range(8)],
+            images=[pictures["rgb.png"], pictures["tall.png"]] * 4,
+            captions=[f"{name} word{number}" for number in range(8)],
+            labels=np.ones(8) if train else (kinds == "matched").astype(np.int64),
+            kinds=np.array(["matched"] * 8) if train else kinds,
+        )
+
+    monkeypatch.setattr(judging, "read", read)
+
+
+def test_training_notes_every_epoch_and_scores_the_test_pairs(small_backbone, split, tmp_path):
+    trained = seed_recipe.train_and_score(tmp_path, epochs=2, size=32)
+    assert len(trained.curve) == 2
+    times = [seconds for seconds, _ in trained.curve]
+    assert times == sorted(times) and times[-1] <= trained.seconds
+    assert all(0 <= auc <= 1 for _, auc in trained.curve)
+    assert set(trained.figures) == {"auc", "auc_random", "auc_hard", "ece", "matched_probability"}
+
+
+def test_training_stops_when_the_time_is_up(small_backbone, split, tmp_path):
+    trained = seed_recipe.train_and_score(tmp_path, epochs=9, size=32, minutes=0)
+    assert len(trained.curve) == 1
+    assert trained.figures
