@@ -74,6 +74,12 @@ class DataConfig(Section):
     train_buckets: int = Field(8, ge=1, description="share of the groups that train the model")
     val_buckets: int = Field(1, ge=1, description="share of the groups that stop the training")
     test_buckets: int = Field(1, ge=1, description="share of the groups that judge the model")
+    shared_pictures: Literal["error", "warn"] = Field(
+        "error", description="when a picture of val or test stands in train as well"
+    )
+    shared_captions: Literal["error", "warn"] = Field(
+        "warn", description="when the words of a caption of val or test stand in train as well"
+    )
 
 
 class PairsConfig(Section):

@@ -1,6 +1,7 @@
 """The pipeline: every component and every edge, composed in one function.
 
-ImportExampleGen ─► PairSampler ─┬─► StatisticsGen ─► SchemaGen ─► ExampleValidator
+ImportExampleGen ─► PairSampler ─┬─► LeakageGuard  (stops the run before Transform)
+                                 ├─► StatisticsGen ─► SchemaGen ─► ExampleValidator
                                  │                        │               │
                                  │                        │         AnomalyGuard  (stops the run)
                                  │                        ▼               ▼
@@ -17,6 +18,7 @@ from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 
 from components.anomaly_guard.component import AnomalyGuard
+from components.leakage_guard.component import LeakageGuard
 from components.pair_sampler.component import PairSampler
 from components.pusher.component import Pusher
 from modules import features
@@ -60,6 +62,13 @@ def create_pipeline(
         code=code_digest.of("components.pair_sampler"),
     )
     examples = pair_sampler.outputs["sampled_examples"]
+    leakage_guard = LeakageGuard(
+        examples,
+        image_size=config.image.size,
+        shared_pictures=config.data.shared_pictures,
+        shared_captions=config.data.shared_captions,
+        code=code_digest.of("components.leakage_guard") + code_digest.of("modules"),
+    )
     statistics_gen = tfx.components.StatisticsGen(examples=examples)
     schema_gen = _schema(config, statistics_gen)
     schema = schema_gen.outputs["schema"]
@@ -77,7 +86,8 @@ def create_pipeline(
         ),
         custom_config={**preprocessing, "code": code_digest.of("modules")},
     )
-    transform.add_upstream_node(anomaly_guard)
+    for guard in (anomaly_guard, leakage_guard):
+        transform.add_upstream_node(guard)
     trainer = tfx.components.Trainer(
         run_fn="modules.trainer.run_fn",
         examples=transform.outputs["transformed_examples"],
@@ -117,6 +127,7 @@ def create_pipeline(
         components=[
             example_gen,
             pair_sampler,
+            leakage_guard,
             statistics_gen,
             schema_gen,
             example_validator,

@@ -66,6 +66,13 @@ def print_verdict(run: Run, evaluation: "Evaluation", workspace: Workspace) -> N
         _print_plain(f"Pushed to {_relative(workspace.serving / run.pushed_version)}")
 
 
+def print_warnings(run: Run) -> None:
+    """Prints what the components found worth knowing, whether new or cached."""
+    for node, warning in run.warnings:
+        terminal.output.print(f"[bold yellow]Warning[/] of {node}: ", end="")
+        _print_plain(warning)
+
+
 def print_pointers(run: Run, workspace: Workspace, log: Path) -> None:
     """Prints where to look next."""
     evaluation = run.output("ModelEvaluation")

@@ -99,6 +99,7 @@ def execute_and_report(settings: Config, verbose: bool) -> int:
     if run is None or evaluation is None:
         raise DexmatchError(f"{workspace.metadata}: no trace of the run that just ended")
     summary.print_evaluation(evaluation)
+    summary.print_warnings(run)
     summary.print_verdict(run, evaluation, workspace)
     summary.print_pointers(run, workspace, outcome.log)
     return 0 if run.is_blessed else NOT_BLESSED

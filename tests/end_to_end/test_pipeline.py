@@ -20,6 +20,7 @@ from pipeline.workspace import Workspace
 COMPONENTS = [
     "ImportExampleGen",
     "PairSampler",
+    "LeakageGuard",
     "StatisticsGen",
     "SchemaGen",
     "ExampleValidator",
