@@ -207,6 +207,9 @@ class EvaluatorConfig(Section):
     threshold: float = Field(
         0.5, gt=0, lt=1, description="probability from which a pair counts as a match"
     )
+    retrieval_pairs: int = Field(
+        2000, ge=1, description="true pairs of the test split among which captions are searched"
+    )
     blessing: tuple[Threshold, ...] = Field(
         (
             Threshold(metric="auc", slice="against:random", min=0.75, max_drop=0.05),

@@ -7,6 +7,7 @@ ImportExampleGen ─► PairSampler ─┬─► LeakageGuard  (stops the run be
                                  │                        ▼               ▼
                                  ├──────────────────► Transform ─► Trainer ──────────┐
                                  │                                    │              │
+                                 ├─► RetrievalEvaluator ◄─────────────┤              │
                                  └─► Evaluator ◄── Resolver           │              ▼
                                          │     (latest blessed)       └──────────► Pusher
                                          └── blessing ───────────────────────────────┘
@@ -21,6 +22,7 @@ from components.anomaly_guard.component import AnomalyGuard
 from components.leakage_guard.component import LeakageGuard
 from components.pair_sampler.component import PairSampler
 from components.pusher.component import Pusher
+from components.retrieval.component import RetrievalEvaluator
 from modules import features
 from modules.evaluation import eval_config
 from pipeline import code_digest
@@ -114,6 +116,14 @@ def create_pipeline(
         eval_config=eval_config(config.evaluator, metadata_columns if slices == "auto" else slices),
         example_splits=[features.TEST],
     )
+    retrieval = RetrievalEvaluator(
+        examples,
+        model,
+        split=features.TEST,
+        most_pairs=config.evaluator.retrieval_pairs,
+        seed=config.pairs.seed,
+        code=code_digest.of("components.retrieval"),
+    )
     pusher = Pusher(
         model=model,
         model_blessing=evaluator.outputs["blessing"],
@@ -136,6 +146,7 @@ def create_pipeline(
             trainer,
             baseline,
             evaluator,
+            retrieval,
             pusher,
         ],
         enable_cache=config.run.cache,

@@ -10,6 +10,7 @@ from rich.text import Text
 from modules.features import KEY_SLICES
 from pipeline import terminal
 from pipeline.metadata import CACHED, FAILED, NEW, UNFINISHED, Execution, Run
+from pipeline.retrieval import CUTOFFS, Ranking, Retrieval
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:  # Its module loads TFMA, and TensorFlow with it.
@@ -52,6 +53,22 @@ def print_evaluation(evaluation: "Evaluation") -> None:
             *("-" if value is None else f"{value:.3f}" for value in shown),
         )
     terminal.output.print(table)
+
+
+def print_retrieval(found: Retrieval) -> None:
+    """Prints how well captions find pictures and pictures captions, and what chance would reach."""
+    drawn = f", drawn from {found.of_pairs:,}" if found.of_pairs > found.pairs else ""
+    for name, direction in found.directions().items():
+        _print_plain(
+            f"{name}: {_ranking(direction.model)} of {direction.items:,}{drawn} "
+            f"(chance: {_ranking(direction.chance)})"
+        )
+
+
+def _ranking(ranking: Ranking) -> str:
+    recalls = zip(CUTOFFS, ranking.recall, strict=True)
+    shown = ", ".join(f"@{cutoff} {recall:.3f}" for cutoff, recall in recalls)
+    return f"recall{shown}, median rank {ranking.median_rank:g}"
 
 
 def print_verdict(run: Run, evaluation: "Evaluation", workspace: Workspace) -> None:

@@ -29,6 +29,7 @@ COMPONENTS = [
     "Trainer",
     "latest_blessed_model",
     "Evaluator",
+    "RetrievalEvaluator",
     "Pusher",
 ]
 # Small enough for seconds, and with a bound that any model holds: what is tested is the machinery.
