@@ -225,6 +225,15 @@ class PusherConfig(Section):
     directory: str = Field("serving_model", description="the model is pushed to <here>/<run.name>")
 
 
+class CardConfig(Section):
+    """What only you can say in the model card."""
+
+    owner: str = Field("", description="who answers for the model")
+    licence: str = Field("", description="under which the model may be used")
+    intended_use: str = Field("", description="what it is meant for")
+    limits: tuple[str, ...] = Field((), description="what users should know of its limits")
+
+
 class Config(Section):
     """The whole tree."""
 
@@ -238,6 +247,7 @@ class Config(Section):
     augment: AugmentConfig = AugmentConfig()
     evaluator: EvaluatorConfig = EvaluatorConfig()
     pusher: PusherConfig = PusherConfig()
+    card: CardConfig = CardConfig()
 
     def to_toml(self) -> str:
         """The tree as TOML that `load` reads back to an equal tree."""

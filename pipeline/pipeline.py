@@ -11,15 +11,19 @@ ImportExampleGen ─► PairSampler ─┬─► LeakageGuard  (stops the run be
                                  └─► Evaluator ◄── Resolver           │              ▼
                                          │     (latest blessed)       └──────────► Pusher
                                          └── blessing ───────────────────────────────┘
+
+ModelCard reads the model, the statistics and what all the judges found, and comes last.
 """
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 
 from components.anomaly_guard.component import AnomalyGuard
 from components.leakage_guard.component import LeakageGuard
+from components.model_card.component import ModelCard
 from components.pair_sampler.component import PairSampler
 from components.pusher.component import Pusher
 from components.retrieval.component import RetrievalEvaluator
@@ -131,6 +135,22 @@ def create_pipeline(
             filesystem=tfx.proto.PushDestination.Filesystem(base_directory=serving_directory)
         ),
     )
+    card = ModelCard(
+        model=model,
+        model_run=trainer.outputs["model_run"],
+        statistics=statistics_gen.outputs["statistics"],
+        leakage=leakage_guard.outputs["report"],
+        evaluation=evaluator.outputs["evaluation"],
+        blessing=evaluator.outputs["blessing"],
+        retrieval=retrieval.outputs["metrics"],
+        pushed_model=pusher.outputs["pushed_model"],
+        name=config.run.name,
+        dataset=PurePath(dataset).name,
+        config=config.model_dump(
+            mode="json", exclude={"run": True, "pusher": True, "data": {"dataset"}}
+        ),
+        code=" ".join(map(code_digest.of, ("modules", "components.model_card"))),
+    )
     return tfx.dsl.Pipeline(
         pipeline_name=config.run.name,
         pipeline_root=pipeline_root,
@@ -148,6 +168,7 @@ def create_pipeline(
             evaluator,
             retrieval,
             pusher,
+            card,
         ],
         enable_cache=config.run.cache,
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(

@@ -20,6 +20,9 @@ _STYLES = {NEW: "green", CACHED: "dim", FAILED: "bold red", UNFINISHED: "yellow"
 _SHOWN_FIGURES = ("auc", "auc_pr", "accuracy", "precision", "recall")
 _COUNTS = "pairs_"
 
+MODEL_CARD = "model_card.html"
+"""File in a `ModelCard` artifact."""
+
 
 def print_components(run: Run) -> None:
     """Prints a row for each component: new or cached, seconds, what it made."""
@@ -93,7 +96,9 @@ def print_warnings(run: Run) -> None:
 def print_pointers(run: Run, workspace: Workspace, log: Path) -> None:
     """Prints where to look next."""
     evaluation = run.output("ModelEvaluation")
+    card = run.output("ModelCard")
     pointers = {
+        "model card": _relative(Path(card.uri) / MODEL_CARD) if card else "",
         "evaluation": _relative(Path(evaluation.uri)) if evaluation else "",
         "artifacts": _relative(workspace.artifacts),
         "log": _relative(log),

@@ -31,6 +31,7 @@ COMPONENTS = [
     "Evaluator",
     "RetrievalEvaluator",
     "Pusher",
+    "ModelCard",
 ]
 # Small enough for seconds, and with a bound that any model holds: what is tested is the machinery.
 TINY = {
