@@ -1,12 +1,12 @@
 """ModelCard: a page about the model, for people."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
-from tfx.utils import json_utils
 
 from components.leakage_guard.artifacts import LeakageReport
 from components.model_card import artifacts, executor
@@ -98,7 +98,7 @@ class ModelCard(base_component.BaseComponent):
                 card=types.Channel(type=artifacts.ModelCard),
                 name=name,
                 dataset=dataset,
-                config=json_utils.dumps(dict(config)),
+                config=json.dumps(config),
                 code=code,
             )
         )

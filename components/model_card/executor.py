@@ -1,5 +1,6 @@
 """ModelCard's executor: gathers what the artifacts tell, and writes the page."""
 
+import json
 import os
 import platform
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
-from tfx.utils import json_utils, path_utils
+from tfx.utils import path_utils
 
 from components.model_card import page, sources
 from modules import features
@@ -64,7 +65,7 @@ class Executor(base_executor.BaseExecutor):
             name: artifact_utils.get_single_instance(artifacts)
             for name, artifacts in input_dict.items()
         }
-        config = json_utils.loads(exec_properties[CONFIG])
+        config = json.loads(exec_properties[CONFIG])
         own, asked = CardConfig(**config["card"]), EvaluatorConfig(**config["evaluator"])
         found = evaluation.load(inputs[EVALUATION].uri)
         pushed = inputs[PUSHED]
