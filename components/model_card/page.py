@@ -17,6 +17,12 @@ TEMPLATE = "model_card.html.j2"
 _FIRST_FIGURES = ("auc", "auc_pr", "accuracy", "precision", "recall")
 """What people look for first; further metrics follow by name."""
 _NO_FIGURES = ("example_count", "mean_label")
+_ASKED = {
+    "min": "at least {:g}",
+    "max": "at most {:g}",
+    "max_drop": "at most {:g} below the latest blessed model",
+    "max_rise": "at most {:g} above the latest blessed model",
+}
 _OWN = {OVERALL: "Overall", AGAINST: "By kind of wrong caption", PAIR_KIND: "By kind of pair"}
 
 
@@ -39,19 +45,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Bound:
-    """A threshold and what came of it.
+    """A threshold and what was measured.
 
     Attributes:
       name: metric and slice.
       asked: what is asked for, in words.
-      measured: the figure, empty if there is none.
-      miss: why it does not hold; empty if it does.
+      measured: the figure; empty if there is none, or one for each of several slices.
     """
 
     name: str
     asked: str
     measured: str
-    miss: str
 
 
 @dataclass(frozen=True)
@@ -154,21 +158,21 @@ def _cell(each: SliceFigures, name: str) -> tuple[str, str]:
 
 def bounds(blessing: Iterable[Threshold], evaluation: Evaluation) -> list[Bound]:
     """Each threshold of the configuration beside what was measured."""
-    misses = {(miss.metric, miss.slice): miss.reason for miss in evaluation.failures}
     made = []
     for each in blessing:
         found = evaluation.slice(each.slice)
         value = found.figures.get(each.metric) if found else None
-        asked = [f"at least {each.min:g}"] if each.min is not None else []
-        if each.max_drop is not None:
-            asked.append(f"at most {each.max_drop:g} below the latest blessed model")
+        asked = [
+            _ASKED[name].format(bound)
+            for name, bound in each.model_dump(
+                exclude={"metric", "slice"}, exclude_none=True
+            ).items()
+        ]
         made.append(
             Bound(
                 name=f"{each.metric} on {each.slice}",
                 asked=", ".join(asked),
                 measured="" if value is None else f"{value:.4f}",
-                miss=misses.get((each.metric, each.slice))
-                or misses.get(("every metric", each.slice), ""),
             )
         )
     return made

@@ -20,7 +20,7 @@ from modules import features
 from modules.evaluation import eval_config
 from pipeline import retrieval
 from pipeline.config import Config, Threshold
-from pipeline.evaluation import Evaluation, Failure, SliceFigures
+from pipeline.evaluation import Evaluation, SliceFigures
 from pipeline.metadata import WARNING
 from pipeline.summary import MODEL_CARD
 
@@ -193,8 +193,10 @@ def test_figures_are_told_by_slice_with_counts(html):
 
 def test_thresholds_are_told_with_what_was_measured(html):
     text = text_of(html)
-    assert re.search(r"auc on overall at least 0\.6 0\.\d{4} holds", text)
-    assert re.search(r"accuracy on color:red at least 0\.99 0\.\d{4} missed: is 0\.\d{4}", text)
+    assert re.search(r"auc on overall at least 0\.6 0\.\d{4} accuracy on color:red", text)
+    assert re.search(r"accuracy on color:red at least 0\.99 0\.\d{4} Missed", text)
+    assert re.search(r"Missed: accuracy on color:red is 0\.\d{4}, must be at least 0\.99", text)
+    assert text.count("Missed") == 1
     assert "Not blessed, and not pushed" in text
 
 
@@ -255,7 +257,9 @@ def test_any_metric_gets_a_column_and_crosses_a_table_of_their_own():
     assert row.cells == (("0.800", ""), ("", ""), ("", ""))
 
 
-def test_a_bounded_slice_without_pairs_is_told():
-    evaluation = Evaluation((), (Failure("every metric", "color:red", "has no pairs"),))
-    (bound,) = page.bounds([Threshold(metric="auc", slice="color:red", min=0.5)], evaluation)
-    assert (bound.measured, bound.miss) == ("", "has no pairs")
+def test_a_bounded_slice_without_pairs_has_no_figure():
+    asked = Threshold(metric="auc", slice="color:red", min=0.5, max_drop=0.05)
+    (bound,) = page.bounds([asked], Evaluation((), ()))
+    assert bound == page.Bound(
+        "auc on color:red", "at least 0.5, at most 0.05 below the latest blessed model", ""
+    )
