@@ -74,6 +74,12 @@ class DataConfig(Section):
     train_buckets: int = Field(8, ge=1, description="share of the groups that train the model")
     val_buckets: int = Field(1, ge=1, description="share of the groups that stop the training")
     test_buckets: int = Field(1, ge=1, description="share of the groups that judge the model")
+    shared_pictures: Literal["error", "warn"] = Field(
+        "error", description="when a picture of val or test stands in train as well"
+    )
+    shared_captions: Literal["error", "warn"] = Field(
+        "warn", description="when the words of a caption of val or test stand in train as well"
+    )
 
 
 class PairsConfig(Section):
@@ -228,6 +234,9 @@ class EvaluatorConfig(Section):
     threshold: float = Field(
         0.5, gt=0, lt=1, description="probability from which a pair counts as a match"
     )
+    retrieval_pairs: int = Field(
+        2000, ge=1, description="true pairs of the test split among which captions are searched"
+    )
     blessing: tuple[Threshold, ...] = Field(
         (
             Threshold(metric="auc", slice="against:random", min=0.75, max_drop=0.05),
@@ -243,6 +252,15 @@ class PusherConfig(Section):
     directory: str = Field("serving_model", description="the model is pushed to <here>/<run.name>")
 
 
+class CardConfig(Section):
+    """What only you can say in the model card."""
+
+    owner: str = Field("", description="who answers for the model")
+    licence: str = Field("", description="under which the model may be used")
+    intended_use: str = Field("", description="what it is meant for")
+    limits: tuple[str, ...] = Field((), description="what users should know of its limits")
+
+
 class Config(Section):
     """The whole tree."""
 
@@ -256,6 +274,7 @@ class Config(Section):
     augment: AugmentConfig = AugmentConfig()
     evaluator: EvaluatorConfig = EvaluatorConfig()
     pusher: PusherConfig = PusherConfig()
+    card: CardConfig = CardConfig()
 
     def to_toml(self) -> str:
         """The tree as TOML that `load` reads back to an equal tree."""

@@ -18,6 +18,9 @@ _State = mlmd.Execution.State
 AUC = "auc_"
 """Custom properties of a `ModelEvaluation`: the AUC on a few slices, as in "auc_against:random"."""
 
+WARNING = "warning"
+"""Custom property of any artifact: what the user should know of it, in one line."""
+
 NEW, CACHED, FAILED, UNFINISHED = "new", "cached", "failed", "unfinished"
 _STATES = {
     _State.COMPLETE: NEW,
@@ -110,6 +113,16 @@ class Run:
             for name, value in properties.items()
             if name.startswith(AUC)
         }
+
+    @property
+    def warnings(self) -> list[tuple[str, str]]:
+        """(node, what it warns of), whether it ran in this run or was taken from the cache."""
+        return [
+            (execution.node, output.properties[WARNING])
+            for execution in self.executions
+            for output in execution.outputs.values()
+            if WARNING in output.properties
+        ]
 
     @property
     def dataset(self) -> Path | None:

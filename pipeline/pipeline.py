@@ -1,24 +1,32 @@
 """The pipeline: every component and every edge, composed in one function.
 
-ImportExampleGen ─► PairSampler ─┬─► StatisticsGen ─► SchemaGen ─► ExampleValidator
+ImportExampleGen ─► PairSampler ─┬─► LeakageGuard  (stops the run before Transform)
+                                 ├─► StatisticsGen ─► SchemaGen ─► ExampleValidator
                                  │                        │               │
                                  │                        │         AnomalyGuard  (stops the run)
                                  │                        ▼               ▼
                                  ├──────────────────► Transform ─► Trainer ──────────┐
                                  │                                    │              │
+                                 ├─► RetrievalEvaluator ◄─────────────┤              │
                                  └─► Evaluator ◄── Resolver           │              ▼
                                          │     (latest blessed)       └──────────► Pusher
                                          └── blessing ───────────────────────────────┘
+
+ModelCard reads the model, the statistics and what all the judges found, and comes last.
 """
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 
 from components.anomaly_guard.component import AnomalyGuard
+from components.leakage_guard.component import LeakageGuard
+from components.model_card.component import ModelCard
 from components.pair_sampler.component import PairSampler
 from components.pusher.component import Pusher
+from components.retrieval.component import RetrievalEvaluator
 from modules import checkpoints, features
 from modules.evaluation import eval_config
 from pipeline import code_digest
@@ -62,6 +70,13 @@ def create_pipeline(
         code=code_digest.of("components.pair_sampler"),
     )
     examples = pair_sampler.outputs["sampled_examples"]
+    leakage_guard = LeakageGuard(
+        examples,
+        image_size=config.image.size,
+        shared_pictures=config.data.shared_pictures,
+        shared_captions=config.data.shared_captions,
+        code=code_digest.of("components.leakage_guard") + code_digest.of("modules"),
+    )
     statistics_gen = tfx.components.StatisticsGen(examples=examples)
     schema_gen = _schema(config, statistics_gen)
     schema = schema_gen.outputs["schema"]
@@ -79,7 +94,8 @@ def create_pipeline(
         ),
         custom_config={**preprocessing, "code": code_digest.of("modules")},
     )
-    transform.add_upstream_node(anomaly_guard)
+    for guard in (anomaly_guard, leakage_guard):
+        transform.add_upstream_node(guard)
     trainer = tfx.components.Trainer(
         run_fn="modules.trainer.run_fn",
         examples=transform.outputs["transformed_examples"],
@@ -107,6 +123,14 @@ def create_pipeline(
         eval_config=eval_config(config.evaluator, metadata_columns if slices == "auto" else slices),
         example_splits=[features.TEST],
     )
+    retrieval = RetrievalEvaluator(
+        examples,
+        model,
+        split=features.TEST,
+        most_pairs=config.evaluator.retrieval_pairs,
+        seed=config.pairs.seed,
+        code=code_digest.of("components.retrieval"),
+    )
     pusher = Pusher(
         model=model,
         model_blessing=evaluator.outputs["blessing"],
@@ -114,12 +138,29 @@ def create_pipeline(
             filesystem=tfx.proto.PushDestination.Filesystem(base_directory=serving_directory)
         ),
     )
+    card = ModelCard(
+        model=model,
+        model_run=trainer.outputs["model_run"],
+        statistics=statistics_gen.outputs["statistics"],
+        leakage=leakage_guard.outputs["report"],
+        evaluation=evaluator.outputs["evaluation"],
+        blessing=evaluator.outputs["blessing"],
+        retrieval=retrieval.outputs["metrics"],
+        pushed_model=pusher.outputs["pushed_model"],
+        name=config.run.name,
+        dataset=PurePath(dataset).name,
+        config=config.model_dump(
+            mode="json", exclude={"run": True, "pusher": True, "data": {"dataset"}}
+        ),
+        code=" ".join(map(code_digest.of, ("modules", "components.model_card"))),
+    )
     return tfx.dsl.Pipeline(
         pipeline_name=config.run.name,
         pipeline_root=pipeline_root,
         components=[
             example_gen,
             pair_sampler,
+            leakage_guard,
             statistics_gen,
             schema_gen,
             example_validator,
@@ -128,7 +169,9 @@ def create_pipeline(
             trainer,
             baseline,
             evaluator,
+            retrieval,
             pusher,
+            card,
         ],
         enable_cache=config.run.cache,
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(

@@ -10,6 +10,7 @@ from rich.text import Text
 from modules.features import KEY_SLICES
 from pipeline import terminal
 from pipeline.metadata import CACHED, FAILED, NEW, UNFINISHED, Execution, Run
+from pipeline.retrieval import CUTOFFS, Ranking, Retrieval
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:  # Its module loads TFMA, and TensorFlow with it.
@@ -18,6 +19,9 @@ if TYPE_CHECKING:  # Its module loads TFMA, and TensorFlow with it.
 _STYLES = {NEW: "green", CACHED: "dim", FAILED: "bold red", UNFINISHED: "yellow"}
 _SHOWN_FIGURES = ("auc", "auc_pr", "accuracy", "precision", "recall")
 _COUNTS = "pairs_"
+
+MODEL_CARD = "model_card.html"
+"""File in a `ModelCard` artifact."""
 
 
 def print_components(run: Run) -> None:
@@ -54,6 +58,22 @@ def print_evaluation(evaluation: "Evaluation") -> None:
     terminal.output.print(table)
 
 
+def print_retrieval(found: Retrieval) -> None:
+    """Prints how well captions find pictures and pictures captions, and what chance would reach."""
+    drawn = f", drawn from {found.of_pairs:,}" if found.of_pairs > found.pairs else ""
+    for name, direction in found.directions().items():
+        _print_plain(
+            f"{name}: {_ranking(direction.model)} of {direction.items:,}{drawn} "
+            f"(chance: {_ranking(direction.chance)})"
+        )
+
+
+def _ranking(ranking: Ranking) -> str:
+    recalls = zip(CUTOFFS, ranking.recall, strict=True)
+    shown = ", ".join(f"@{cutoff} {recall:.3f}" for cutoff, recall in recalls)
+    return f"recall{shown}, median rank {ranking.median_rank:g}"
+
+
 def print_verdict(run: Run, evaluation: "Evaluation", workspace: Workspace) -> None:
     """Prints whether the model was blessed and pushed, or which thresholds it missed."""
     if not run.is_blessed:
@@ -66,11 +86,20 @@ def print_verdict(run: Run, evaluation: "Evaluation", workspace: Workspace) -> N
         _print_plain(f"Pushed to {_relative(workspace.serving / run.pushed_version)}")
 
 
+def print_warnings(run: Run) -> None:
+    """Prints what the components found worth knowing, whether new or cached."""
+    for node, warning in run.warnings:
+        terminal.output.print(f"[bold yellow]Warning[/] of {node}: ", end="")
+        _print_plain(warning)
+
+
 def print_pointers(run: Run, workspace: Workspace, log: Path) -> None:
     """Prints where to look next."""
     evaluation = run.output("ModelEvaluation")
+    card = run.output("ModelCard")
     training = run.output("ModelRun")
     pointers = {
+        "model card": _relative(Path(card.uri) / MODEL_CARD) if card else "",
         "evaluation": _relative(Path(evaluation.uri)) if evaluation else "",
         "training": f"tensorboard --logdir {_relative(Path(training.uri))}" if training else "",
         "artifacts": _relative(workspace.artifacts),

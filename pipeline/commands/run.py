@@ -82,7 +82,7 @@ def execute_and_report(settings: Config, verbose: bool) -> int:
     Returns:
       The exit status, see `run`.
     """
-    from pipeline import execution, summary
+    from pipeline import execution, retrieval, summary
     from pipeline.terminal import console, say
     from pipeline.workspace import Workspace
 
@@ -99,6 +99,9 @@ def execute_and_report(settings: Config, verbose: bool) -> int:
     if run is None or evaluation is None:
         raise DexmatchError(f"{workspace.metadata}: no trace of the run that just ended")
     summary.print_evaluation(evaluation)
+    if searched := run.output("RetrievalMetrics"):
+        summary.print_retrieval(retrieval.load(searched.uri))
+    summary.print_warnings(run)
     summary.print_verdict(run, evaluation, workspace)
     summary.print_pointers(run, workspace, outcome.log)
     return 0 if run.is_blessed else NOT_BLESSED

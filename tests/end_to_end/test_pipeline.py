@@ -20,6 +20,7 @@ from pipeline.workspace import Workspace
 COMPONENTS = [
     "ImportExampleGen",
     "PairSampler",
+    "LeakageGuard",
     "StatisticsGen",
     "SchemaGen",
     "ExampleValidator",
@@ -28,7 +29,9 @@ COMPONENTS = [
     "Trainer",
     "latest_blessed_model",
     "Evaluator",
+    "RetrievalEvaluator",
     "Pusher",
+    "ModelCard",
 ]
 # Small enough for seconds, and with a bound that any model holds: what is tested is the machinery.
 TINY = {
@@ -138,7 +141,8 @@ def test_the_pushed_model_answers(first_run):
 def test_the_summary_names_what_matters(first_run):
     folder, done = first_run
     (version,) = versions(folder)
-    for text in (*COMPONENTS, "against:random", "overall", "Blessed", version, ".log"):
+    figures = "against:random", "overall", "caption → image: recall@1", "image → caption: recall@1"
+    for text in (*COMPONENTS, *figures, "Blessed", version, "model_card.html", ".log"):
         assert text in done.stdout, text
     assert "Traceback" not in done.stderr
     # The libraries' chatter goes to the log.
@@ -161,7 +165,7 @@ def test_a_second_run_is_cached_and_pushes_nothing_new(first_run, dataset):
     assert states.pop("latest_blessed_model") == NEW  # A resolver always looks anew.
     changed = {node for node, state in states.items() if state != CACHED}
     # The second run has a baseline, the model that the first one blessed, to be compared with.
-    assert changed <= {"Evaluator", "Pusher"}
+    assert changed <= {"Evaluator", "Pusher", "ModelCard"}
     assert len(versions(folder)) <= len(before) + 1
 
 

@@ -106,3 +106,10 @@ def test_figures_are_kept_beside_the_evaluation(path):
     evaluation = Metadata(path).runs()[0].output("ModelEvaluation")
     Metadata(path).annotate(evaluation, {"auc_overall": 0.5, "auc_against:hard": 0.25})
     assert Metadata(path).runs()[0].aucs == {"overall": 0.5, "against:hard": 0.25}
+
+
+def test_warnings_are_told_whether_new_or_cached(path):
+    store, state = Store(path), mlmd.Execution
+    store.execute("four", "LeakageGuard", state.CACHED, "LeakageReport", warning="look at this")
+    store.execute("four", "Pusher", state.COMPLETE, "PushedModel", pushed_version="17")
+    assert Metadata(path).latest().warnings == [("LeakageGuard", "look at this")]

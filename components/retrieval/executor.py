@@ -1,0 +1,223 @@
+"""RetrievalEvaluator's executor: encode once, score all combinations in chunks, rank."""
+
+import hashlib
+import heapq
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from components.retrieval import ranking
+from modules import features, reporting
+from pipeline.errors import DexmatchError
+from pipeline.retrieval import CUTOFFS, FILE_NAME, Direction, Ranking, Retrieval
+
+EXAMPLES = "examples"
+MODEL = "model"
+METRICS = "metrics"
+SPLIT = "split"
+MOST_PAIRS = "most_pairs"
+SEED = "seed"
+CODE = "code"
+
+_ENCODED_AT_ONCE = 64
+_SCORED_AT_ONCE = 16_384
+"""Combinations. The matcher needs some 10 KB for each, in two or three layers."""
+
+
+class Executor(base_executor.BaseExecutor):
+    """See `components.retrieval.component.RetrievalEvaluator`."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes `metrics`."""
+        self._log_startup(input_dict, output_dict, exec_properties)
+        examples = artifact_utils.get_single_instance(input_dict[EXAMPLES])
+        metrics = artifact_utils.get_single_instance(output_dict[METRICS])
+        model = tf.saved_model.load(
+            path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[MODEL]))
+        )
+        split = exec_properties[SPLIT]
+        files = tf.io.gfile.glob(f"{artifact_utils.get_split_uri([examples], split)}/*")
+        found = measure(
+            Gallery.of(sorted(files), split, exec_properties[MOST_PAIRS], exec_properties[SEED]),
+            model.signatures,
+        )
+        fileio.makedirs(metrics.uri)
+        with fileio.open(f"{metrics.uri}/{FILE_NAME}", "w") as file:
+            file.write(found.to_json())
+        metrics.set_int_custom_property("pairs", found.pairs)
+        metrics.set_int_custom_property("of_pairs", found.of_pairs)
+        for name, figure in found.figures().items():
+            metrics.set_float_custom_property(name, figure)
+
+
+class Gallery(NamedTuple):
+    """What is searched.
+
+    Attributes:
+      files: gzipped TFRecords of the split, in order.
+      images: position of each distinct picture, by its fingerprint.
+      captions: position of each distinct caption.
+      pairs: (position of the picture, position of the caption) of the chosen pairs.
+      of_pairs: number of true pairs in the split.
+    """
+
+    files: Sequence[str]
+    images: dict[bytes, int]
+    captions: dict[bytes, int]
+    pairs: list[tuple[int, int]]
+    of_pairs: int
+
+    @classmethod
+    def of(cls, files: Sequence[str], split: str, most_pairs: int, seed: int) -> "Gallery":
+        """Draws at most so many true pairs of a split.
+
+        Raises:
+          DexmatchError: the split holds none.
+        """
+        count = 0
+
+        def lots() -> Iterator[tuple[bytes, bytes, bytes]]:
+            nonlocal count
+            for image, caption, pair_id in _true_pairs(files):
+                count += 1
+                yield _fingerprint(str(seed).encode(), pair_id), _fingerprint(image), caption
+
+        # By lot and not by place: the draw does not depend on the order in the files.
+        drawn = heapq.nsmallest(most_pairs, lots())
+        if not drawn:
+            raise DexmatchError(
+                f"split {split} holds no pair to search; give it more groups (data.{split}_buckets)"
+            )
+        images: dict[bytes, int] = {}
+        captions: dict[bytes, int] = {}
+        pairs = [
+            (images.setdefault(image, len(images)), captions.setdefault(caption, len(captions)))
+            for _, image, caption in drawn
+        ]
+        return cls(files, images, captions, pairs, count)
+
+    def pictures(self) -> Iterator[tuple[int, bytes]]:
+        """(position, encoded picture), each once."""
+        seen = set()
+        for image, _, _ in _true_pairs(self.files):
+            position = self.images.get(_fingerprint(image))
+            if position is not None and position not in seen:
+                seen.add(position)
+                yield position, image
+
+
+def measure(gallery: Gallery, signatures: dict[str, Any]) -> Retrieval:
+    """Ranks in both directions.
+
+    Args:
+      gallery: what is searched.
+      signatures: a SavedModel's, by name.
+    """
+    images = _encode(
+        signatures["encode_image"], features.IMAGE, gallery.pictures(), len(gallery.images)
+    )
+    captions = _encode(
+        signatures["encode_caption"],
+        features.CAPTION,
+        ((position, caption) for caption, position in gallery.captions.items()),
+        len(gallery.captions),
+    )
+    scores = _scores(signatures["score_embeddings"], images, captions)
+    return Retrieval(
+        len(gallery.pairs),
+        gallery.of_pairs,
+        caption_to_image=_rank(scores.T, [(caption, image) for image, caption in gallery.pairs]),
+        image_to_caption=_rank(scores, gallery.pairs),
+    )
+
+
+def _rank(scores: np.ndarray, pairs: Sequence[tuple[int, int]]) -> Direction:
+    """Ranks the items for each query.
+
+    Args:
+      scores: float32 [queries, items].
+      pairs: (query, item) of what belongs together.
+    """
+    queries, items = scores.shape
+    relevant: list[list[int]] = [[] for _ in range(queries)]
+    for query, item in set(pairs):
+        relevant[query].append(item)
+    ranks = np.empty(queries)
+    for query, own in enumerate(relevant):
+        is_relevant = np.zeros(items, bool)
+        is_relevant[own] = True
+        ranks[query] = ranking.rank_of_best(scores[query], is_relevant)
+    counts = [len(own) for own in relevant]
+    return Direction(
+        queries,
+        items,
+        model=Ranking(tuple(ranking.recall_at(ranks, k) for k in CUTOFFS), float(np.median(ranks))),
+        chance=Ranking(
+            tuple(ranking.chance_recall_at(k, counts, items) for k in CUTOFFS),
+            ranking.chance_median_rank(counts, items),
+        ),
+    )
+
+
+def _encode(
+    signature: Any, key: str, inputs: Iterator[tuple[int, bytes]], total: int
+) -> np.ndarray:
+    """(position, content) to float32 [total, D]; only a batch of content is in memory."""
+    embeddings: np.ndarray | None = None
+    done = 0
+    while batch := _take(inputs, _ENCODED_AT_ONCE):
+        positions, contents = zip(*batch, strict=True)
+        encoded = signature(**{key: tf.constant(contents)})[features.EMBEDDING].numpy()
+        if embeddings is None:
+            embeddings = np.zeros((total, encoded.shape[1]), np.float32)
+        embeddings[list(positions)] = encoded
+        done += len(batch)
+        reporting.report(f"encoding {key}s", done, total)
+    assert embeddings is not None and done == total
+    return embeddings
+
+
+def _take(inputs: Iterator[tuple[int, bytes]], count: int) -> list[tuple[int, bytes]]:
+    return [each for _, each in zip(range(count), inputs, strict=False)]
+
+
+def _scores(signature: Any, images: np.ndarray, captions: np.ndarray) -> np.ndarray:
+    """float32 [I, D] and [C, D] to probabilities, float32 [I, C], a chunk at a time."""
+    scores = np.empty((len(images), len(captions)), np.float32)
+    for row, image in enumerate(images):
+        for start in range(0, len(captions), _SCORED_AT_ONCE):
+            chunk = captions[start : start + _SCORED_AT_ONCE]
+            scores[row, start : start + len(chunk)] = signature(
+                image_embedding=tf.constant(np.broadcast_to(image, chunk.shape)),
+                caption_embedding=tf.constant(chunk),
+            )[features.PROBABILITY]
+        reporting.report("ranking captions and pictures", row + 1, len(images))
+    return scores
+
+
+def _true_pairs(files: Sequence[str]) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """(encoded picture, caption, id) of the pairs whose caption is not a wrong one."""
+    for record in tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator():
+        feature = tf.train.Example.FromString(record).features.feature
+        if feature[features.LABEL].int64_list.value[0]:
+            image, caption, pair_id = (
+                feature[name].bytes_list.value[0]
+                for name in (features.IMAGE, features.CAPTION, features.ID)
+            )
+            yield image, caption, pair_id
+
+
+def _fingerprint(*parts: bytes) -> bytes:
+    return hashlib.sha256(b"\0".join(parts)).digest()

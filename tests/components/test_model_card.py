@@ -1,0 +1,265 @@
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
+import pytest
+import tensorflow as tf
+import tfx  # noqa: F401  It must come before tensorflow_data_validation.
+
+# isort: split
+import tensorflow_data_validation as tfdv
+import tensorflow_model_analysis as tfma
+from tfx.types import artifact_utils, standard_artifacts
+
+from components.leakage_guard.artifacts import LeakageReport
+from components.model_card import executor, page, sources
+from components.model_card.artifacts import ModelCard
+from components.retrieval.artifacts import RetrievalMetrics
+from modules import features
+from modules.evaluation import eval_config
+from pipeline import retrieval
+from pipeline.config import Config, Threshold
+from pipeline.evaluation import Evaluation, SliceFigures
+from pipeline.metadata import WARNING
+from pipeline.summary import MODEL_CARD
+
+EVIL = "<script>alert(1)</script>"
+SPLITS = ("train", "val", "test")
+CONFIG = Config.model_validate(
+    {
+        "data": {"schema_file": "/home/somebody/private/schema.pbtxt"},
+        "evaluator": {
+            "slice_columns": ["color"],
+            "blessing": [
+                {"metric": "auc", "min": 0.6},
+                {"metric": "accuracy", "slice": "color:red", "min": 0.99},
+            ],
+        },
+        "card": {"owner": "Somebody", "limits": [f"Not for {EVIL}"]},
+    }
+)
+
+
+def example(number: int, split: str) -> bytes:
+    """A pair, right in every second case, with what a model said of it."""
+    made = tf.train.Example()
+    is_match = split == "train" or number % 2 == 0
+    kind = features.MATCHED if is_match else features.RANDOM
+    for name, value in {
+        features.IMAGE: f"image {number // 2}",
+        features.CAPTION: f"caption {number}",
+        features.ID: f"{number}",
+        features.GROUP: f"group {number // 8}",
+        features.PAIR_KIND: kind,
+        features.AGAINST: features.RANDOM,
+        "color": "red" if number % 5 else EVIL,
+    }.items():
+        made.features.feature[name].bytes_list.value.append(value.encode())
+    made.features.feature[features.LABEL].int64_list.value.append(int(is_match))
+    said = 0.8 - (number % 7) / 10 if is_match else 0.1 + (number % 7) / 10
+    made.features.feature[features.PROBABILITY].float_list.value.append(said)
+    return made.SerializeToString()
+
+
+def artifact(kind, folder, name, **properties):
+    made = kind()
+    made.uri = str(folder / name)
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    for key, value in properties.items():
+        if isinstance(value, int):
+            made.set_int_custom_property(key, value)
+        else:
+            made.set_string_custom_property(key, value)
+    return made
+
+
+def inputs(folder, blessed: int, version: str) -> dict:
+    """The artifacts that the card is made from, made by TFDV, TFMA and TensorFlow themselves."""
+    statistics = artifact(standard_artifacts.ExampleStatistics, folder, "statistics")
+    statistics.split_names = artifact_utils.encode_split_names(list(SPLITS))
+    for split in ("train", "test"):
+        records = folder / f"{split}.tfrecord"
+        with tf.io.TFRecordWriter(str(records)) as writer:
+            for number in range(80):
+                writer.write(example(number, split))
+        found = tfdv.generate_statistics_from_tfrecord(str(records))
+        target = folder / "statistics" / f"Split-{split}"
+        target.mkdir()
+        (target / "FeatureStats.pb").write_bytes(found.SerializeToString())
+    shutil.copytree(target, target.with_name("Split-val"))
+    evaluation = artifact(standard_artifacts.ModelEvaluation, folder, "evaluation")
+    tfma.run_model_analysis(
+        eval_config=eval_config(CONFIG.evaluator, ["color"]),
+        data_location=str(folder / "test.tfrecord"),
+        output_path=evaluation.uri,
+    )
+    ranking = retrieval.Ranking((0.125, 0.25, 0.5), 9.5)
+    direction = retrieval.Direction(40, 40, ranking, ranking)
+    searched = artifact(RetrievalMetrics, folder, "retrieval")
+    (folder / "retrieval" / retrieval.FILE_NAME).write_text(
+        retrieval.Retrieval(40, 1234, direction, direction).to_json(), encoding="utf-8"
+    )
+    model = artifact(standard_artifacts.Model, folder, "model")
+    module = tf.Module()
+    module.kernel, module.bias = tf.Variable(tf.zeros([30, 40])), tf.Variable(tf.zeros([40]))
+    tf.saved_model.save(module, str(folder / "model" / "Format-Serving"))
+    leakage = {WARNING: f"split test shares {EVIL}"}
+    pushed = {"pushed_version": version} if version else {}
+    return {
+        executor.MODEL: model,
+        executor.MODEL_RUN: artifact(standard_artifacts.ModelRun, folder, "model_run"),
+        executor.STATISTICS: statistics,
+        executor.LEAKAGE: artifact(LeakageReport, folder, "leakage", **leakage),
+        executor.EVALUATION: evaluation,
+        executor.BLESSING: artifact(
+            standard_artifacts.ModelBlessing, folder, "blessing", blessed=blessed
+        ),
+        executor.RETRIEVAL: searched,
+        executor.PUSHED: artifact(standard_artifacts.PushedModel, folder, "pushed", **pushed),
+    }
+
+
+def write_card(folder, given: dict) -> str:
+    card = artifact(ModelCard, folder, "card")
+    executor.Executor().Do(
+        {name: [each] for name, each in given.items()},
+        {executor.CARD: [card]},
+        {
+            executor.NAME: f"my {EVIL}",
+            executor.DATASET: "creatures",
+            executor.CONFIG: json.dumps(CONFIG.model_dump(mode="json")),
+            executor.CODE: "c0de",
+        },
+    )
+    return (folder / "card" / MODEL_CARD).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    return inputs(tmp_path_factory.mktemp("artifacts"), blessed=0, version="")
+
+
+@pytest.fixture(scope="module")
+def html(given, tmp_path_factory):
+    return write_card(tmp_path_factory.mktemp("card"), given)
+
+
+def text_of(html: str) -> str:
+    """What a reader sees, with single spaces."""
+
+    class Reader(HTMLParser):
+        said = ""
+        is_style = False
+
+        def handle_starttag(self, tag, attributes):
+            self.is_style = tag == "style"
+            self.said += " " if tag in ("td", "th", "tr", "li", "dd", "dt", "p", "div") else ""
+
+        def handle_data(self, data):
+            self.said += "" if self.is_style else data
+
+    reader = Reader()
+    reader.feed(html)
+    return " ".join(reader.said.split())
+
+
+def test_what_comes_from_data_or_configuration_is_escaped(html):
+    assert "<script" not in html
+    text = text_of(html)
+    # The name, the limit, the warning, the slice and the column's value: all are there to be read.
+    for place in (
+        f"my {EVIL}",
+        f"Not for {EVIL}",
+        f"split test shares {EVIL}",
+        f"{EVIL} 16 ",
+        f"color 0 red 64, {EVIL} 16",
+    ):
+        assert place in text, place
+
+
+def test_the_page_loads_nothing_and_fits_a_phone_by_day_and_night(html):
+    assert not re.search(r"""(src|href|url|@import|https?:)[=(\s/"']""", html)
+    assert 'name="viewport"' in html
+    assert "prefers-color-scheme: dark" in html
+
+
+def test_figures_are_told_by_slice_with_counts(html):
+    text = text_of(html)
+    assert "By color slice pairs auc" in text
+    assert re.search(r"overall 80 0\.\d{3} ", text)
+    assert re.search(r"red 64 0\.\d{3} ", text)
+
+
+def test_thresholds_are_told_with_what_was_measured(html):
+    text = text_of(html)
+    assert re.search(r"auc on overall at least 0\.6 0\.\d{4} accuracy on color:red", text)
+    assert re.search(r"accuracy on color:red at least 0\.99 0\.\d{4} Missed", text)
+    assert re.search(r"Missed: accuracy on color:red is 0\.\d{4}, must be at least 0\.99", text)
+    assert text.count("Missed") == 1
+    assert "Not blessed, and not pushed" in text
+
+
+def test_data_model_and_retrieval_are_told(html):
+    text = text_of(html)
+    assert "train 80 80 0 0 40 10 80" in text
+    assert "test 80 40 40 0 40 10 80" in text
+    assert "Weights 1,240" in text
+    assert "Owner Somebody Licence not stated" in text
+    assert "Among 40 of 1,234 true pairs" in text
+    assert "caption → image, of 40 0.125 0.250 0.500 9.5" in text
+    assert "trainer seed 7 epochs 30" in text
+    assert f"tensorflow {tf.__version__}" in text
+
+
+def test_a_card_tells_nobody_where_files_lie(html, given):
+    assert "schema.pbtxt" in html
+    assert "/home/somebody" not in html
+    assert given[executor.MODEL].uri not in html
+
+
+def test_a_blessed_model_is_told_with_its_version(given, tmp_path):
+    blessed = {
+        **given,
+        executor.BLESSING: artifact(standard_artifacts.ModelBlessing, tmp_path, "b", blessed=1),
+        executor.PUSHED: artifact(
+            standard_artifacts.PushedModel, tmp_path, "p", pushed_version="1700000000"
+        ),
+    }
+    text = text_of(write_card(tmp_path, blessed))
+    assert "Blessed: every threshold holds. Pushed as version 1700000000." in text
+
+
+def test_training_figures_are_read_from_the_logs(given, tmp_path):
+    run = artifact(standard_artifacts.ModelRun, tmp_path, "run")
+    metadata = tf.compat.v1.SummaryMetadata(
+        plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
+    )
+    with tf.summary.create_file_writer(str(tmp_path / "run" / "validation")).as_default():
+        for step, value in enumerate((0.5, 0.625, 0.75)):
+            tf.summary.write("auc", tf.constant(value), step, metadata=metadata)
+    assert sources.curves(run.uri) == [sources.Curve("validation: auc", 0.5, 0.75, 3)]
+    text = text_of(write_card(tmp_path, {**given, executor.MODEL_RUN: run}))
+    assert "validation: auc 0.5 0.75 3" in text
+
+
+def test_any_metric_gets_a_column_and_crosses_a_table_of_their_own():
+    slices = [
+        SliceFigures("overall", {"example_count": 90, "ece": 0.1, "auc": 0.9, "brier": 0.2}),
+        SliceFigures("color:red × size:big", {"example_count": 9, "auc": 0.8}),
+    ]
+    names = page.figure_names(slices)
+    assert names == ["auc", "brier", "ece"]
+    tables = page.tables(slices, names)
+    assert list(tables) == ["Overall", "By color × size"]
+    (row,) = tables["By color × size"]
+    assert (row.name, row.pairs, row.is_small) == ("red × big", 9, True)
+    assert row.cells == (("0.800", ""), ("", ""), ("", ""))
+
+
+def test_a_bounded_slice_without_pairs_has_no_figure():
+    asked = Threshold(metric="auc", slice="color:red", min=0.5, max_drop=0.05)
+    (bound,) = page.bounds([asked], Evaluation((), ()))
+    assert bound == page.Bound(
+        "auc on color:red", "at least 0.5, at most 0.05 below the latest blessed model", ""
+    )
