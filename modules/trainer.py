@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx import v1 as tfx
 
-from modules import captions, inputs, model, reporting, signatures, training
+from modules import captions, inputs, model, reporting, signatures, training, warm_start, weights
 from pipeline.config import AugmentConfig, CaptionConfig, ImageConfig, ModelConfig, TrainerConfig
 from pipeline.errors import DexmatchError
 
@@ -18,7 +18,8 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
 
     Args:
       fn_args: TFX's arguments; `custom_config` holds the sections `image`, `caption`, `model`,
-        `trainer` and `augment` as dicts.
+        `trainer` and `augment` as dicts. `base_model` is where `model.weights = "last_blessed"`
+        goes on from.
 
     Raises:
       DexmatchError: too few pairs to train or to validate on, or the weights do not fit.
@@ -35,6 +36,15 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     words = transform.vocabulary_size_by_name(captions.VOCABULARY)
     vocabulary_size = captions.FIRST_WORD_ID + words
     pair_model = model.build(architecture, image.size, caption.max_tokens, vocabulary_size)
+    if architecture.weights == weights.LAST_BLESSED:
+        warm_start.load(
+            pair_model,
+            fn_args.base_model,
+            architecture,
+            image.size,
+            caption.max_tokens,
+            vocabulary_file,
+        )
     _fit(
         training.PairTrainer(
             pair_model, vocabulary_size, settings, AugmentConfig(**config["augment"])
@@ -48,6 +58,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         pair_model, vocabulary_file, image.size, caption.max_tokens, architecture.embedding_dim
     )
     signatures.save(serving_model, fn_args.serving_model_dir)
+    warm_start.note(fn_args.serving_model_dir, architecture)
 
 
 def _rows(patterns: list[str], transform: tft.TFTransformOutput) -> tf.data.Dataset:

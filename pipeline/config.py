@@ -113,7 +113,9 @@ class ModelConfig(Section):
         "EfficientNetB0", description="image branch, from keras.applications"
     )
     weights: str = Field(
-        "none", description='"imagenet", "none" (random), or the path of a Keras weights file'
+        "none",
+        description='"none" (random), "imagenet", the path of a Keras weights file of the backbone, '
+        'or "last_blessed": go on from the whole model that was blessed last',
     )
     word_dim: int = Field(128, ge=1, description="width of the word embedding")
     recurrent: Literal["LSTM", "GRU"] = Field("LSTM", description="caption branch")

@@ -19,7 +19,7 @@ from tfx.dsl.components.base.base_node import BaseNode
 from components.anomaly_guard.component import AnomalyGuard
 from components.pair_sampler.component import PairSampler
 from components.pusher.component import Pusher
-from modules import features
+from modules import features, weights
 from modules.evaluation import eval_config
 from pipeline import code_digest
 from pipeline.config import Config
@@ -78,12 +78,20 @@ def create_pipeline(
         custom_config={**preprocessing, "code": code_digest.of("modules")},
     )
     transform.add_upstream_node(anomaly_guard)
+    baseline = tfx.dsl.Resolver(
+        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
+        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+    ).with_id("latest_blessed_model")
+    # An edge only where it is asked for: else every blessing would make the Trainer start anew.
+    goes_on = config.model.weights == weights.LAST_BLESSED
     trainer = tfx.components.Trainer(
         run_fn="modules.trainer.run_fn",
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         train_args=tfx.proto.TrainArgs(splits=[features.TRAIN]),
         eval_args=tfx.proto.EvalArgs(splits=[features.VAL]),
+        base_model=baseline.outputs["model"] if goes_on else None,
         custom_config={
             **preprocessing,
             **config.model_dump(mode="json", include={"model", "trainer", "augment"}),
@@ -91,11 +99,6 @@ def create_pipeline(
         },
     )
     model = trainer.outputs["model"]
-    baseline = tfx.dsl.Resolver(
-        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
-        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
-    ).with_id("latest_blessed_model")
     slices = config.evaluator.slice_columns
     evaluator = tfx.components.Evaluator(
         examples=examples,
@@ -122,8 +125,8 @@ def create_pipeline(
             example_validator,
             anomaly_guard,
             transform,
-            trainer,
             baseline,
+            trainer,
             evaluator,
             pusher,
         ],

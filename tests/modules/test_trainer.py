@@ -129,3 +129,34 @@ def test_too_few_pairs_are_told_in_one_line(transformed, tmp_path, missing):
     with pytest.raises(DexmatchError, match="too few") as raised:
         train(transformed, tmp_path, **{missing: "none"})
     assert "\n" not in str(raised.value)
+
+
+def test_a_model_goes_on_from_the_last_blessed_one(transformed, trained, tmp_path):
+    """At a learning rate of nearly nothing it answers as that one does."""
+    trainer.run_fn(
+        SimpleNamespace(
+            custom_config=settings(
+                "model.weights=last_blessed",
+                "trainer.learning_rate=1e-12",
+                "trainer.epochs=1",
+                "trainer.seed=99",
+                "model.batch_norm_momentum=0.9999999",
+            ),
+            transform_graph_path=str(transformed / "graph"),
+            train_files=[str(transformed / "pairs*")],
+            eval_files=[str(transformed / "pairs*")],
+            serving_model_dir=str(tmp_path),
+            base_model=str(trained[0]),
+        )
+    )
+    rows = [raw(number) for number in range(6)]
+    asked = {
+        name: tf.constant([row[name][0] for row in rows])
+        for name in (features.IMAGE, features.CAPTION)
+    }
+    answers = [
+        tf.saved_model.load(str(place)).signatures["serving_default"](**asked)[features.PROBABILITY]
+        for place in (trained[0], tmp_path)
+    ]
+    np.testing.assert_allclose(answers[1], answers[0], rtol=1e-3)
+    assert len(set(answers[0].numpy().tolist())) > 1
