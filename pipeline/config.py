@@ -13,17 +13,18 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 import tomli_w
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.errors import DexmatchError
 
-BACKBONES = (
-    "EfficientNetB0",
-    "EfficientNetB1",
-    "EfficientNetB2",
-    "EfficientNetB3",
-    "EfficientNetV2B0",
-)
+BACKBONES = {
+    "EfficientNetB0": 224,
+    "EfficientNetB1": 240,
+    "EfficientNetB2": 260,
+    "EfficientNetB3": 300,
+    "EfficientNetV2B0": 224,
+}
+"""Backbones from keras.applications, and the picture size that each was made for."""
 
 BEAM_ARGS = (
     "--runner=DirectRunner",
@@ -94,7 +95,19 @@ class PairsConfig(Section):
 class ImageConfig(Section):
     """How a picture enters the model."""
 
-    size: int = Field(64, ge=32, le=600, description="height and width in pixels, after padding")
+    size: int = Field(
+        64,
+        ge=0,
+        le=600,
+        description="height and width in pixels, after padding; 0: what the backbone was made for",
+    )
+
+    @field_validator("size")
+    @classmethod
+    def _is_big_enough(cls, size: int) -> int:
+        if 0 < size < 32:
+            raise ValueError("must be 0 or at least 32")
+        return size
 
 
 class CaptionConfig(Section):
@@ -109,13 +122,13 @@ class CaptionConfig(Section):
 class ModelConfig(Section):
     """EfficientNet for the picture, a recurrent layer for the caption, joined."""
 
-    backbone: Literal[BACKBONES] = Field(  # type: ignore[valid-type]
+    backbone: Literal[tuple(BACKBONES)] = Field(  # type: ignore[valid-type]
         "EfficientNetB0", description="image branch, from keras.applications"
     )
     weights: str = Field(
         "none",
-        description='"none" (random), "imagenet", the path of a Keras weights file of the backbone, '
-        'or "last_blessed": go on from the whole model that was blessed last',
+        description='"none" (random), "imagenet", the path of a Keras weights file of the '
+        'backbone, or "last_blessed": go on from the whole model that was blessed last',
     )
     word_dim: int = Field(128, ge=1, description="width of the word embedding")
     recurrent: Literal["LSTM", "GRU"] = Field("LSTM", description="caption branch")
@@ -245,7 +258,7 @@ def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
       overrides: `section.key=value` strings, the value in TOML or, failing that, plain text.
 
     Returns:
-      The validated tree.
+      The validated tree, see `validate`.
 
     Raises:
       DexmatchError: the file cannot be read, or a key or value is wrong; names the key.
@@ -263,13 +276,20 @@ def validate(tree: Mapping[str, Any], source: Path | None = None) -> Config:
       tree: section to key to value; what is missing takes its default.
       source: the file it came from, for messages.
 
+    Returns:
+      The tree, with the backbone's own picture size in place of 0.
+
     Raises:
       DexmatchError: a key or value is wrong; names the key.
     """
     try:
-        return Config.model_validate(tree)
+        config = Config.model_validate(tree)
     except pydantic.ValidationError as error:
         raise DexmatchError(_explain(error, source)) from error
+    if config.image.size:
+        return config
+    image = ImageConfig(size=BACKBONES[config.model.backbone])
+    return config.model_copy(update={"image": image})
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

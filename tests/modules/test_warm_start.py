@@ -1,5 +1,7 @@
 """Going on from a blessed model, with a backbone that is saved in seconds."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -28,9 +30,11 @@ def tiny_backbone(backbone, weights, size):
     )
 
 
-@pytest.fixture(autouse=True)
-def _small(monkeypatch):
-    monkeypatch.setattr(weights, "load_backbone", tiny_backbone)
+@pytest.fixture(autouse=True, scope="module")
+def _small():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weights, "load_backbone", tiny_backbone)
+        yield
 
 
 def build(words, seed=1, settings=SETTINGS, size=32):
@@ -45,23 +49,22 @@ def vocabulary(folder, words):
     return str(path)
 
 
-@pytest.fixture
-def base(tmp_path):
-    """A saved model, all of whose weights are others than a new one's, and its folder."""
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A model, all of whose weights are others than a new one's, and the folder it is saved in."""
     built = build(OLD_WORDS)
     for variable in built.weights:
         variable.assign(
-            variable
-            + 0.01 * np.arange(variable.shape.num_elements() or 1).reshape(variable.shape) % 0.3
+            variable + np.linspace(0, 0.3, variable.numpy().size).reshape(variable.shape)
         )
     weights.refresh(built)
-    target = tmp_path / "base"
-    serving = signatures.ServingModel(
-        built, vocabulary(tmp_path / "old", OLD_WORDS), 32, MAX_TOKENS, SETTINGS.embedding_dim
-    )
-    signatures.save(serving, str(target))
-    warm_start.note(str(target), SETTINGS)
-    return built, str(target)
+    folder = tmp_path_factory.mktemp("base")
+    file = vocabulary(folder / "vocabulary", OLD_WORDS)
+    target = str(folder / "model")
+    serving = signatures.ServingModel(built, file, 32, MAX_TOKENS, SETTINGS.embedding_dim)
+    signatures.save(serving, target)
+    warm_start.note(target, SETTINGS)
+    return built, target
 
 
 def tokens(words, *texts):
@@ -152,9 +155,11 @@ def test_other_dropout_is_no_other_architecture(base, tmp_path):
 def test_other_weights_than_the_note_says_are_refused_in_one_line(base, tmp_path, units):
     """As after a change of modules/model.py."""
     settings = SETTINGS.model_copy(update={"hidden_units": units})
-    warm_start.note(base[1], settings)
+    noted = str(tmp_path / "noted")
+    shutil.copytree(base[1], noted)
+    warm_start.note(noted, settings)
     with pytest.raises(DexmatchError, match="another version of modules/model.py") as raised:
-        load(build(OLD_WORDS, settings=settings), base[1], OLD_WORDS, tmp_path, settings)
+        load(build(OLD_WORDS, settings=settings), noted, OLD_WORDS, tmp_path, settings)
     assert "\n" not in str(raised.value)
 
 

@@ -72,6 +72,13 @@ def seen(backbone_model):
     return values[:, :SIZE, :SIZE] if values.shape[1] > SIZE else values
 
 
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_the_size_that_a_backbone_was_made_for_is_the_one_of_keras(backbone):
+    """Keras takes it where no shape is given, and a top asks for it."""
+    model = getattr(keras.applications, backbone)(weights=None)
+    assert model.input_shape[1:] == (BACKBONES[backbone], BACKBONES[backbone], 3)
+
+
 @pytest.mark.parametrize("backbone", sorted(set(BACKBONES) - {"EfficientNetV2B0"}))
 def test_b0_to_b3_scale_raw_pixels_to_one_where_they_start_at_random(backbone):
     scaled = seen(weights.load_backbone(backbone, "none", SIZE))
