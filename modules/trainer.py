@@ -8,7 +8,17 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx import v1 as tfx
 
-from modules import captions, inputs, model, reporting, signatures, training, warm_start, weights
+from modules import (
+    captions,
+    hyperparameters,
+    inputs,
+    model,
+    reporting,
+    signatures,
+    training,
+    warm_start,
+    weights,
+)
 from pipeline.config import AugmentConfig, CaptionConfig, ImageConfig, ModelConfig, TrainerConfig
 from pipeline.errors import DexmatchError
 
@@ -17,14 +27,34 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     """Trains the model and writes it to `fn_args.serving_model_dir`.
 
     Args:
-      fn_args: TFX's arguments; `custom_config` holds the sections `image`, `caption`, `model`,
-        `trainer` and `augment` as dicts. `base_model` is where `model.weights = "last_blessed"`
-        goes on from.
+      fn_args: TFX's arguments, see `train`; `hyperparameters`, where there are any, override
+        `custom_config`.
+
+    Raises:
+      DexmatchError: see `train`; or the hyperparameters are none of today's.
+    """
+    config = hyperparameters.applied(fn_args.custom_config, fn_args.hyperparameters)
+    serving_model, _ = train(config, fn_args)
+    signatures.save(serving_model, fn_args.serving_model_dir)
+    warm_start.note(fn_args.serving_model_dir, ModelConfig(**config["model"]))
+
+
+def train(
+    config: dict[str, Any], fn_args: tfx.components.FnArgs
+) -> tuple[signatures.ServingModel, float]:
+    """Trains one model, for the Trainer or for a trial of the Tuner.
+
+    Args:
+      config: the sections `image`, `caption`, `model`, `trainer` and `augment` as dicts.
+      fn_args: where the data are; `base_model` is where `model.weights = "last_blessed"` goes on
+        from.
+
+    Returns:
+      The model, ready to be saved, and the validation AUC of its best epoch.
 
     Raises:
       DexmatchError: too few pairs to train or to validate on, or the weights do not fit.
     """
-    config = fn_args.custom_config
     image, caption = ImageConfig(**config["image"]), CaptionConfig(**config["caption"])
     architecture, settings = ModelConfig(**config["model"]), TrainerConfig(**config["trainer"])
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
@@ -45,7 +75,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
             caption.max_tokens,
             vocabulary_file,
         )
-    _fit(
+    val_auc = _fit(
         training.PairTrainer(
             pair_model, vocabulary_size, settings, AugmentConfig(**config["augment"])
         ),
@@ -57,8 +87,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     serving_model = signatures.ServingModel(
         pair_model, vocabulary_file, image.size, caption.max_tokens, architecture.embedding_dim
     )
-    signatures.save(serving_model, fn_args.serving_model_dir)
-    warm_start.note(fn_args.serving_model_dir, architecture)
+    return serving_model, val_auc
 
 
 def _rows(patterns: list[str], transform: tft.TFTransformOutput) -> tf.data.Dataset:
@@ -72,8 +101,12 @@ def _fit(
     val_rows: tf.data.Dataset,
     settings: TrainerConfig,
     max_tokens: int,
-) -> None:
-    """Trains until the monitored figure stops getting better, and leaves the best weights."""
+) -> float:
+    """Trains until the monitored figure stops getting better, and leaves the best weights.
+
+    Returns:
+      The highest validation AUC.
+    """
     pairs, val_pairs = _count(train_rows), _count(val_rows)
     if pairs < 2 or not val_pairs:
         raise DexmatchError(
@@ -89,7 +122,7 @@ def _fit(
     )
     trainer.compile(optimizer=keras.optimizers.Adam(schedule), jit_compile=False)
     hard_captions = 1 if settings.hard_share else 0
-    trainer.fit(
+    history = trainer.fit(
         inputs.training_pairs(train_rows, max_tokens, batch_size, hard_captions, settings.seed),
         validation_data=inputs.validation_pairs(val_rows, batch_size),
         epochs=settings.epochs,
@@ -106,6 +139,7 @@ def _fit(
             _Progress(settings.epochs, steps),
         ],
     )
+    return float(max(history.history["val_auc"]))
 
 
 class _Progress(keras.callbacks.Callback):

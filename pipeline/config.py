@@ -40,6 +40,11 @@ BEAM_ARGS = (
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
+TUNED = ("model", "trainer", "augment")
+"""Sections whose keys the Tuner may set: what Transform made stays as it is."""
+RANGES = ("linear", "log")
+"""Last of three values in `tuner.space` where the first two are the ends of a range."""
+
 
 class Section(pydantic.BaseModel):
     """A frozen part of the tree that refuses unknown keys."""
@@ -173,6 +178,28 @@ class TrainerConfig(Section):
     patience: int = Field(12, ge=1, description="epochs without a better `monitor` before stopping")
 
 
+class TunerConfig(Section):
+    """The search for better settings, before the training."""
+
+    trials: int = Field(0, ge=0, le=1000, description="short trainings to compare; 0: no tuning")
+    epochs: int = Field(5, ge=1, description="of a trial")
+    seed: int = Field(7, ge=0, description="of the settings that are tried")
+    reuse: bool = Field(
+        False, description="take the latest best settings, also for new data, and do not tune"
+    )
+    space: dict[str, Annotated[tuple[bool | int | float | str, ...], Field(min_length=2)]] = Field(
+        {
+            "trainer.learning_rate": (5e-4, 5e-3, "log"),
+            "trainer.hard_share": (0.3, 0.7, "linear"),
+            "trainer.word_loss": (0.3, 3.0, "log"),
+            "model.embedding_dim": (128, 256),
+            "model.recurrent_units": (64, 128, 256),
+            "model.dropout": (0.0, 0.1, 0.3),
+        },
+        description='key to its choices, or to [low, high, "log"] or [low, high, "linear"]',
+    )
+
+
 class AugmentConfig(Section):
     """What may happen to a training picture. Colours stay: captions speak of them."""
 
@@ -241,13 +268,44 @@ class Config(Section):
     caption: CaptionConfig = CaptionConfig()
     model: ModelConfig = ModelConfig()
     trainer: TrainerConfig = TrainerConfig()
+    tuner: TunerConfig = TunerConfig()
     augment: AugmentConfig = AugmentConfig()
     evaluator: EvaluatorConfig = EvaluatorConfig()
     pusher: PusherConfig = PusherConfig()
 
+    @model_validator(mode="after")
+    def _can_be_tuned(self) -> "Config":
+        for key, values in self.tuner.space.items():
+            section, _, name = key.partition(".")
+            fields = self._tuned_fields(section)
+            if name not in fields or key == "trainer.epochs":
+                near = difflib.get_close_matches(name, fields, n=1)
+                hint = f"; did you mean {section}.{near[0]}?" if near and near[0] != name else ""
+                raise ValueError(f"tuner.space: {key} cannot be tuned{hint}")
+            is_range = values[-1] in RANGES
+            if is_range and not _is_range(*values):
+                raise ValueError(f"tuner.space: {key}: {list(values)} is no range")
+            for value in values[:-1] if is_range else values:
+                try:
+                    type(getattr(self, section)).model_validate({name: value})
+                except pydantic.ValidationError as error:
+                    raise ValueError(f"tuner.space: {_explain(error, None, section)}") from error
+        return self
+
+    def _tuned_fields(self, section: str) -> list[str]:
+        return list(type(getattr(self, section)).model_fields) if section in TUNED else []
+
     def to_toml(self) -> str:
         """The tree as TOML that `load` reads back to an equal tree."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def _is_range(*values: Any) -> bool:
+    """Whether the values are two ends, the lower first, and how to draw between them."""
+    low, high = values[0], values[1]
+    if len(values) != 3 or not all(type(end) in (int, float) for end in (low, high)):
+        return False
+    return bool(low < high and (low > 0 or values[-1] != "log"))
 
 
 def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
@@ -317,17 +375,19 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     values[name] = value
 
 
-def _explain(error: pydantic.ValidationError, path: Path | None) -> str:
+def _explain(error: pydantic.ValidationError, path: Path | None, section: str = "") -> str:
     """One line for the first thing that is wrong, with the key's name."""
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    key = ".".join(str(part) for part in (section, *first["loc"]) if part != "")
     where = f"{path}: " if path else ""
     if first["type"] == "extra_forbidden":
         return f"{where}{key}: no such key{_did_you_mean(first['loc'])}"
     # Pydantic puts its own prefix before the text of our ValueErrors.
     message = first["msg"].removeprefix("Value error, ")
-    got = "" if isinstance(first["input"], Mapping) else f" (got {first['input']!r})"
-    return f"{where}{key}: {message[0].lower()}{message[1:]}{got}"
+    got = "" if isinstance(first["input"], Mapping | Config) else f" (got {first['input']!r})"
+    # What concerns several sections names its key itself.
+    said = f"{key}: " if key else ""
+    return f"{where}{said}{message[0].lower()}{message[1:]}{got}"
 
 
 def _did_you_mean(loc: tuple[int | str, ...]) -> str:

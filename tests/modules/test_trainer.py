@@ -82,6 +82,8 @@ def train(transformed, target, *overrides, train_files="pairs", eval_files="pair
             train_files=[str(transformed / f"{train_files}*")],
             eval_files=[str(transformed / f"{eval_files}*")],
             serving_model_dir=str(target),
+            base_model=None,
+            hyperparameters=None,
         )
     )
     checkpoint = tf.train.load_checkpoint(str(target / "variables" / "variables"))
@@ -147,6 +149,7 @@ def test_a_model_goes_on_from_the_last_blessed_one(transformed, trained, tmp_pat
             eval_files=[str(transformed / "pairs*")],
             serving_model_dir=str(tmp_path),
             base_model=str(trained[0]),
+            hyperparameters=None,
         )
     )
     rows = [raw(number) for number in range(6)]
