@@ -7,8 +7,10 @@ them in place, and refuses kernels that cannot); other releases of TensorFlow an
 beyond the size that `modules.inputs` sorts, which come in the order of Beam's files.
 """
 
+import math
 import tempfile
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -23,12 +25,15 @@ from modules import (
     distribution,
     features,
     frozen_backbone,
+    hyperparameters,
     inputs,
     model,
     signatures,
     stages,
     tensorboard,
     training,
+    warm_start,
+    weights,
 )
 from pipeline.config import AugmentConfig, CaptionConfig, ImageConfig, ModelConfig, TrainerConfig
 from pipeline.errors import DexmatchError
@@ -38,15 +43,80 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     """Trains the model and writes it to `fn_args.serving_model_dir`.
 
     Args:
-      fn_args: TFX's arguments; `custom_config` holds the sections `image`, `caption`, `model`,
-        `trainer` and `augment` as dicts, and `checkpoints`, the folder where a training that was
-        killed is looked for.
+      fn_args: TFX's arguments, see `train`; `hyperparameters`, where there are any, override
+        `custom_config`, whose `checkpoints` is the folder where a training that was killed is
+        looked for.
+
+    Raises:
+      DexmatchError: see `train`; or the hyperparameters are none of today's.
+    """
+    config = hyperparameters.applied(fn_args.custom_config, fn_args.hyperparameters)
+    folder = checkpoints.folder_of(
+        config[checkpoints.ROOT],
+        {
+            **{name: value for name, value in config.items() if name != checkpoints.ROOT},
+            "base_model": fn_args.base_model,
+        },
+        _files([f"{fn_args.transform_graph_path}/transform_fn/assets/*"])
+        + _files(fn_args.train_files)
+        + _files(fn_args.eval_files),
+    )
+    if distribution.is_chief():
+        checkpoints.remove_others(folder)
+    trained = train(config, fn_args, Folders(checkpoints=folder, logs=fn_args.model_run_dir))
+    if distribution.is_chief():
+        signatures.save(trained.model, fn_args.serving_model_dir)
+        warm_start.note(fn_args.serving_model_dir, ModelConfig(**config["model"]))
+        checkpoints.remove(folder)
+    else:  # Every worker must take part in the saving; one of them keeps it.
+        with tempfile.TemporaryDirectory() as scratch:
+            signatures.save(trained.model, scratch)
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where a training writes beside the model; each stage has a folder of its own in them.
+
+    Attributes:
+      checkpoints: state after every epoch.
+      logs: for TensorBoard.
+    """
+
+    checkpoints: str
+    logs: str
+
+    def of(self, stage: stages.Stage) -> "Folders":
+        """The folders of one stage."""
+        join = tf.io.gfile.join
+        return Folders(join(self.checkpoints, stage.name), join(self.logs, stage.name))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model.
+
+    Attributes:
+      model: ready to be saved.
+      val_auc: the highest validation AUC of all epochs; NaN if this process trained none.
+    """
+
+    model: signatures.ServingModel
+    val_auc: float
+
+
+def train(config: dict[str, Any], fn_args: tfx.components.FnArgs, folders: Folders) -> Trained:
+    """Trains one model, for the Trainer or for a trial of the Tuner.
+
+    Args:
+      config: the sections `image`, `caption`, `model`, `trainer` and `augment` as dicts.
+      fn_args: where the data are; `base_model` is where `model.weights = "last_blessed"` goes on
+        from.
+      folders: where to write.
 
     Raises:
       DexmatchError: the data are too few or too uniform to train on, the weights do not fit, or
         the loss became NaN.
     """
-    config = fn_args.custom_config
     image, caption = ImageConfig(**config["image"]), CaptionConfig(**config["caption"])
     architecture, settings = ModelConfig(**config["model"]), TrainerConfig(**config["trainer"])
     augmentation = AugmentConfig(**config["augment"])
@@ -59,41 +129,31 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     vocabulary_file = transform.vocabulary_file_by_name(captions.VOCABULARY)
     words = transform.vocabulary_size_by_name(captions.VOCABULARY)
     vocabulary_size = captions.FIRST_WORD_ID + words
-    train_files, val_files = _files(fn_args.train_files), _files(fn_args.eval_files)
     spec = transform.transformed_feature_spec()
     data = _data(
-        inputs.pair_rows(train_files, spec), inputs.pair_rows(val_files, spec), settings, strategy
-    )
-    vocabulary = [word.decode() for word in transform.vocabulary_by_name(captions.VOCABULARY)]
-    folder = checkpoints.folder_of(
-        config[checkpoints.ROOT],
-        {
-            **{name: value for name, value in config.items() if name != checkpoints.ROOT},
-            "base_model": fn_args.base_model,
-            "hyperparameters": fn_args.hyperparameters,
-        },
-        [vocabulary_file, *train_files, *val_files],
+        inputs.pair_rows(_files(fn_args.train_files), spec),
+        inputs.pair_rows(_files(fn_args.eval_files), spec),
+        settings,
+        strategy,
     )
     with strategy.scope():
         pair_model = model.build(architecture, image.size, caption.max_tokens, vocabulary_size)
         trainer = training.PairTrainer(pair_model, vocabulary_size, settings, augmentation)
-    _train(
-        trainer,
-        data,
-        settings,
-        augmentation,
-        _Folders(checkpoints=folder, logs=fn_args.model_run_dir),
-        vocabulary,
-    )
+    if architecture.weights == weights.LAST_BLESSED:
+        warm_start.load(
+            pair_model,
+            fn_args.base_model,
+            architecture,
+            image.size,
+            caption.max_tokens,
+            vocabulary_file,
+        )
+    vocabulary = [word.decode() for word in transform.vocabulary_by_name(captions.VOCABULARY)]
+    val_auc = _train(trainer, data, settings, augmentation, folders, vocabulary)
     serving_model = signatures.ServingModel(
         pair_model, vocabulary_file, image.size, caption.max_tokens, architecture.embedding_dim
     )
-    if distribution.is_chief():
-        signatures.save(serving_model, fn_args.serving_model_dir)
-        checkpoints.remove(folder)
-    else:  # Every worker must take part in the saving; one of them keeps it.
-        with tempfile.TemporaryDirectory() as scratch:
-            signatures.save(serving_model, scratch)
+    return Trained(serving_model, val_auc)
 
 
 def _files(patterns: list[str]) -> list[str]:
@@ -108,18 +168,6 @@ class _Data:
     val: tf.data.Dataset
     batch_size: int
     steps: int
-
-
-@dataclass(frozen=True)
-class _Folders:
-    """Where a training writes beside the model; each stage has a folder of its own in them."""
-
-    checkpoints: str
-    logs: str
-
-    def of(self, stage: stages.Stage) -> "_Folders":
-        join = tf.io.gfile.join
-        return _Folders(join(self.checkpoints, stage.name), join(self.logs, stage.name))
 
 
 def _data(
@@ -144,18 +192,21 @@ def _train(
     data: _Data,
     settings: TrainerConfig,
     augmentation: AugmentConfig,
-    folders: _Folders,
+    folders: Folders,
     vocabulary: list[str],
-) -> None:
-    """Goes through the stages; one that an earlier run has left behind is passed over."""
-    if distribution.is_chief():
-        checkpoints.remove_others(folders.checkpoints)
+) -> float:
+    """Goes through the stages; one that an earlier run has left behind is passed over.
+
+    Returns:
+      The highest validation AUC.
+    """
     planned = stages.of(settings)
     begun = [
         index
         for index, stage in enumerate(planned)
         if tf.train.latest_checkpoint(folders.of(stage).checkpoints)
     ]
+    found: list[float] = []
     for stage in planned[max(begun, default=0) :]:
         stage.freeze(trainer.model, settings)
         if stage.is_frozen:
@@ -163,7 +214,8 @@ def _train(
         else:
             stage_data = data
         shown = tensorboard.examples(data.val, stage_data.val, vocabulary)
-        _fit(trainer, stage, stage_data, settings, shown, folders.of(stage))
+        found += _fit(trainer, stage, stage_data, settings, shown, folders.of(stage))
+    return max(found, default=math.nan)
 
 
 def _with_features(
@@ -190,9 +242,13 @@ def _fit(
     data: _Data,
     settings: TrainerConfig,
     shown: tensorboard.Examples,
-    folders: _Folders,
-) -> None:
-    """Trains until the monitored figure stops getting better, and leaves the best weights."""
+    folders: Folders,
+) -> list[float]:
+    """Trains until the monitored figure stops getting better, and leaves the best weights.
+
+    Returns:
+      The validation AUC after each epoch.
+    """
     schedule = training.WarmupSchedule(
         stage.learning_rate,
         stage.warmup_epochs * data.steps,
@@ -217,7 +273,7 @@ def _fit(
     ]
     if distribution.is_chief():
         watching.append(tensorboard.TensorBoard(folders.logs, shown))
-    trainer.fit(
+    history = trainer.fit(
         inputs.training_pairs(
             data.train,
             shown.pairs[features.TOKENS].shape[1],
@@ -238,3 +294,4 @@ def _fit(
             checkpointing,
         ],
     )
+    return list(history.history.get("val_auc", ()))

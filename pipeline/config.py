@@ -13,17 +13,18 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 import tomli_w
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.errors import DexmatchError
 
-BACKBONES = (
-    "EfficientNetB0",
-    "EfficientNetB1",
-    "EfficientNetB2",
-    "EfficientNetB3",
-    "EfficientNetV2B0",
-)
+BACKBONES = {
+    "EfficientNetB0": 224,
+    "EfficientNetB1": 240,
+    "EfficientNetB2": 260,
+    "EfficientNetB3": 300,
+    "EfficientNetV2B0": 224,
+}
+"""Backbones from keras.applications, and the picture size that each was made for."""
 
 BEAM_ARGS = (
     "--runner=DirectRunner",
@@ -38,6 +39,11 @@ BEAM_ARGS = (
 )
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+TUNED = ("model", "trainer", "augment")
+"""Sections whose keys the Tuner may set: what Transform made stays as it is."""
+RANGES = ("linear", "log")
+"""Last of three values in `tuner.space` where the first two are the ends of a range."""
 
 
 class Section(pydantic.BaseModel):
@@ -100,7 +106,19 @@ class PairsConfig(Section):
 class ImageConfig(Section):
     """How a picture enters the model."""
 
-    size: int = Field(64, ge=32, le=600, description="height and width in pixels, after padding")
+    size: int = Field(
+        64,
+        ge=0,
+        le=600,
+        description="height and width in pixels, after padding; 0: what the backbone was made for",
+    )
+
+    @field_validator("size")
+    @classmethod
+    def _is_big_enough(cls, size: int) -> int:
+        if 0 < size < 32:
+            raise ValueError("must be 0 or at least 32")
+        return size
 
 
 class CaptionConfig(Section):
@@ -115,11 +133,13 @@ class CaptionConfig(Section):
 class ModelConfig(Section):
     """EfficientNet for the picture, a recurrent layer for the caption, joined."""
 
-    backbone: Literal[BACKBONES] = Field(  # type: ignore[valid-type]
+    backbone: Literal[tuple(BACKBONES)] = Field(  # type: ignore[valid-type]
         "EfficientNetB0", description="image branch, from keras.applications"
     )
     weights: str = Field(
-        "none", description='"imagenet", "none" (random), or the path of a Keras weights file'
+        "none",
+        description='"none" (random), "imagenet", the path of a Keras weights file of the '
+        'backbone, or "last_blessed": go on from the whole model that was blessed last',
     )
     word_dim: int = Field(128, ge=1, description="width of the word embedding")
     recurrent: Literal["LSTM", "GRU"] = Field("LSTM", description="caption branch")
@@ -189,6 +209,28 @@ class TrainerConfig(Section):
         if not self.epochs + self.frozen_epochs:
             raise ValueError("`epochs` and `frozen_epochs` are both 0: nothing would be trained")
         return self
+
+
+class TunerConfig(Section):
+    """The search for better settings, before the training."""
+
+    trials: int = Field(0, ge=0, le=1000, description="short trainings to compare; 0: no tuning")
+    epochs: int = Field(5, ge=1, description="of a trial")
+    seed: int = Field(7, ge=0, description="of the settings that are tried")
+    reuse: bool = Field(
+        False, description="take the latest best settings, also for new data, and do not tune"
+    )
+    space: dict[str, Annotated[tuple[bool | int | float | str, ...], Field(min_length=2)]] = Field(
+        {
+            "trainer.learning_rate": (5e-4, 5e-3, "log"),
+            "trainer.hard_share": (0.3, 0.7, "linear"),
+            "trainer.word_loss": (0.3, 3.0, "log"),
+            "model.embedding_dim": (128, 256),
+            "model.recurrent_units": (64, 128, 256),
+            "model.dropout": (0.0, 0.1, 0.3),
+        },
+        description='key to its choices, or to [low, high, "log"] or [low, high, "linear"]',
+    )
 
 
 class AugmentConfig(Section):
@@ -271,14 +313,45 @@ class Config(Section):
     caption: CaptionConfig = CaptionConfig()
     model: ModelConfig = ModelConfig()
     trainer: TrainerConfig = TrainerConfig()
+    tuner: TunerConfig = TunerConfig()
     augment: AugmentConfig = AugmentConfig()
     evaluator: EvaluatorConfig = EvaluatorConfig()
     pusher: PusherConfig = PusherConfig()
     card: CardConfig = CardConfig()
 
+    @model_validator(mode="after")
+    def _can_be_tuned(self) -> "Config":
+        for key, values in self.tuner.space.items():
+            section, _, name = key.partition(".")
+            fields = self._tuned_fields(section)
+            if name not in fields or key == "trainer.epochs":
+                near = difflib.get_close_matches(name, fields, n=1)
+                hint = f"; did you mean {section}.{near[0]}?" if near and near[0] != name else ""
+                raise ValueError(f"tuner.space: {key} cannot be tuned{hint}")
+            is_range = values[-1] in RANGES
+            if is_range and not _is_range(*values):
+                raise ValueError(f"tuner.space: {key}: {list(values)} is no range")
+            for value in values[:-1] if is_range else values:
+                try:
+                    type(getattr(self, section)).model_validate({name: value})
+                except pydantic.ValidationError as error:
+                    raise ValueError(f"tuner.space: {_explain(error, None, section)}") from error
+        return self
+
+    def _tuned_fields(self, section: str) -> list[str]:
+        return list(type(getattr(self, section)).model_fields) if section in TUNED else []
+
     def to_toml(self) -> str:
         """The tree as TOML that `load` reads back to an equal tree."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def _is_range(*values: Any) -> bool:
+    """Whether the values are two ends, the lower first, and how to draw between them."""
+    low, high = values[0], values[1]
+    if len(values) != 3 or not all(type(end) in (int, float) for end in (low, high)):
+        return False
+    return bool(low < high and (low > 0 or values[-1] != "log"))
 
 
 def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
@@ -289,7 +362,7 @@ def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
       overrides: `section.key=value` strings, the value in TOML or, failing that, plain text.
 
     Returns:
-      The validated tree.
+      The validated tree, see `validate`.
 
     Raises:
       DexmatchError: the file cannot be read, or a key or value is wrong; names the key.
@@ -307,13 +380,20 @@ def validate(tree: Mapping[str, Any], source: Path | None = None) -> Config:
       tree: section to key to value; what is missing takes its default.
       source: the file it came from, for messages.
 
+    Returns:
+      The tree, with the backbone's own picture size in place of 0.
+
     Raises:
       DexmatchError: a key or value is wrong; names the key.
     """
     try:
-        return Config.model_validate(tree)
+        config = Config.model_validate(tree)
     except pydantic.ValidationError as error:
         raise DexmatchError(_explain(error, source)) from error
+    if config.image.size:
+        return config
+    image = ImageConfig(size=BACKBONES[config.model.backbone])
+    return config.model_copy(update={"image": image})
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -341,17 +421,19 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     values[name] = value
 
 
-def _explain(error: pydantic.ValidationError, path: Path | None) -> str:
+def _explain(error: pydantic.ValidationError, path: Path | None, section: str = "") -> str:
     """One line for the first thing that is wrong, with the key's name."""
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    key = ".".join(str(part) for part in (section, *first["loc"]) if part != "")
     where = f"{path}: " if path else ""
     if first["type"] == "extra_forbidden":
         return f"{where}{key}: no such key{_did_you_mean(first['loc'])}"
     # Pydantic puts its own prefix before the text of our ValueErrors.
     message = first["msg"].removeprefix("Value error, ")
-    got = "" if isinstance(first["input"], Mapping) else f" (got {first['input']!r})"
-    return f"{where}{key}: {message[0].lower()}{message[1:]}{got}"
+    got = "" if isinstance(first["input"], Mapping | Config) else f" (got {first['input']!r})"
+    # What concerns several sections names its key itself.
+    said = f"{key}: " if key else ""
+    return f"{where}{said}{message[0].lower()}{message[1:]}{got}"
 
 
 def _did_you_mean(loc: tuple[int | str, ...]) -> str:

@@ -93,6 +93,8 @@ def _check(config: Config) -> datasets.Dataset:
     if config.data.schema_file:
         _check_schema(Path(config.data.schema_file))
     weights.check(config.model.backbone, config.model.weights)
+    if config.tuner.reuse:
+        _check_tuned(Workspace.of(config))
     dataset = datasets.load(config.data.dataset)
     _check_columns(config, dataset)
     return dataset
@@ -105,6 +107,14 @@ def _check_schema(path: Path) -> None:
         text_format.Parse(path.read_bytes(), schema_pb2.Schema())
     except text_format.ParseError as error:
         raise DexmatchError(f"data.schema_file: {path} is no TFDV schema: {error}") from error
+
+
+def _check_tuned(workspace: Workspace) -> None:
+    if not Metadata(workspace.metadata).has("HyperParameters"):
+        raise DexmatchError(
+            f"tuner.reuse: no run in {workspace.root} has tuned yet; run once with "
+            "tuner.reuse=false and tuner.trials=10"
+        )
 
 
 def _check_columns(config: Config, dataset: datasets.Dataset) -> None:

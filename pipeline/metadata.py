@@ -160,6 +160,11 @@ class Metadata:
         run = self._run(max(contexts, key=lambda each: each.id))
         return run if since is None or run.started >= since else None
 
+    def has(self, type_name: str) -> bool:
+        """Whether some run has made an artifact of a type, and it is still there."""
+        artifacts = self._store.get_artifacts_by_type(type_name)
+        return any(each.state == mlmd.Artifact.LIVE for each in artifacts)
+
     def annotate(self, output: Output, figures: dict[str, float]) -> None:
         """Writes figures beside an artifact, so that they can be listed without reading its
         files."""

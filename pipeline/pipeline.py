@@ -13,10 +13,15 @@ ImportExampleGen ─► PairSampler ─┬─► LeakageGuard  (stops the run be
                                          └── blessing ───────────────────────────────┘
 
 ModelCard reads the model, the statistics and what all the judges found, and comes last.
+
+With `tuner.trials`, a Tuner stands between Transform and Trainer; with `tuner.reuse`, a Resolver
+of what an earlier one found. With `model.weights = "last_blessed"`, the Resolver of the latest
+blessed model feeds the Trainer too.
 """
 
 from collections.abc import Sequence
 from pathlib import PurePath
+from typing import Any
 
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
@@ -27,13 +32,15 @@ from components.model_card.component import ModelCard
 from components.pair_sampler.component import PairSampler
 from components.pusher.component import Pusher
 from components.retrieval.component import RetrievalEvaluator
-from modules import checkpoints, features
+from modules import checkpoints, features, weights
 from modules.evaluation import eval_config
 from pipeline import code_digest
-from pipeline.config import Config
+from pipeline.config import TUNED, Config
 
 SHARDS = "pairs-*.tfrecord.gz"
 """What ImportExampleGen reads of a data set folder."""
+
+_BEST = "best_hyperparameters"
 
 
 def create_pipeline(
@@ -96,25 +103,31 @@ def create_pipeline(
     )
     for guard in (anomaly_guard, leakage_guard):
         transform.add_upstream_node(guard)
+    baseline = tfx.dsl.Resolver(
+        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
+        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+    ).with_id("latest_blessed_model")
+    # An edge only where it is asked for: else every blessing would make the Trainer start anew.
+    goes_on = config.model.weights == weights.LAST_BLESSED
+    base_model = baseline.outputs["model"] if goes_on else None
+    training = {
+        **preprocessing,
+        **config.model_dump(mode="json", include=set(TUNED)),
+        "code": code_digest.of("modules"),
+    }
+    tuning = _tuning(config, transform, base_model, training)
     trainer = tfx.components.Trainer(
         run_fn="modules.trainer.run_fn",
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         train_args=tfx.proto.TrainArgs(splits=[features.TRAIN]),
         eval_args=tfx.proto.EvalArgs(splits=[features.VAL]),
-        custom_config={
-            **preprocessing,
-            **config.model_dump(mode="json", include={"model", "trainer", "augment"}),
-            "code": code_digest.of("modules"),
-            checkpoints.ROOT: checkpoints_directory,
-        },
+        base_model=base_model,
+        hyperparameters=tuning.outputs[_BEST] if tuning else None,
+        custom_config={**training, checkpoints.ROOT: checkpoints_directory},
     )
     model = trainer.outputs["model"]
-    baseline = tfx.dsl.Resolver(
-        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
-        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
-    ).with_id("latest_blessed_model")
     slices = config.evaluator.slice_columns
     evaluator = tfx.components.Evaluator(
         examples=examples,
@@ -166,8 +179,9 @@ def create_pipeline(
             example_validator,
             anomaly_guard,
             transform,
-            trainer,
             baseline,
+            *([tuning] if tuning else []),
+            trainer,
             evaluator,
             retrieval,
             pusher,
@@ -205,4 +219,26 @@ def _schema(config: Config, statistics_gen: BaseNode) -> BaseNode:
         return tfx.components.ImportSchemaGen(schema_file=config.data.schema_file)
     return tfx.components.SchemaGen(
         statistics=statistics_gen.outputs["statistics"], infer_feature_shape=True
+    )
+
+
+def _tuning(
+    config: Config, transform: BaseNode, base_model: Any, training: dict[str, Any]
+) -> BaseNode | None:
+    """What finds hyperparameters for the Trainer; None where the configuration alone decides."""
+    if config.tuner.reuse:
+        return tfx.dsl.Resolver(
+            strategy_class=tfx.dsl.experimental.LatestArtifactStrategy,
+            **{_BEST: tfx.dsl.Channel(type=tfx.types.standard_artifacts.HyperParameters)},
+        ).with_id("latest_best_hyperparameters")
+    if not config.tuner.trials:
+        return None
+    return tfx.components.Tuner(
+        tuner_fn="modules.tuner.tuner_fn",
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        base_model=base_model,
+        train_args=tfx.proto.TrainArgs(splits=[features.TRAIN]),
+        eval_args=tfx.proto.EvalArgs(splits=[features.VAL]),
+        custom_config={**training, "tuner": config.tuner.model_dump(mode="json")},
     )

@@ -74,6 +74,8 @@ def command(folder: Path, dataset: Path, *arguments: str, **settings: object) ->
 
 
 def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f'"{key}" = {json.dumps(each)}' for key, each in value.items()) + "}"
     if isinstance(value, list) and value and isinstance(value[0], dict):
         inner = (", ".join(f"{k} = {json.dumps(v)}" for k, v in each.items()) for each in value)
         return "[" + ", ".join(f"{{{each}}}" for each in inner) + "]"
@@ -251,3 +253,43 @@ def test_a_killed_run_can_be_started_again(tmp_path, dataset, component):
     assert states["PairSampler"] == CACHED
     assert states[component] == NEW
     assert len(versions(tmp_path)) == 1
+
+
+def test_a_later_run_goes_on_from_the_blessed_model_with_what_was_tuned(tmp_path, dataset):
+    space = {"trainer.learning_rate": [0.001, 0.002]}
+    tuned = run(
+        tmp_path,
+        dataset,
+        model__weights="last_blessed",
+        tuner__trials=2,
+        tuner__epochs=1,
+        tuner__space=space,
+    )
+    assert tuned.returncode == 0, tuned.stdout + tuned.stderr
+    assert "trial 2 of 2" in tuned.stderr + _log(tmp_path)
+    assert "no model is blessed yet" in _log(tmp_path)
+    first = Metadata(workspace(tmp_path).metadata).latest()
+    assert first.execution("Tuner").state == NEW
+    (best,) = Path(first.output("HyperParameters").uri).iterdir()
+    values = json.loads(best.read_text(encoding="utf-8"))["values"]
+    assert values["trainer.learning_rate"] in (0.001, 0.002)
+    again = run(
+        tmp_path,
+        dataset,
+        model__weights="last_blessed",
+        tuner__reuse=True,
+        trainer__seed=8,
+    )
+    assert again.returncode == 0, again.stdout + again.stderr
+    second = Metadata(workspace(tmp_path).metadata).latest()
+    assert second.execution("Tuner") is None
+    assert second.execution("Trainer").state == NEW
+    said = _log(tmp_path)
+    assert f"goes on from {first.output('Model').uri}" in said
+    assert f"hyperparameters: {values}" in said
+
+
+def _log(folder: Path) -> str:
+    """What the latest run said."""
+    latest = max(workspace(folder).logs.iterdir())
+    return latest.read_text(encoding="utf-8", errors="replace")

@@ -40,3 +40,33 @@ def test_the_exported_model_answers(runs, trained):
     )[features.PROBABILITY].numpy()
     assert answer.shape == (1,)
     assert 0 < answer[0] < 1
+
+
+def test_a_model_goes_on_from_the_last_blessed_one(
+    runs, tiny_backbone, transformed, trained, tmp_path
+):
+    """At a learning rate of nearly nothing it answers as that one does."""
+    base, _ = trained
+    runs.train(
+        transformed,
+        tmp_path,
+        "model.weights=last_blessed",
+        "trainer.learning_rate=1e-12",
+        "trainer.epochs=1",
+        "trainer.seed=99",
+        "model.batch_norm_momentum=0.9999999",
+        base_model=base / "serving",
+    )
+    rows = [runs.raw(number) for number in range(6)]
+    asked = {
+        name: tf.constant([row[name][0] for row in rows])
+        for name in (features.IMAGE, features.CAPTION)
+    }
+    answers = [
+        tf.saved_model.load(str(place / "serving")).signatures["serving_default"](**asked)[
+            features.PROBABILITY
+        ]
+        for place in (base, tmp_path)
+    ]
+    np.testing.assert_allclose(answers[1], answers[0], rtol=1e-3)
+    assert len(set(answers[0].numpy().tolist())) > 1

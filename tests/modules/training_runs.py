@@ -134,6 +134,7 @@ def train(
     train_files: str = "pairs",
     eval_files: str = "pairs",
     checkpoints: Path | None = None,
+    base_model: Path | None = None,
 ) -> dict:
     """Runs `run_fn`; returns the exported weights by name."""
     trainer.run_fn(
@@ -147,6 +148,7 @@ def train(
             eval_files=[str(transformed / f"{eval_files}.gz*")],
             serving_model_dir=str(target / "serving"),
             model_run_dir=str(target / "model_run"),
+            base_model=str(base_model) if base_model else None,
         )
     )
     return exported_weights(target)
@@ -208,10 +210,10 @@ def _report_replicas() -> None:
     """Has a training print whether its weights moved, and whether all replicas have the same."""
     fit = trainer.training.PairTrainer.fit
 
-    def reporting_fit(self, *args: object, **options: object) -> None:
+    def reporting_fit(self, *args: object, **options: object) -> keras.callbacks.History:
         weights = self.trainable_variables
         before = [weight.numpy().copy() for weight in weights]
-        fit(self, *args, **options)
+        history = fit(self, *args, **options)
         copies = [[copy.numpy() for copy in weight.value.values] for weight in weights]
         found = {
             "replicas": len(copies[0]),
@@ -222,6 +224,7 @@ def _report_replicas() -> None:
             "agree": all(np.array_equal(each[0], other) for each in copies for other in each),
         }
         print(f"\nREPLICAS {json.dumps(found)}", flush=True)
+        return history
 
     trainer.training.PairTrainer.fit = reporting_fit
 

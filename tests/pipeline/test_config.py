@@ -53,6 +53,22 @@ def test_overrides(override, section, key, value):
     assert getattr(getattr(configs.load(None, [override]), section), key) == value
 
 
+@pytest.mark.parametrize(
+    ("backbone", "size"),
+    [
+        ("EfficientNetB0", 224),
+        ("EfficientNetB1", 240),
+        ("EfficientNetB2", 260),
+        ("EfficientNetB3", 300),
+        ("EfficientNetV2B0", 224),
+    ],
+)
+def test_size_0_is_what_the_backbone_was_made_for(backbone, size):
+    chosen = configs.load(None, ["image.size=0", f"model.backbone={backbone}"])
+    assert chosen.image.size == size
+    assert configs.load(None, [f"model.backbone={backbone}"]).image.size == 64
+
+
 def test_the_last_override_wins_and_any_wins_over_the_file(tmp_path):
     path = tmp_path / "c.toml"
     path.write_text("[trainer]\nepochs = 5\nbatch_size = 4\n", encoding="utf-8")
@@ -67,10 +83,20 @@ def test_the_last_override_wins_and_any_wins_over_the_file(tmp_path):
         ("trainer.epochs=many", r"trainer\.epochs: .*\(got 'many'\)"),
         ("trainer.epoch=3", r"trainer\.epoch: no such key; did you mean epochs\?"),
         ("traner.epochs=3", r"traner: no such key; did you mean trainer\?"),
+        ("image.size=31", r"image\.size: must be 0 or at least 32 \(got 31\)"),
         ("image.zzz=3", r"image\.zzz: no such key; known: size"),
         ("model.backbone=ResNet50", r"model\.backbone: .*EfficientNetB0"),
         ("run.name=two words", r"run\.name: "),
         ("run.name=../up", r"run\.name: "),
+        ("tuner.space={'trainer.learning_rat'=[1, 2]}", "did you mean trainer.learning_rate"),
+        ("tuner.space={'image.size'=[32, 64]}", r"^tuner\.space: image\.size cannot be tuned$"),
+        ("tuner.space={'trainer.epochs'=[1, 2]}", r"trainer\.epochs cannot be tuned$"),
+        ("tuner.space={'model.dropout'=[0.1, 2]}", r"tuner\.space: model\.dropout: .*\(got 2\)"),
+        ("tuner.space={'model.word_dim'=[1.5, 8, 'linear']}", r"tuner\.space: model\.word_dim: "),
+        ("tuner.space={'model.dropout'=[0.5, 0.1, 'linear']}", "is no range"),
+        ("tuner.space={'model.dropout'=[0, 0.1, 'log']}", "is no range"),
+        ("tuner.space={'model.dropout'=[0.1, 'log']}", "is no range"),
+        ("tuner.space={'model.dropout'=[0.1]}", r"tuner\.space\.model\.dropout: .*at least 2"),
         ("trainer=3", "write section.key=value"),
         ("nothing", "write section.key=value"),
         ("evaluator.blessing=[{metric='auc'}]", r"evaluator\.blessing\.0: a threshold needs"),

@@ -18,6 +18,7 @@ def settings(tmp_path, *overrides):
         (["data.dataset=nowhere"], "nowhere: not a dexmatch data set"),
         (["data.dataset=nowhere", "data.schema_file=no.pbtxt"], "no.pbtxt is no file"),
         (["data.dataset=nowhere", "model.weights=no.h5"], "no.h5"),
+        (["data.dataset=nowhere", "tuner.reuse=true"], "no run in .* has tuned yet"),
     ],
 )
 def test_mistakes_are_found_before_anything_starts(tmp_path, overrides, message):

@@ -1,0 +1,182 @@
+"""Going on from a blessed model, with a backbone that is saved in seconds."""
+
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from modules import captions, model, signatures, warm_start, weights
+from pipeline.config import ModelConfig
+from pipeline.errors import DexmatchError
+
+SETTINGS = ModelConfig(
+    weights="last_blessed", embedding_dim=8, recurrent_units=8, word_dim=8, hidden_units=8
+)
+OLD_WORDS = ["a", "red", "blue", "bird"]
+MAX_TOKENS = 5
+
+
+def tiny_backbone(backbone, weights, size):
+    return keras.Sequential(
+        [
+            keras.Input((size, size, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Normalization(),
+            keras.layers.Conv2D(4, 3, strides=4),
+            keras.layers.BatchNormalization(),
+        ]
+    )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weights, "load_backbone", tiny_backbone)
+        yield
+
+
+def build(words, seed=1, settings=SETTINGS, size=32):
+    keras.utils.set_random_seed(seed)
+    return model.build(settings, size, MAX_TOKENS, captions.FIRST_WORD_ID + len(words))
+
+
+def vocabulary(folder, words):
+    folder.mkdir(exist_ok=True)
+    path = folder / captions.VOCABULARY
+    path.write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A model, all of whose weights are others than a new one's, and the folder it is saved in."""
+    built = build(OLD_WORDS)
+    for variable in built.weights:
+        variable.assign(
+            variable + np.linspace(0, 0.3, variable.numpy().size).reshape(variable.shape)
+        )
+    weights.refresh(built)
+    folder = tmp_path_factory.mktemp("base")
+    file = vocabulary(folder / "vocabulary", OLD_WORDS)
+    target = str(folder / "model")
+    serving = signatures.ServingModel(built, file, 32, MAX_TOKENS, SETTINGS.embedding_dim)
+    signatures.save(serving, target)
+    warm_start.note(target, SETTINGS)
+    return built, target
+
+
+def tokens(words, *texts):
+    ids = [
+        [words.index(word) + 2 if word in words else captions.OOV_ID for word in text.split()]
+        for text in texts
+    ]
+    return np.array([row + [0] * (MAX_TOKENS - len(row)) for row in ids])
+
+
+def load(target, base, words, tmp_path, settings=SETTINGS, size=32):
+    file = vocabulary(tmp_path / "new", words)
+    warm_start.load(target, base, settings, size, MAX_TOKENS, file)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        OLD_WORDS,
+        ["bird", "blue", "a", "red"],  # As many words, in another order.
+        ["bird", "green", "red", "a", "blue", "fish"],
+        ["bird", "red"],
+    ],
+)
+def test_the_same_answers_on_words_that_both_know(base, tmp_path, words):
+    old, path = base
+    new = build(words, seed=2)
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    texts = ("red bird", "bird red unheard-of")
+    expected = np.asarray(old((pixels, tokens(OLD_WORDS, *texts))))
+    load(new, path, words, tmp_path)
+    answer = np.asarray(new((pixels, tokens(words, *texts))))
+    np.testing.assert_allclose(answer, expected, rtol=1e-5)
+    assert len(set(answer.tolist())) == 2
+
+
+def test_a_new_word_keeps_its_random_vector(base, tmp_path):
+    words = ["fish", *OLD_WORDS]
+    new = build(words, seed=2)
+    fish = new.caption_encoder.layers[1].get_weights()[0][captions.FIRST_WORD_ID].copy()
+    load(new, base[1], words, tmp_path)
+    vectors = new.caption_encoder.layers[1].get_weights()[0]
+    np.testing.assert_array_equal(vectors[captions.FIRST_WORD_ID], fish)
+    old = base[0].caption_encoder.layers[1].get_weights()[0]
+    np.testing.assert_array_equal(vectors[captions.FIRST_WORD_ID + 1 :], old[2:])
+    np.testing.assert_array_equal(vectors[:2], old[:2])
+
+
+def test_pictures_may_grow(base, tmp_path):
+    new = build(OLD_WORDS, seed=2, size=64)
+    load(new, base[1], OLD_WORDS, tmp_path, size=64)
+    for mine, theirs in zip(new.get_weights(), base[0].get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_without_a_blessed_model_the_weights_stay_and_the_log_says_so(tmp_path, caplog):
+    new = build(OLD_WORDS)
+    before = [values.copy() for values in new.get_weights()]
+    load(new, None, OLD_WORDS, tmp_path)
+    for mine, theirs in zip(new.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert "no model is blessed yet" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"embedding_dim": 16}, "model.embedding_dim is 8 there and 16 here"),
+        ({"recurrent": "GRU"}, "model.recurrent is 'LSTM' there and 'GRU' here"),
+        ({"backbone": "EfficientNetB1"}, "model.backbone is 'EfficientNetB0' there"),
+        ({"join": "concat", "hidden_units": 4}, "model.join .* and 4 here"),
+    ],
+)
+def test_another_architecture_is_named_in_one_line(base, tmp_path, change, message):
+    settings = SETTINGS.model_copy(update=change)
+    new = build(OLD_WORDS, settings=settings)
+    with pytest.raises(DexmatchError, match=message) as raised:
+        load(new, base[1], OLD_WORDS, tmp_path, settings)
+    assert "\n" not in str(raised.value)
+
+
+def test_other_dropout_is_no_other_architecture(base, tmp_path):
+    settings = SETTINGS.model_copy(update={"dropout": 0.5, "batch_norm_momentum": 0.5})
+    load(build(OLD_WORDS, settings=settings), base[1], OLD_WORDS, tmp_path, settings)
+
+
+@pytest.mark.parametrize("units", [6, 10])
+def test_other_weights_than_the_note_says_are_refused_in_one_line(base, tmp_path, units):
+    """As after a change of modules/model.py."""
+    settings = SETTINGS.model_copy(update={"hidden_units": units})
+    noted = str(tmp_path / "noted")
+    shutil.copytree(base[1], noted)
+    warm_start.note(noted, settings)
+    with pytest.raises(DexmatchError, match="another version of modules/model.py") as raised:
+        load(build(OLD_WORDS, settings=settings), noted, OLD_WORDS, tmp_path, settings)
+    assert "\n" not in str(raised.value)
+
+
+def test_weights_left_over_are_refused(base, tmp_path, monkeypatch):
+    def smaller(backbone, weights, size):
+        return keras.Sequential(tiny_backbone(backbone, weights, size).layers[:-1])
+
+    monkeypatch.setattr(weights, "load_backbone", smaller)
+    with pytest.raises(DexmatchError, match="weights there"):
+        load(build(OLD_WORDS), base[1], OLD_WORDS, tmp_path)
+
+
+def test_a_model_whose_files_are_gone(tmp_path):
+    with pytest.raises(DexmatchError, match="its files are gone"):
+        load(build(OLD_WORDS), str(tmp_path / "gone"), OLD_WORDS, tmp_path)
+
+
+def test_the_note_is_all_that_is_added(base):
+    extra = tf.io.gfile.glob(f"{base[1]}/assets.extra/*")
+    assert [tf.io.gfile.stat(path).length < 1000 for path in extra] == [True]
