@@ -42,14 +42,13 @@ def test_the_exported_model_answers(runs, trained):
     assert 0 < answer[0] < 1
 
 
-def test_a_model_goes_on_from_the_last_blessed_one(
-    runs, tiny_backbone, transformed, trained, tmp_path
-):
+def test_a_model_goes_on_from_the_last_blessed_one(runs, tiny_backbone, transformed, tmp_path):
     """At a learning rate of nearly nothing it answers as that one does."""
-    base, _ = trained
+    base = tmp_path / "base"
+    runs.train(transformed, base, "trainer.epochs=1")
     runs.train(
         transformed,
-        tmp_path,
+        tmp_path / "next",
         "model.weights=last_blessed",
         "trainer.learning_rate=1e-12",
         "trainer.epochs=1",
@@ -66,7 +65,7 @@ def test_a_model_goes_on_from_the_last_blessed_one(
         tf.saved_model.load(str(place / "serving")).signatures["serving_default"](**asked)[
             features.PROBABILITY
         ]
-        for place in (base, tmp_path)
+        for place in (base, tmp_path / "next")
     ]
     np.testing.assert_allclose(answers[1], answers[0], rtol=1e-3)
     assert len(set(answers[0].numpy().tolist())) > 1
