@@ -13,7 +13,6 @@ from pipeline.errors import DexmatchError
 # Something of everything that has a state: dropout, augmentation, a schedule, EarlyStopping with
 # its best weights from an earlier epoch.
 EPOCHS = ("trainer.epochs=4", "trainer.learning_rate=0.02", "model.dropout=0.3")
-STAGES = ("trainer.frozen_epochs=2", "trainer.epochs=2", "trainer.learning_rate=0.02")
 
 
 def assert_equal(weights, others):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from modules import features, frozen_backbone, model, stages, training
+from modules import callbacks, features, frozen_backbone, model, stages, training
 from pipeline import config as configs
 from pipeline.config import AugmentConfig, ModelConfig, TrainerConfig
 from pipeline.errors import DexmatchError
@@ -182,17 +182,15 @@ def test_a_training_of_two_stages_resumes_in_the_second(
         assert any(text.startswith(start) for text in said), start
 
     shared = tmp_path / "checkpoints"
-    step = training.PairTrainer.reset_metrics
-    epochs = []
+    tell = callbacks.Progress.on_epoch_end
 
-    def broken(self):
-        epochs.append(1)
-        if len(epochs) == 7:  # Twice an epoch: as the second one of the second stage begins.
+    def broken(self, epoch, logs=None):
+        if self._prefix == "fine-tuning: " and epoch == 1:
             raise InterruptedError
-        step(self)
+        tell(self, epoch, logs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.PairTrainer, "reset_metrics", broken)
+        patch.setattr(callbacks.Progress, "on_epoch_end", broken)
         with pytest.raises(InterruptedError):
             runs.train(transformed, tmp_path / "killed", *STAGES, checkpoints=shared)
     caplog.clear()
