@@ -55,6 +55,12 @@ def tune(folder, *overrides):
     return found, json.loads((folder / "results" / "tuner_results.json").read_text())
 
 
+@pytest.fixture(autouse=True)
+def _no_session(monkeypatch):
+    """Nothing is built here that would have to be cleared, and clearing takes its time."""
+    monkeypatch.setattr(tuner.keras.utils, "clear_session", lambda: None)
+
+
 @pytest.fixture
 def trials(monkeypatch):
     """The configurations that were tried; the nearer the learning rate to 0.02, the better."""
