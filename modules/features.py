@@ -72,6 +72,9 @@ HARD_TOKENS = "hard_tokens"
 GROUP_HASH = "group_hash"
 """int64, fingerprint of `group`: captions of the same group are no wrong captions."""
 
+ATTRIBUTES = "attributes"
+"""int64 [K], for each attribute that the model learns the id of its value, -1 where it has none."""
+
 # A feature that the Trainer computes while the backbone is frozen.
 IMAGE_FEATURES = "image_features"
 """float32 [F], what the frozen backbone says of a picture; it stands in for `PIXELS`."""

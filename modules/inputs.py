@@ -93,7 +93,7 @@ def training_pairs(
     Returns:
       Batches of a dict: `pixels` uint8 [B, S, S, 3] or, where the rows have them, `image_features`
       float32 [B, F], of one view drawn anew each time; `tokens` int64 [B, L], `hard_tokens` int64
-      [B, H, L], `group_hash` int64 [B].
+      [B, H, L], `group_hash` int64 [B]; `attributes` int64 [B, K] where the rows have them.
     """
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -105,11 +105,11 @@ def training_pairs(
             view = tf.random.stateless_uniform(
                 [], [index, order_seed], maxval=tf.int32.max, dtype=tf.int32
             )
+            kept = (features.TOKENS, features.GROUP_HASH, features.ATTRIBUTES)
             return {
                 **_image(row, view),
-                features.TOKENS: row[features.TOKENS],
+                **{name: row[name] for name in kept if name in row},
                 features.HARD_TOKENS: tf.ensure_shape(hard, [hard_captions, max_tokens]),
-                features.GROUP_HASH: row[features.GROUP_HASH],
             }
 
         # Of this function's graph alone. `shuffle` mixes it in, and does not bear 0.

@@ -8,6 +8,9 @@ import tensorflow_transform as tft
 from modules import captions, features, images
 from pipeline.config import CaptionConfig, ImageConfig
 
+UNKNOWN = -1
+"""Id of a value that the training split does not have, or of none."""
+
 # Far more buckets than there are groups, so that two of them practically never meet.
 _HASH_BUCKETS = 2**62
 
@@ -19,10 +22,12 @@ def preprocessing_fn(
 
     Args:
       inputs: raw features by name, each [N, 1] dense or sparse.
-      custom_config: `image` and `caption`, the sections of the configuration as dicts.
+      custom_config: `image` and `caption`, the sections of the configuration as dicts, and
+        `attributes`, the metadata features that the model learns to read.
 
     Returns:
-      Transformed features by name. `hard_tokens` is there if `hard_caption` is.
+      Transformed features by name. `hard_tokens` is there if `hard_caption` is, `attributes` if
+      there are any.
     """
     size = ImageConfig(**custom_config["image"]).size
     settings = CaptionConfig(**custom_config["caption"])
@@ -31,6 +36,7 @@ def preprocessing_fn(
     vocabulary = tft.vocabulary(
         captions.words(caption),
         top_k=settings.vocabulary_size,
+        frequency_threshold=settings.min_count,
         vocab_filename=captions.VOCABULARY,
     )
 
@@ -49,12 +55,32 @@ def preprocessing_fn(
         ),
         features.LABEL: _column(inputs[features.LABEL]),
     }
+    if names := custom_config["attributes"]:
+        outputs[features.ATTRIBUTES] = tf.stack(
+            [_value_id(inputs[name], index) for index, name in enumerate(names)], axis=1
+        )
     if features.HARD_CAPTION in inputs:
         hard = _ragged(inputs[features.HARD_CAPTION])
         flat = tf.reshape(tokens(hard.flat_values), [-1])
         splits = hard.row_splits * settings.max_tokens
         outputs[features.HARD_TOKENS] = tf.RaggedTensor.from_row_splits(flat, splits).to_sparse()
     return outputs
+
+
+def attribute_vocabulary(index: int) -> str:
+    """Name, among Transform's assets, of the values of an attribute."""
+    return f"attribute_{index}"
+
+
+def _value_id(values: tf.Tensor | tf.SparseTensor, index: int) -> tf.Tensor:
+    """A metadata feature, [N, 1] of any type, to int64 [N]: its line in the vocabulary."""
+    ragged = _ragged(values)
+    texts = ragged.flat_values
+    if texts.dtype != tf.string:
+        texts = tf.strings.as_string(texts)
+    vocabulary = tft.vocabulary(texts, vocab_filename=attribute_vocabulary(index))
+    ids = ragged.with_flat_values(_look_up(texts, vocabulary))
+    return ids.to_tensor(UNKNOWN, shape=[None, 1])[:, 0]
 
 
 def _look_up(words: tf.Tensor, vocabulary: tf.Tensor) -> tf.Tensor:

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 from tfx import v1 as tfx
 
 from modules import (
+    calibration,
     callbacks,
     captions,
     checkpoints,
@@ -28,6 +30,7 @@ from modules import (
     hyperparameters,
     inputs,
     model,
+    preprocessing,
     signatures,
     stages,
     tensorboard,
@@ -66,7 +69,8 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     trained = train(config, fn_args, Folders(checkpoints=folder, logs=fn_args.model_run_dir))
     if distribution.is_chief():
         signatures.save(trained.model, fn_args.serving_model_dir)
-        warm_start.note(fn_args.serving_model_dir, ModelConfig(**config["model"]))
+        architecture = ModelConfig(**config["model"])
+        warm_start.note(fn_args.serving_model_dir, architecture, trained.attributes)
         checkpoints.remove(folder)
     else:  # Every worker must take part in the saving; one of them keeps it.
         with tempfile.TemporaryDirectory() as scratch:
@@ -97,10 +101,12 @@ class Trained:
 
     Attributes:
       model: ready to be saved.
+      attributes: what it reads from pictures and captions, and the values that it knows.
       val_auc: the highest validation AUC of all epochs; NaN if this process trained none.
     """
 
     model: signatures.ServingModel
+    attributes: dict[str, list[str]]
     val_auc: float
 
 
@@ -108,7 +114,8 @@ def train(config: dict[str, Any], fn_args: tfx.components.FnArgs, folders: Folde
     """Trains one model, for the Trainer or for a trial of the Tuner.
 
     Args:
-      config: the sections `image`, `caption`, `model`, `trainer` and `augment` as dicts.
+      config: the sections `image`, `caption`, `model`, `trainer` and `augment` as dicts, and
+        `attributes`, the metadata features that the model learns to read.
       fn_args: where the data are; `base_model` is where `model.weights = "last_blessed"` goes on
         from.
       folders: where to write.
@@ -136,8 +143,15 @@ def train(config: dict[str, Any], fn_args: tfx.components.FnArgs, folders: Folde
         settings,
         strategy,
     )
+    attributes = _attributes(config, transform)
     with strategy.scope():
-        pair_model = model.build(architecture, image.size, caption.max_tokens, vocabulary_size)
+        pair_model = model.build(
+            architecture,
+            image.size,
+            caption.max_tokens,
+            vocabulary_size,
+            [len(values) for values in attributes.values()],
+        )
         trainer = training.PairTrainer(pair_model, vocabulary_size, settings, augmentation)
     if architecture.weights == weights.LAST_BLESSED:
         warm_start.load(
@@ -147,13 +161,39 @@ def train(config: dict[str, Any], fn_args: tfx.components.FnArgs, folders: Folde
             image.size,
             caption.max_tokens,
             vocabulary_file,
+            attributes,
         )
     vocabulary = [word.decode() for word in transform.vocabulary_by_name(captions.VOCABULARY)]
     val_auc = _train(trainer, data, settings, augmentation, folders, vocabulary)
+    if settings.calibrate:
+        _calibrate(trainer, data)
     serving_model = signatures.ServingModel(
         pair_model, vocabulary_file, image.size, caption.max_tokens, architecture.embedding_dim
     )
-    return Trained(serving_model, val_auc)
+    return Trained(serving_model, attributes, val_auc)
+
+
+def _attributes(config: dict[str, Any], transform: tft.TFTransformOutput) -> dict[str, list[str]]:
+    """Each attribute's name with its values in the training split, in the order of their ids."""
+    names = [preprocessing.attribute_vocabulary(k) for k in range(len(config["attributes"]))]
+    return {
+        attribute: [value.decode() for value in transform.vocabulary_by_name(name)]
+        for attribute, name in zip(config["attributes"], names, strict=True)
+    }
+
+
+def _calibrate(trainer: training.PairTrainer, data: "_Data") -> None:
+    """Fits the matcher's last layer to the validation split."""
+    pairs = inputs.validation_pairs(data.val, data.batch_size)
+    logits, labels = [], []
+    score = tf.function(lambda batch: trainer(batch, training=False))
+    for batch, label in pairs:
+        logits.append(score(batch).numpy())
+        labels.append(label.numpy())
+    scale, offset = calibration.fit(np.concatenate(logits), np.concatenate(labels))
+    layer = trainer.model.matcher.get_layer(model.CALIBRATION)
+    layer.scale.assign(scale)
+    layer.offset.assign(offset)
 
 
 def _files(patterns: list[str]) -> list[str]:
@@ -255,7 +295,8 @@ def _fit(
         stage.epochs * data.steps if settings.schedule == "cosine" else None,
     )
     with trainer.distribute_strategy.scope():
-        trainer.compile(optimizer=keras.optimizers.Adam(schedule), jit_compile=False)
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay)
+        trainer.compile(optimizer=optimizer, jit_compile=False)
     early_stopping = keras.callbacks.EarlyStopping(
         monitor=settings.monitor,
         mode="max" if settings.monitor == "val_auc" else "min",

@@ -5,16 +5,20 @@ captions: the picture's own caption is right; other captions of the batch and it
 wrong. So wrong captions are new in every step, and cost only the small matcher, not the backbone.
 """
 
+import math
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from modules import captions, features
-from modules.model import PairModel
+from modules.model import ATTRIBUTES, PairModel
 from pipeline.config import AugmentConfig, TrainerConfig
 
 _WHITE = 255.0
+# InfoNCE's inverse temperature, to begin with and at most (Radford et al. 2021, "CLIP").
+_FIRST_SCALE, _LAST_SCALE = 10.0, 100.0
+_NEVER = -1e9
 
 
 class PairTrainer(keras.Model):
@@ -41,6 +45,10 @@ class PairTrainer(keras.Model):
         # Trained along and thrown away: it teaches the image branch, and answers no request.
         self._words = keras.layers.Dense(vocabulary_size, name="words")
         self._words.build((None, model.image_encoder.output_shape[-1]))
+        self._log_scale = self.add_weight(
+            name="log_scale", initializer=keras.initializers.Constant(math.log(_FIRST_SCALE))
+        )
+        self._random = keras.random.SeedGenerator(settings.seed)
         self._loss = keras.metrics.Mean(name="loss")
         self._auc = keras.metrics.AUC(name="auc", from_logits=True)
         self._augment.build(model.image_encoder.input_shape)
@@ -62,16 +70,33 @@ class PairTrainer(keras.Model):
         labels = tf.concat([tf.eye(size), tf.zeros([size, hard.shape[1]])], axis=1)
         with tf.GradientTape() as tape:
             image = self._encode_images(batch, training=True)
-            captions = tf.concat([tokens, tf.reshape(hard, [-1, length])], axis=0)
-            caption = self.model.caption_encoder(captions, training=True)
-            logits = self._score(image, caption[:size], caption[size:])
+            texts = self._with_unknown_words(
+                tf.concat([tokens, tf.reshape(hard, [-1, length])], axis=0)
+            )
+            caption = self.model.caption_encoder(texts, training=True)
+            right, wrong = caption[:size], caption[size:]
+            logits = self._score(image, right, wrong)
             losses = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_sum(weights * losses) / tf.reduce_sum(weights)
-            total = loss + settings.word_loss * word_loss(tokens, self._words(image))
+            total = loss
+            if settings.word_loss:
+                total += settings.word_loss * word_loss(tokens, self._words(image))
+            if settings.contrastive_loss:
+                scale = tf.minimum(tf.exp(self._log_scale), _LAST_SCALE)
+                total += settings.contrastive_loss * contrastive_loss(
+                    image, right, wrong, weights > 0, scale
+                )
+            if settings.attribute_loss and features.ATTRIBUTES in batch:
+                read = self.model.matcher.get_layer(ATTRIBUTES).logits
+                total += settings.attribute_loss * sum(
+                    attribute_loss(batch[features.ATTRIBUTES], read(embedding))
+                    for embedding in (image, right)
+                )
             # The optimizer adds up what the replicas found.
             total /= tf.distribute.get_strategy().num_replicas_in_sync
-        gradients = tape.gradient(total, self.trainable_variables)
-        self.optimizer.apply(gradients, self.trainable_variables)
+        variables = self.trainable_variables
+        gradients = tape.gradient(total, variables, unconnected_gradients="zero")
+        self.optimizer.apply(gradients, variables)
         self._loss.update_state(loss)
         self._auc.update_state(labels, logits, sample_weight=weights)
         return self.get_metrics_result()
@@ -92,6 +117,17 @@ class PairTrainer(keras.Model):
         if training:
             pixels = self._augment(pixels, training=True)
         return self.model.image_encoder(pixels, training=training)
+
+    def _with_unknown_words(self, tokens: tf.Tensor) -> tf.Tensor:
+        """int64 [N, L], the same with some words taken for unknown ones.
+
+        So no caption is known by a single rare word (Iyyer et al. 2015, "word dropout").
+        """
+        if not self._settings.word_dropout:
+            return tokens
+        chance = keras.random.uniform(tf.shape(tokens), seed=self._random)
+        dropped = (chance < self._settings.word_dropout) & (tokens != captions.PADDING_ID)
+        return tf.where(dropped, tf.constant(captions.OOV_ID, tokens.dtype), tokens)
 
     def _score(self, image: tf.Tensor, own: tf.Tensor, hard: tf.Tensor) -> tf.Tensor:
         """Logits of every picture with every caption of the batch and with its own hard ones.
@@ -181,8 +217,60 @@ def word_loss(tokens: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(tf.reduce_sum(known * surprise), tf.reduce_sum(known))
 
 
+def contrastive_loss(
+    image: tf.Tensor, own: tf.Tensor, hard: tf.Tensor, counts: tf.Tensor, scale: tf.Tensor
+) -> tf.Tensor:
+    """InfoNCE: which caption of the batch is the picture's, and which picture the caption's.
+
+    Van den Oord et al. 2018; both ways as in Radford et al. 2021, "CLIP".
+
+    Args:
+      image: float32 [B, D].
+      own: float32 [B, D], the true captions.
+      hard: float32 [B * H, D], each picture's hard captions.
+      counts: bool [B, B + H], which of them are set against which picture; the true ones are.
+      scale: float32 [], inverse temperature.
+
+    Returns:
+      float32 [], the mean of both ways.
+    """
+    size, width = tf.shape(image)[0], image.shape[-1]
+    image, own, hard = (tf.nn.l2_normalize(each, axis=-1) for each in (image, own, hard))
+    near = tf.concat(
+        [
+            tf.matmul(image, own, transpose_b=True),
+            tf.einsum("bd,bhd->bh", image, tf.reshape(hard, [size, -1, width])),
+        ],
+        axis=1,
+    )
+    logits = tf.where(counts, scale * near, _NEVER)
+    of_captions = tf.linalg.diag_part(tf.nn.log_softmax(logits, axis=1)[:, :size])
+    of_pictures = tf.linalg.diag_part(tf.nn.log_softmax(logits[:, :size], axis=0))
+    return -0.5 * tf.reduce_mean(of_captions + of_pictures)
+
+
+def attribute_loss(ids: tf.Tensor, logits: list[tf.Tensor]) -> tf.Tensor:
+    """How badly the values of the attributes are read from embeddings.
+
+    Args:
+      ids: int64 [B, K], below 0 where a value is not known: it does not count.
+      logits: K times float32 [B, n].
+
+    Returns:
+      float32 [], cross-entropy, the mean over known values and the sum over attributes.
+    """
+    total = tf.constant(0.0)
+    for index, scores in enumerate(logits):
+        known = tf.cast(ids[:, index] >= 0, tf.float32)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+            tf.maximum(ids[:, index], 0), scores
+        )
+        total += tf.math.divide_no_nan(tf.reduce_sum(known * losses), tf.reduce_sum(known))
+    return total
+
+
 def augmenter(settings: AugmentConfig, seed: int) -> keras.Model:
-    """Flips, turns and zooms float32 pictures [N, S, S, 3]; what comes in at the rim is white.
+    """Flips, turns, zooms and shifts float32 pictures [N, S, S, 3]; the new rim is white.
 
     Colours are left alone, because captions speak of them.
     """
@@ -194,6 +282,11 @@ def augmenter(settings: AugmentConfig, seed: int) -> keras.Model:
         layers.append(keras.layers.RandomRotation(settings.rotation, seed=seed + 1, **fill))
     if settings.zoom:
         layers.append(keras.layers.RandomZoom(settings.zoom, seed=seed + 2, **fill))
+    if settings.shift:
+        shift = keras.layers.RandomTranslation(
+            settings.shift, settings.shift, seed=seed + 3, **fill
+        )
+        layers.append(shift)
     return keras.Sequential(layers or [keras.layers.Identity()], name="augmentation")
 
 

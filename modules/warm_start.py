@@ -19,22 +19,36 @@ from pipeline.errors import DexmatchError
 _NOTE = "assets.extra/architecture.json"
 _MODEL = "_model"
 # They change how a model learns, not which weights it has.
-_SHAPE_NOTHING = {"weights", "dropout", "batch_norm_momentum"}
+_SHAPE_NOTHING = {
+    "weights",
+    "dropout",
+    "image_dropout",
+    "stochastic_depth",
+    "batch_norm_momentum",
+    "attributes",
+}
+
+# Where the names are, in the weights of layers that have a row or column for each name.
+_AXES = {model.WORD_VECTORS: 0, model.CLASSIFIER: -1, model.AGREEMENT_WEIGHTS: 0}
+
+Attributes = dict[str, list[str]]
 
 _log = logging.getLogger(__name__)
 
 
-def note(saved_model: str, settings: ModelConfig) -> None:
-    """Writes beside a SavedModel's own files which settings shaped it.
+def note(saved_model: str, settings: ModelConfig, attributes: Attributes) -> None:
+    """Writes beside a SavedModel's own files what shaped it.
 
     Args:
       saved_model: its folder.
       settings: the `model` section.
+      attributes: name to values, in the order of their ids.
     """
     path = tf.io.gfile.join(saved_model, _NOTE)
     tf.io.gfile.makedirs(path.rpartition("/")[0])
     with tf.io.gfile.GFile(path, "w") as file:
-        file.write(json.dumps(settings.model_dump(mode="json"), indent=1))
+        shaped = {"model": settings.model_dump(mode="json"), "attributes": attributes}
+        file.write(json.dumps(shaped, indent=1))
 
 
 def load(
@@ -44,12 +58,13 @@ def load(
     image_size: int,
     max_tokens: int,
     vocabulary_file: str,
+    attributes: Attributes,
 ) -> None:
     """Fills a freshly built model with the weights of the last blessed one.
 
     Vectors of words go to the same word's place in the new vocabulary; a word that the old one did
-    not have keeps its random vector. Pictures may have another size than before, and captions
-    another length, where the architecture leaves the weights alone.
+    not have keeps its random vector. So it is with attributes and their values. Pictures may have
+    another size than before, and captions another length: the weights do not depend on it.
 
     Args:
       target: what `modules.model.build` made of the same settings.
@@ -58,6 +73,7 @@ def load(
       image_size: height and width of the pictures.
       max_tokens: length of the padded captions.
       vocabulary_file: Transform's vocabulary, a word a line.
+      attributes: as in `note`.
 
     Raises:
       DexmatchError: the model has another architecture, or its files are gone.
@@ -68,39 +84,65 @@ def load(
             weights.LAST_BLESSED,
         )
         return
-    _check_settings(base, settings)
+    old_attributes = _checked(base, settings, attributes)
     old_words = _words(tf.io.gfile.join(base, "assets", vocabulary_file.rpartition("/")[2]), base)
-    old_size = captions.FIRST_WORD_ID + len(old_words)
-    old = model.build(settings, image_size, max_tokens, old_size)
-    _restore(old, base)
     new_words = _words(vocabulary_file, base)
+    old = model.build(
+        settings,
+        image_size,
+        max_tokens,
+        captions.FIRST_WORD_ID + len(old_words),
+        [len(values) for values in old_attributes.values()],
+    )
+    _restore(old, base)
+    names_there, names_here = _names(old_words, old_attributes), _names(new_words, attributes)
     for mine, theirs in zip(target.weights, old.weights, strict=True):
+        layer = next((name for name in names_here if name in mine.path.split("/")), None)
         values = theirs.numpy()
-        if mine.path.endswith("embeddings") and len(values) == old_size:
-            values = _by_word(mine.numpy(), values, new_words, old_words)
+        if layer:
+            names = names_here[layer], names_there[layer]
+            values = _by_name(mine.numpy(), values, *names, axis=_AXES[layer])
         mine.assign(values)
     weights.refresh(target)
     known = len(set(old_words) & set(new_words))
     _log.info("goes on from %s, which knows %d of %d words", base, known, len(new_words))
 
 
-def _check_settings(base: str, settings: ModelConfig) -> None:
-    """Names the settings that make two architectures of one."""
-    path = tf.io.gfile.join(base, _NOTE)
+def _names(words: list[str], attributes: Attributes) -> dict[str, list[Any]]:
+    """The names behind the layers of `_AXES`."""
+    return {
+        model.WORD_VECTORS: [captions.PADDING_ID, captions.OOV_ID, *words],
+        model.CLASSIFIER: [
+            (name, value) for name, values in attributes.items() for value in values
+        ],
+        model.AGREEMENT_WEIGHTS: list(attributes),
+    }
+
+
+def _checked(base: str, settings: ModelConfig, attributes: Attributes) -> Attributes:
+    """Names the settings that make two architectures of one, or returns the attributes there."""
     if not tf.io.gfile.exists(base):
         raise _refused(base, "its files are gone")
-    if not tf.io.gfile.exists(path):
-        return
-    with tf.io.gfile.GFile(path) as file:
-        there: dict[str, Any] = json.loads(file.read())
-    here = settings.model_dump(mode="json")
+    try:
+        with tf.io.gfile.GFile(tf.io.gfile.join(base, _NOTE)) as file:
+            shaped: dict[str, Any] = json.loads(file.read())
+    except tf.errors.NotFoundError as error:
+        raise _refused(base, f"{_NOTE} is missing") from error
+    there, here = shaped["model"], settings.model_dump(mode="json")
     differences = [
-        f"model.{key} is {there[key]!r} there and {here[key]!r} here"
+        f"model.{key} is {there.get(key)!r} there and {here[key]!r} here"
         for key in here
-        if key in there and key not in _SHAPE_NOTHING and there[key] != here[key]
+        if key not in _SHAPE_NOTHING and there.get(key) != here[key]
     ]
+    old: Attributes = shaped["attributes"]
+    if bool(old) != bool(attributes):
+        differences.append(
+            f"it reads {', '.join(old) or 'no attribute'} there and "
+            f"{', '.join(attributes) or 'none'} here (model.attributes)"
+        )
     if differences:
         raise _refused(base, ", ".join(differences))
+    return old
 
 
 def _refused(base: str, reason: str) -> DexmatchError:
@@ -137,14 +179,12 @@ def _restore(old: model.PairModel, base: str) -> None:
         )
 
 
-def _by_word(
-    new: np.ndarray, old: np.ndarray, new_words: list[str], old_words: list[str]
+def _by_name(
+    new: np.ndarray, old: np.ndarray, new_names: list[Any], old_names: list[Any], axis: int
 ) -> np.ndarray:
-    """Rows of word vectors in the new order; padding and OOV come first in both."""
-    place = {word: captions.FIRST_WORD_ID + line for line, word in enumerate(old_words)}
-    moved = new.copy()
-    moved[: captions.FIRST_WORD_ID] = old[: captions.FIRST_WORD_ID]
-    for line, word in enumerate(new_words):
-        if word in place:
-            moved[captions.FIRST_WORD_ID + line] = old[place[word]]
-    return moved
+    """Moves what belongs to a name along an axis to the name's new place."""
+    place = {name: index for index, name in enumerate(old_names)}
+    known = [index for index, name in enumerate(new_names) if name in place]
+    moved = np.moveaxis(new.copy(), axis, 0)
+    moved[known] = np.moveaxis(old, axis, 0)[[place[new_names[index]] for index in known]]
+    return np.moveaxis(moved, 0, axis)

@@ -128,6 +128,12 @@ class CaptionConfig(Section):
     vocabulary_size: int = Field(
         8000, ge=1, description="the most frequent words of the training split that are kept"
     )
+    min_count: int = Field(
+        2,
+        ge=1,
+        description="words that the training split has less often are unknown ones: they would be "
+        "learned by heart",
+    )
 
 
 class ModelConfig(Section):
@@ -141,18 +147,46 @@ class ModelConfig(Section):
         description='"none" (random), "imagenet", the path of a Keras weights file of the '
         'backbone, or "last_blessed": go on from the whole model that was blessed last',
     )
+    stages: tuple[Annotated[int, Field(ge=1, le=7)] | Literal["top"], ...] = Field(
+        (2, 3, 5),
+        min_length=1,
+        description="stages of the backbone whose mean activations describe a picture; what comes "
+        "after the last one is left out",
+    )
+    color_bins: int = Field(
+        4, ge=0, le=8, description="steps per channel of the histogram of colours; 0: none"
+    )
+    normalize_features: bool = Field(
+        True, description="batch normalisation between image features and embedding"
+    )
+    image_dropout: float = Field(0.3, ge=0, lt=1, description="dropped from the image features")
     word_dim: int = Field(128, ge=1, description="width of the word embedding")
     recurrent: Literal["LSTM", "GRU"] = Field("LSTM", description="caption branch")
-    recurrent_units: int = Field(128, ge=1, description="width of the recurrent layer")
+    recurrent_units: int = Field(
+        128, ge=1, description="width of the recurrent layer, in either direction"
+    )
+    caption_summary: Literal["max", "last"] = Field(
+        "max",
+        description="its greatest values, read both ways, or the last state of one reading",
+    )
     embedding_dim: int = Field(
-        256, ge=1, description="width of the image and of the caption embedding"
+        128, ge=1, description="width of the image and of the caption embedding"
     )
-    join: Literal["concat", "interact"] = Field(
-        "interact",
-        description="how embeddings meet: side by side, or with their product and difference too",
+    join: Literal["cosine", "concat"] = Field(
+        "cosine", description="how embeddings meet: by their closeness, or in a dense layer"
     )
-    hidden_units: int = Field(256, ge=1, description="width of the dense layer after the join")
-    dropout: float = Field(0.1, ge=0, lt=1, description="dropped from the joined embeddings")
+    hidden_units: int = Field(256, ge=1, description="width of that dense layer")
+    attributes: tuple[str, ...] | Literal["auto"] = Field(
+        "auto",
+        description="metadata columns that the model learns to read from pictures and from "
+        'captions; "auto": every one with few distinct values',
+    )
+    dropout: float = Field(
+        0.1, ge=0, lt=1, description="dropped from word vectors, and from concatenated embeddings"
+    )
+    stochastic_depth: float = Field(
+        0.0, ge=0, le=1, description="share of the backbone's own drop-connect rate that is used"
+    )
     batch_norm_momentum: float = Field(
         0.9, gt=0, lt=1, description="of the backbone; Keras' 0.99 needs thousands of steps"
     )
@@ -164,7 +198,8 @@ class TrainerConfig(Section):
     seed: int = Field(7, ge=0, description="of weights, shuffling, augmentation, wrong captions")
     epochs: int = Field(30, ge=0, description="at most; 0: only the stage with the frozen backbone")
     batch_size: int = Field(32, ge=2, description="images per step")
-    learning_rate: float = Field(2e-3, gt=0, description="of Adam, at its peak")
+    learning_rate: float = Field(2e-3, gt=0, description="of AdamW, at its peak")
+    weight_decay: float = Field(0.02, ge=0, description="of AdamW; 0 makes it Adam")
     warmup_epochs: int = Field(2, ge=0, description="the rate rises from zero for so long")
     schedule: Literal["constant", "cosine"] = Field(
         "cosine", description="the rate after the warm-up"
@@ -177,6 +212,20 @@ class TrainerConfig(Section):
     )
     word_loss: float = Field(
         1.0, ge=0, description="weight of foretelling the caption's words from the picture"
+    )
+    contrastive_loss: float = Field(
+        1.0,
+        ge=0,
+        description="weight of telling the true caption from the batch's others (InfoNCE)",
+    )
+    attribute_loss: float = Field(
+        1.0, ge=0, description="weight of reading `model.attributes` from picture and caption"
+    )
+    word_dropout: Share = Field(
+        0.1, description="share of a caption's words that a training step takes for unknown ones"
+    )
+    calibrate: bool = Field(
+        True, description="fit the probabilities to the validation split after the training"
     )
     monitor: Literal["val_loss", "val_auc"] = Field(
         "val_auc", description="what EarlyStopping watches"
@@ -239,6 +288,7 @@ class AugmentConfig(Section):
     flip: bool = Field(True, description="left to right, at random")
     rotation: Share = Field(0.05, description="at most so much of a full turn, either way")
     zoom: float = Field(0.1, ge=0, lt=1, description="in or out by at most so much")
+    shift: Share = Field(0.1, description="in either direction, by at most so much of the picture")
 
 
 class Threshold(Section):

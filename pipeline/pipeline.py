@@ -91,7 +91,11 @@ def create_pipeline(
         statistics=statistics_gen.outputs["statistics"], schema=schema
     )
     anomaly_guard = AnomalyGuard(example_validator.outputs["anomalies"], schema)
-    preprocessing = config.model_dump(mode="json", include={"image", "caption"})
+    attributes = config.model.attributes
+    preprocessing = {
+        **config.model_dump(mode="json", include={"image", "caption"}),
+        "attributes": list(metadata_columns if attributes == "auto" else attributes),
+    }
     transform = tfx.components.Transform(
         examples=examples,
         schema=schema,

@@ -107,9 +107,13 @@ def expand_train(
     columns: Iterable[str],
     counts: dict[str, int],
 ) -> Iterator[tf.train.Example]:
-    """One true pair, with hard captions beside it for the Trainer to draw from."""
+    """One true pair, with hard captions beside it for the Trainer to draw from.
+
+    They are all true of other pictures. One that is true of none, as the data may bring along, is
+    known as wrong by its words, and teaches nobody to look.
+    """
     pair = describe(example, columns)
-    hard = [text for _, text in _hard_captions(example, pair, pool, counts[TRAIN_HARD_CANDIDATES])]
+    hard = [each.caption for each in pool.draw_hard(pair, counts[TRAIN_HARD_CANDIDATES])]
     matched = _pair(example, features.MATCHED, pair.pair_id, pair.caption, all_kinds=True)
     matched.features.feature[features.HARD_CAPTION].bytes_list.value.extend(hard)
     yield matched

@@ -14,7 +14,8 @@ from pipeline.config import CaptionConfig, ImageConfig, ModelConfig
 
 CONFIG = {
     "image": ImageConfig(size=32).model_dump(),
-    "caption": CaptionConfig(max_tokens=6, vocabulary_size=50).model_dump(),
+    "caption": CaptionConfig(max_tokens=6, vocabulary_size=50, min_count=1).model_dump(),
+    "attributes": [],
 }
 CAPTIONS = ("A red bird!", "a BLUE fish", "une créature bleue", "빨간 새", "red, red, red")
 

@@ -35,6 +35,8 @@ SECTIONS = ("image", "caption", "model", "trainer", "augment")
 SMALL = (
     "image.size=32",
     "caption.max_tokens=4",
+    "caption.min_count=1",
+    "model.stages=[1, 2]",
     "model.embedding_dim=8",
     "model.recurrent_units=8",
     "model.word_dim=8",
@@ -61,7 +63,7 @@ def tiny_backbone(*_: object) -> keras.Model:
 def settings(*overrides: str) -> dict:
     """What the pipeline hands to the Trainer, through JSON as TFX does."""
     tree = configs.load(None, [*SMALL, *overrides]).model_dump(mode="json")
-    return json.loads(json.dumps({name: tree[name] for name in SECTIONS}))
+    return json.loads(json.dumps({**{name: tree[name] for name in SECTIONS}, "attributes": []}))
 
 
 def raw(number: int) -> dict:
