@@ -14,7 +14,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from data import dataset as datasets
 from modules import weights
-from modules.features import AGAINST, KEY_SLICES, PAIR_KIND
+from modules.features import AGAINST, BUCKETS, KEY_SLICES, PAIR_KIND
 from pipeline import logs
 from pipeline.config import Config
 from pipeline.errors import DexmatchError
@@ -112,9 +112,14 @@ def _check_columns(config: Config, dataset: datasets.Dataset) -> None:
     settings = config.evaluator
     metadata = {feature.name for feature in dataset.metadata}
     asked = () if settings.slice_columns == "auto" else settings.slice_columns
-    bounded = [threshold.column for threshold in settings.blessing if threshold.column]
-    own = {PAIR_KIND, AGAINST}
-    for key, columns in (("slice_columns", asked), ("blessing", bounded)):
+    crossed = [column for cross in settings.slice_crosses for column in cross]
+    bounded = [column for threshold in settings.blessing for column in threshold.columns]
+    own = {PAIR_KIND, AGAINST, *BUCKETS}
+    for key, columns in (
+        ("slice_columns", asked),
+        ("slice_crosses", crossed),
+        ("blessing", bounded),
+    ):
         for column in columns:
             if column not in metadata | own:
                 raise DexmatchError(
