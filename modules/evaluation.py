@@ -14,10 +14,16 @@ _CONFIDENCE = {
     "poisson_bootstrap": config_pb2.ConfidenceIntervalOptions.POISSON_BOOTSTRAP,
 }
 
-# TFMA resamples every matrix behind a curve: with its own 10,000 thresholds, intervals on a hundred
-# slices take a quarter of an hour. With so many, AUC moves in the fourth digit.
-_CURVE_THRESHOLDS = 1000
-_PLOT_THRESHOLDS = 100
+_PLOT_POINTS = 100
+
+# Where metrics are found that are not TFMA's.
+_MODULES = {
+    metrics.RocAuc.__name__: metrics.__name__,
+    metrics.AveragePrecision.__name__: metrics.__name__,
+    metrics.ExpectedCalibrationError.__name__: metrics.__name__,
+    # TFMA's own BinaryCrossEntropy counts twice what it merges.
+    "BinaryCrossentropy": "tf_keras.metrics",
+}
 
 
 def eval_config(settings: EvaluatorConfig, slice_columns: Sequence[str]) -> config_pb2.EvalConfig:
@@ -71,36 +77,30 @@ def _metrics(
     settings: EvaluatorConfig, described: Iterable[tuple[str, ...]]
 ) -> list[config_pb2.MetricConfig]:
     at_threshold = {"thresholds": settings.threshold}
-    curve = {"num_thresholds": _CURVE_THRESHOLDS}
     # The names are those that thresholds in the configuration use.
     measured: dict[str, tuple[str, dict[str, Any]]] = {
-        "auc": ("AUC", curve),
-        "auc_pr": ("AUC", {**curve, "curve": "PR"}),
+        "auc": (metrics.RocAuc.__name__, {}),
+        "auc_pr": (metrics.AveragePrecision.__name__, {}),
         "accuracy": ("BinaryAccuracy", {"threshold": settings.threshold}),
         "precision": ("Precision", at_threshold),
         "recall": ("Recall", at_threshold),
         "ece": (metrics.ExpectedCalibrationError.__name__, {}),
-        # Keras', because TFMA's BinaryCrossEntropy counts twice what it merges.
         "log_loss": ("BinaryCrossentropy", {}),
         "example_count": ("ExampleCount", {}),
         "calibration": ("Calibration", {}),
         "mean_label": ("MeanLabel", {}),
         "mean_prediction": ("MeanPrediction", {}),
-        "calibration_plot": ("CalibrationPlot", {"num_buckets": _PLOT_THRESHOLDS}),
-        "confusion_matrix_plot": ("ConfusionMatrixPlot", {"num_thresholds": _PLOT_THRESHOLDS}),
+        "calibration_plot": ("CalibrationPlot", {"num_buckets": _PLOT_POINTS}),
+        "confusion_matrix_plot": ("ConfusionMatrixPlot", {"num_thresholds": _PLOT_POINTS}),
         "confusion_matrix_at_thresholds": (
             "ConfusionMatrixAtThresholds",
             {"thresholds": [settings.threshold]},
         ),
     }
-    modules = {
-        metrics.ExpectedCalibrationError.__name__: metrics.__name__,
-        "BinaryCrossentropy": "tf_keras.metrics",
-    }
     return [
         config_pb2.MetricConfig(
             class_name=class_name,
-            module=modules.get(class_name),
+            module=_MODULES.get(class_name),
             config=json.dumps({"name": name, **options}),
             per_slice_thresholds=[
                 _bound(threshold, described)

@@ -14,8 +14,8 @@ SliceKey = tuple[tuple[str, Any], ...]
 """(column, value) pairs in the order of the columns, as TFMA makes them; () is the whole split."""
 
 # Undefined without pairs of both labels, and without true pairs.
-_NEEDS_BOTH = ("AUC",)
-_NEEDS_TRUE = ("AUC", "Precision", "Recall")
+_NEEDS_BOTH = ("auc", "auc_pr")
+_NEEDS_TRUE = (*_NEEDS_BOTH, "precision", "recall")
 
 
 class Count(NamedTuple):
@@ -93,7 +93,7 @@ def _split(
             if not keys and not spec.feature_keys:
                 yield _on(spec, bound)
             for key in keys:
-                reason = _reason(metric.class_name, key, counts[key], min_pairs)
+                reason = _reason(_name(metric), key, counts[key], min_pairs)
                 if not reason:
                     values = {column: str(value) for column, value in key}
                     yield _on(config_pb2.SlicingSpec(feature_values=values), bound)
@@ -112,15 +112,15 @@ def _matching(spec: config_pb2.SlicingSpec, counts: Iterable[SliceKey]) -> list[
     return sorted((key for key in counts if matcher.is_slice_applicable(key)), key=slice_name)
 
 
-def _reason(class_name: str, key: SliceKey, count: Count, min_pairs: int) -> str:
+def _reason(metric: str, key: SliceKey, count: Count, min_pairs: int) -> str:
     """Why a slice is not judged, empty if it is."""
     if not key:
         return ""
     if count.pairs < min_pairs:
         return f"has {count.pairs} pairs, fewer than {min_pairs} (evaluator.min_slice_pairs)"
-    if class_name in _NEEDS_TRUE and not count.true:
+    if metric in _NEEDS_TRUE and not count.true:
         return "has no true pairs"
-    if class_name in _NEEDS_BOTH and not count.wrong:
+    if metric in _NEEDS_BOTH and not count.wrong:
         return "has no wrong pairs"
     return ""
 
