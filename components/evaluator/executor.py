@@ -88,7 +88,7 @@ def _slices(record: bytes, specs: list[slicer.SingleSliceSpec]) -> Iterator[tupl
     """(slice, label) for every slice that a pair is in."""
     example = tf.train.Example.FromString(record)
     values = {name: _array(feature) for name, feature in example.features.feature.items()}
-    label = int(values[features.LABEL][0])
+    (label,) = example.features.feature[features.LABEL].int64_list.value
     for key in slicer.get_slices_for_features_dicts([values], None, specs):
         yield key, label
 
