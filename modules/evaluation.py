@@ -1,23 +1,54 @@
 """What the Evaluator measures, on which slices, and which bounds bless a model."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from tensorflow_model_analysis.proto import config_pb2
 
-from modules import features, signatures
-from pipeline.config import EvaluatorConfig, Threshold
+from modules import features, metrics, signatures
+from pipeline.config import EVERY, EVERY_SLICE, EvaluatorConfig, Threshold
+
+_CONFIDENCE = {
+    "jackknife": config_pb2.ConfidenceIntervalOptions.JACKKNIFE,
+    "poisson_bootstrap": config_pb2.ConfidenceIntervalOptions.POISSON_BOOTSTRAP,
+}
+
+_PLOT_POINTS = 100
+
+# Where metrics are found that are not TFMA's.
+_MODULES = {
+    metrics.RocAuc.__name__: metrics.__name__,
+    metrics.AveragePrecision.__name__: metrics.__name__,
+    metrics.ExpectedCalibrationError.__name__: metrics.__name__,
+    # TFMA's own BinaryCrossEntropy counts twice what it merges.
+    "BinaryCrossentropy": "tf_keras.metrics",
+}
 
 
 def eval_config(settings: EvaluatorConfig, slice_columns: Sequence[str]) -> config_pb2.EvalConfig:
     """Builds TFMA's configuration.
 
+    A bound on every value of a column is written as TFMA means it, with the column as a feature key
+    without a value.
+
     Args:
       settings: the `evaluator` section.
-      slice_columns: metadata features to slice by, beside `pair_kind`, `against` and the columns
-        that have a bound.
+      slice_columns: metadata features to slice by, beside those of our own, the crosses, and the
+        columns that have a bound.
     """
-    bounded = (threshold.column for threshold in settings.blessing if threshold.column)
-    columns = dict.fromkeys((features.PAIR_KIND, features.AGAINST, *slice_columns, *bounded))
+    own = [(features.PAIR_KIND,), (features.AGAINST,)]
+    bounded = [threshold.columns for threshold in settings.blessing if threshold.columns]
+    described = [
+        *((column,) for column in (*features.BUCKETS, *slice_columns)),
+        *(tuple(sorted(cross)) for cross in settings.slice_crosses),
+        *(columns for columns in bounded if columns not in own),
+    ]
+    slices = dict.fromkeys([(), *own, *described])
+    options = config_pb2.Options()
+    if settings.confidence in _CONFIDENCE:
+        options.compute_confidence_intervals.value = True
+        options.confidence_intervals.method = _CONFIDENCE[settings.confidence]
     return config_pb2.EvalConfig(
         model_specs=[
             config_pb2.ModelSpec(
@@ -26,56 +57,84 @@ def eval_config(settings: EvaluatorConfig, slice_columns: Sequence[str]) -> conf
                 prediction_key=features.PROBABILITY,
             )
         ],
-        slicing_specs=[
-            config_pb2.SlicingSpec(),
-            *(config_pb2.SlicingSpec(feature_keys=[column]) for column in columns),
+        slicing_specs=[config_pb2.SlicingSpec(feature_keys=columns) for columns in slices],
+        metrics_specs=[
+            config_pb2.MetricsSpec(metrics=_metrics(settings, dict.fromkeys(described)))
         ],
-        metrics_specs=[config_pb2.MetricsSpec(metrics=_metrics(settings))],
+        options=options,
     )
 
 
-def _metrics(settings: EvaluatorConfig) -> list[config_pb2.MetricConfig]:
-    at_threshold = f'"thresholds": {settings.threshold}'
+def slice_name(key: Iterable[tuple[str, Any]]) -> str:
+    """A slice's name from its (column, value) pairs, in TFMA's order; "overall" if there are none.
+
+    The summary prints it, and a threshold's `slice` takes it.
+    """
+    return features.CROSS.join(f"{column}:{value}" for column, value in key) or features.OVERALL
+
+
+def _metrics(
+    settings: EvaluatorConfig, described: Iterable[tuple[str, ...]]
+) -> list[config_pb2.MetricConfig]:
+    at_threshold = {"thresholds": settings.threshold}
     # The names are those that thresholds in the configuration use.
-    judged = {
-        "auc": ("AUC", ""),
-        "auc_pr": ("AUC", '"curve": "PR"'),
-        "accuracy": ("BinaryAccuracy", f'"threshold": {settings.threshold}'),
+    measured: dict[str, tuple[str, dict[str, Any]]] = {
+        "auc": (metrics.RocAuc.__name__, {}),
+        "auc_pr": (metrics.AveragePrecision.__name__, {}),
+        "accuracy": ("BinaryAccuracy", {"threshold": settings.threshold}),
         "precision": ("Precision", at_threshold),
         "recall": ("Recall", at_threshold),
-    }
-    unjudged = {
-        "example_count": ("ExampleCount", ""),
-        "calibration": ("Calibration", ""),
-        "mean_label": ("MeanLabel", ""),
-        "mean_prediction": ("MeanPrediction", ""),
-        "calibration_plot": ("CalibrationPlot", ""),
-        "confusion_matrix_plot": ("ConfusionMatrixPlot", ""),
+        "ece": (metrics.ExpectedCalibrationError.__name__, {}),
+        "log_loss": ("BinaryCrossentropy", {}),
+        "example_count": ("ExampleCount", {}),
+        "calibration": ("Calibration", {}),
+        "mean_label": ("MeanLabel", {}),
+        "mean_prediction": ("MeanPrediction", {}),
+        "calibration_plot": ("CalibrationPlot", {"num_buckets": _PLOT_POINTS}),
+        "confusion_matrix_plot": ("ConfusionMatrixPlot", {"num_thresholds": _PLOT_POINTS}),
         "confusion_matrix_at_thresholds": (
             "ConfusionMatrixAtThresholds",
-            f'"thresholds": [{settings.threshold}]',
+            {"thresholds": [settings.threshold]},
         ),
     }
     return [
         config_pb2.MetricConfig(
             class_name=class_name,
-            config=", ".join(filter(None, (f'"name": "{name}"', options))),
+            module=_MODULES.get(class_name),
+            config=json.dumps({"name": name, **options}),
             per_slice_thresholds=[
-                _bound(threshold) for threshold in settings.blessing if threshold.metric == name
+                _bound(threshold, described)
+                for threshold in settings.blessing
+                if threshold.metric == name
             ],
         )
-        for name, (class_name, options) in {**judged, **unjudged}.items()
+        for name, (class_name, options) in measured.items()
     ]
 
 
-def _bound(threshold: Threshold) -> config_pb2.PerSliceMetricThreshold:
+def _bound(
+    threshold: Threshold, described: Iterable[tuple[str, ...]]
+) -> config_pb2.PerSliceMetricThreshold:
     bound = config_pb2.MetricThreshold()
     if threshold.min is not None:
         bound.value_threshold.lower_bound.value = threshold.min
+    if threshold.max is not None:
+        bound.value_threshold.upper_bound.value = threshold.max
     if threshold.max_drop is not None:
         bound.change_threshold.absolute.value = -threshold.max_drop
         bound.change_threshold.direction = config_pb2.MetricDirection.HIGHER_IS_BETTER
-    spec = config_pb2.SlicingSpec()
-    if threshold.column:
-        spec.feature_values[threshold.column] = threshold.slice.partition(":")[2]
-    return config_pb2.PerSliceMetricThreshold(slicing_specs=[spec], threshold=bound)
+    if threshold.max_rise is not None:
+        bound.change_threshold.absolute.value = threshold.max_rise
+        bound.change_threshold.direction = config_pb2.MetricDirection.LOWER_IS_BETTER
+    if threshold.slice == EVERY_SLICE:
+        specs = [config_pb2.SlicingSpec(feature_keys=columns) for columns in described]
+    else:
+        specs = [
+            config_pb2.SlicingSpec(
+                feature_keys=[column for column, value in threshold.parts if value == EVERY],
+                feature_values={
+                    column: value for column, value in threshold.parts if value != EVERY
+                },
+            )
+        ]
+    return config_pb2.PerSliceMetricThreshold(slicing_specs=specs, threshold=bound)

@@ -40,19 +40,28 @@ wrong ones, and its AUC is "AUC on random wrong captions"."""
 CAPTION_ID = "caption_id"
 """bytes, the `id` of the pair that the caption was taken from; empty for a caption of its own."""
 
+CAPTION_LENGTH = "caption_length"
+"""bytes, bucket of the length of the pair's caption in characters, such as "101-200"."""
+IMAGE_SIZE = "image_size"
+"""bytes, bucket of the picture's longer side in pixels, such as "129-256"."""
+BUCKETS = (CAPTION_LENGTH, IMAGE_SIZE)
+"""Slices of our own making, which every data set has."""
+
 MATCHED = "matched"
 RANDOM = "random"
 HARD = "hard"
 
-# Names of slices.
+# Names of slices: `OVERALL`, "column:value", or several of these joined by `CROSS`.
 OVERALL = "overall"
+CROSS = " × "
 AGAINST_RANDOM = f"{AGAINST}:{RANDOM}"
 AGAINST_HARD = f"{AGAINST}:{HARD}"
+TRUE_PAIRS = f"{PAIR_KIND}:{MATCHED}"
 KEY_SLICES = (OVERALL, AGAINST_RANDOM, AGAINST_HARD)
 """The slices that say most about a model."""
 
 REQUIRED = (IMAGE, CAPTION, ID, GROUP, IMAGE_HEIGHT, IMAGE_WIDTH)
-RESERVED = frozenset((*REQUIRED, HARD_CAPTION, LABEL, PAIR_KIND, AGAINST, CAPTION_ID))
+RESERVED = frozenset((*REQUIRED, HARD_CAPTION, LABEL, PAIR_KIND, AGAINST, CAPTION_ID, *BUCKETS))
 """Names that a metadata column cannot have."""
 
 # Splits.

@@ -15,6 +15,7 @@ import pydantic
 import tomli_w
 from pydantic import Field, field_validator, model_validator
 
+from modules.features import CROSS, OVERALL
 from pipeline.errors import DexmatchError
 
 BACKBONES = {
@@ -291,29 +292,70 @@ class AugmentConfig(Section):
     shift: Share = Field(0.1, description="in either direction, by at most so much of the picture")
 
 
+EVERY = "*"
+"""As the value of a slice's column: each of the column's values."""
+EVERY_SLICE = f"{EVERY}:{EVERY}"
+"""Each slice by metadata, by a bucket, or by a cross of columns."""
+
+_SLICE = (
+    'as the summary prints it: "overall", "column:value" such as "against:random", or a cross, '
+    '"color:red × shape:round"; with the value *, each value of the column is bounded, and with '
+    '"*:*" each slice by metadata'
+)
+_HIGHER_IS_BETTER = ("auc", "auc_pr", "accuracy", "precision", "recall")
+_LOWER_IS_BETTER = ("ece", "log_loss")
+
+
 class Threshold(Section):
     """A bound that a candidate must hold on a slice to be blessed."""
 
-    metric: Literal["auc", "auc_pr", "accuracy", "precision", "recall"]
-    slice: str = Field(
-        "overall", description='"overall", or "column:value", such as "against:random"'
-    )
-    min: Share | None = Field(None, description="absolute bound")
+    metric: Literal[(*_HIGHER_IS_BETTER, *_LOWER_IS_BETTER)]  # type: ignore[valid-type]
+    slice: str = Field(OVERALL, description=_SLICE)
+    min: Share | None = Field(None, description="where higher is better: the least it may be")
     max_drop: Share | None = Field(
         None, description="how much lower than the latest blessed model's it may be"
     )
+    max: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="where lower is better (ece, log_loss): the most it may be"
+    )
+    max_rise: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="how much higher than the latest blessed model's it may be"
+    )
 
     @property
-    def column(self) -> str:
-        """The column that the slice is a value of; empty for "overall"."""
-        return self.slice.partition(":")[0] if ":" in self.slice else ""
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """(column, value) of the slice, several for a cross; none for "overall"."""
+        if self.slice == OVERALL:
+            return ()
+        pairs = (part.partition(":") for part in self.slice.split(CROSS))
+        return tuple((column, value) for column, _, value in pairs)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the slice names, in order of name."""
+        return tuple(sorted(column for column, _ in self.parts if column != EVERY))
 
     @model_validator(mode="after")
     def _is_a_bound(self) -> "Threshold":
-        if self.min is None and self.max_drop is None:
-            raise ValueError("a threshold needs `min` or `max_drop`")
-        if self.slice != "overall" and ":" not in self.slice:
+        lower_is_better = self.metric in _LOWER_IS_BETTER
+        fit = ("max", "max_rise") if lower_is_better else ("min", "max_drop")
+        unfit = ("min", "max_drop") if lower_is_better else ("max", "max_rise")
+        if any(getattr(self, name) is not None for name in unfit):
+            better = "lower" if lower_is_better else "higher"
+            raise ValueError(
+                f"a {better} {self.metric} is better: bound it by `{fit[0]}` or `{fit[1]}`"
+            )
+        if all(getattr(self, name) is None for name in fit):
+            raise ValueError(f"a threshold needs `{fit[0]}` or `{fit[1]}`")
+        return self
+
+    @model_validator(mode="after")
+    def _names_a_slice(self) -> "Threshold":
+        columns = [column for column, _ in self.parts]
+        if not all(column and value for column, value in self.parts):
             raise ValueError(f"slice {self.slice!r} is neither 'overall' nor 'column:value'")
+        if len(set(columns)) < len(columns) or (EVERY in columns and self.slice != EVERY_SLICE):
+            raise ValueError(f"slice {self.slice!r} must name different columns, or be '*:*'")
         return self
 
 
@@ -323,16 +365,28 @@ class EvaluatorConfig(Section):
     slice_columns: tuple[str, ...] | Literal["auto"] = Field(
         "auto", description='metadata columns; "auto": every one with few distinct values'
     )
+    slice_crosses: tuple[Annotated[tuple[str, ...], Field(min_length=2)], ...] = Field(
+        (), description='columns whose combinations are slices too, such as [["color", "shape"]]'
+    )
     threshold: float = Field(
         0.5, gt=0, lt=1, description="probability from which a pair counts as a match"
     )
     retrieval_pairs: int = Field(
         2000, ge=1, description="true pairs of the test split among which captions are searched"
     )
+    confidence: Literal["none", "jackknife", "poisson_bootstrap"] = Field(
+        "jackknife", description="how the 95 % confidence intervals of the figures are found"
+    )
+    min_slice_pairs: int = Field(
+        50, ge=1, description="a slice with fewer pairs in the test split is shown, not judged"
+    )
     blessing: tuple[Threshold, ...] = Field(
         (
             Threshold(metric="auc", slice="against:random", min=0.75, max_drop=0.05),
-            Threshold(metric="auc", slice="overall", min=0.6, max_drop=0.05),
+            Threshold(metric="auc", slice="against:hard", min=0.55),
+            Threshold(metric="auc", slice=OVERALL, min=0.6, max_drop=0.05),
+            Threshold(metric="auc", slice=EVERY_SLICE, max_drop=0.15),
+            Threshold(metric="ece", slice=OVERALL, max=0.1),
         ),
         description="all of them must hold",
     )

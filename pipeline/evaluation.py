@@ -1,12 +1,18 @@
 """The Evaluator's findings as plain figures: per slice, and per threshold."""
 
+import json
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import metrics_for_slice_pb2, validation_result_pb2
 
+from components.evaluator.bounds import Unjudged
+from components.evaluator.executor import UNJUDGED_FILE
+from modules.evaluation import slice_name
 from modules.features import AGAINST, OVERALL, PAIR_KIND
 
 MIN_WORST_EXAMPLES = 30
@@ -18,12 +24,18 @@ class SliceFigures:
     """The figures of one slice.
 
     Attributes:
-      name: "overall" or "column:value".
+      name: "overall", "column:value", or several of these joined by " × ".
       figures: metric name to value; a metric that the slice has no value for is left out.
+      intervals: metric name to the bounds of its 95 % confidence interval, where there is one. They
+        come from a t-distribution and may leave the range of the metric. The pairs are resampled
+        one by one, though pairs with the same picture are alike, so they are rather too narrow.
+      baseline: the same figures of the latest blessed model; empty if there is none.
     """
 
     name: str
     figures: dict[str, float]
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    baseline: dict[str, float] = field(default_factory=dict)
 
     @property
     def examples(self) -> int:
@@ -37,8 +49,9 @@ class Failure:
 
     Attributes:
       metric: its name.
-      slice: "overall" or "column:value".
-      reason: value and bound, or what is missing, in words.
+      slice: the slice's name.
+      reason: value, bound, and baseline where it is a bound on change, or what is missing, in
+        words.
     """
 
     metric: str
@@ -53,10 +66,12 @@ class Evaluation:
     Attributes:
       slices: overall first, then by name.
       failures: the thresholds that keep the model from being blessed; none if it is blessed.
+      unjudged: the thresholds that were set aside, because their slice is too small.
     """
 
     slices: tuple[SliceFigures, ...]
     failures: tuple[Failure, ...]
+    unjudged: tuple[Unjudged, ...] = ()
 
     def slice(self, name: str) -> SliceFigures | None:
         """A slice by its name."""
@@ -82,14 +97,14 @@ def load(uri: str) -> Evaluation:
     Args:
       uri: its folder.
     """
-    slices = [
-        SliceFigures(_slice_name(key), dict(_numbers(metrics[""][""])))
-        for key, metrics in tfma.load_eval_result(uri).slicing_metrics
-    ]
-    slices.sort(key=lambda each: (each.name != OVERALL, each.name))
+    slices = sorted(
+        (_figures(metrics) for metrics in tfma.load_metrics(uri)),
+        key=lambda each: (each.name != OVERALL, each.name),
+    )
+    by_name = {each.name: each for each in slices}
     validation = tfma.load_validation_result(uri)
     missed = [
-        Failure(failure.metric_key.name, _slice_name(_slice_key(judged.slice_key)), _miss(failure))
+        _failure(failure, by_name[_slice_name(judged.slice_key)])
         for judged in validation.metric_validations_per_slice
         for failure in judged.failures
     ]
@@ -97,42 +112,83 @@ def load(uri: str) -> Evaluation:
         Failure("every metric", _missing_name(spec), "is bounded, but the slice has no pairs")
         for spec in validation.missing_slices
     ]
-    return Evaluation(tuple(slices), tuple(missed))
+    return Evaluation(tuple(slices), tuple(missed), tuple(_unjudged(uri)))
 
 
-def _numbers(metrics: dict[str, dict[str, Any]]) -> Iterator[tuple[str, float]]:
-    for name, value in metrics.items():
-        number = value.get("doubleValue")
-        # TFMA writes what is not defined, such as a recall without positives, as "NaN".
-        if number is not None and math.isfinite(float(number)):
-            yield name, float(number)
+def _figures(metrics: metrics_for_slice_pb2.MetricsForSlice) -> SliceFigures:
+    values = [each for each in metrics.metric_keys_and_values if not each.key.is_diff]
+    own = [each for each in values if each.key.model_name != tfma.BASELINE_KEY]
+    return SliceFigures(
+        name=_slice_name(metrics.slice_key),
+        figures=dict(_numbers(own)),
+        intervals={
+            name: (lower, upper)
+            for name, (lower, upper) in ((each.key.name, _interval(each)) for each in own)
+            if math.isfinite(lower) and math.isfinite(upper)
+        },
+        baseline=dict(
+            _numbers(each for each in values if each.key.model_name == tfma.BASELINE_KEY)
+        ),
+    )
 
 
-def _slice_name(key: tuple) -> str:
-    return " × ".join(f"{column}:{value}" for column, value in key) or OVERALL
+def _numbers(values: Iterable[Any]) -> Iterator[tuple[str, float]]:
+    for each in values:
+        # What is not defined, such as a recall without positives, is NaN.
+        if each.value.HasField("double_value") and math.isfinite(each.value.double_value.value):
+            yield each.key.name, each.value.double_value.value
 
 
-def _slice_key(key: Any) -> tuple:
-    return tuple(
+def _interval(value: Any) -> tuple[float, float]:
+    bounds = value.confidence_interval
+    if not value.HasField("confidence_interval") or not value.value.HasField("double_value"):
+        return math.nan, math.nan
+    return bounds.lower_bound.double_value.value, bounds.upper_bound.double_value.value
+
+
+def _unjudged(uri: str) -> Iterator[Unjudged]:
+    path = Path(uri) / UNJUDGED_FILE
+    # Evaluations of older releases have none.
+    if path.exists():
+        for each in json.loads(path.read_text(encoding="utf-8")):
+            yield Unjudged(**each)
+
+
+def _slice_name(key: metrics_for_slice_pb2.SliceKey) -> str:
+    return slice_name(
         (part.column, _text(getattr(part, part.WhichOneof("kind"))))
         for part in key.single_slice_keys
     )
 
 
 def _missing_name(spec: Any) -> str:
-    return _slice_name(tuple(spec.feature_values.items()))
+    return slice_name(sorted(spec.feature_values.items()))
 
 
-def _miss(failure: Any) -> str:
+def _failure(failure: validation_result_pb2.ValidationFailure, figures: SliceFigures) -> Failure:
+    name = failure.metric_key.name
+    return Failure(name, figures.name, _miss(failure, figures))
+
+
+def _miss(failure: validation_result_pb2.ValidationFailure, figures: SliceFigures) -> str:
     """What a ValidationFailure says: the value beside its bound."""
-    value = failure.metric_value.double_value.value
+    name = failure.metric_key.name
     bound = failure.metric_threshold
+    value = figures.figures.get(name)
+    baseline = figures.baseline.get(name)
+    if value is None:
+        return failure.message.strip() or "could not be computed"
     if bound.HasField("change_threshold"):
+        if baseline is None:
+            return f"is {value:.4f}, and could not be computed for the latest blessed model"
         allowed = bound.change_threshold.absolute.value
-        return f"changed by {value:+.4f} against the latest blessed model, allowed {allowed:+.4f}"
-    if bound.HasField("value_threshold"):
-        return f"is {value:.4f}, must be at least {bound.value_threshold.lower_bound.value:.4f}"
-    return failure.message or "could not be computed"
+        return (
+            f"is {value:.4f}, the latest blessed model's is {baseline:.4f}: changed by "
+            f"{value - baseline:+.4f}, allowed {allowed:+.4f}"
+        )
+    if bound.value_threshold.HasField("upper_bound"):
+        return f"is {value:.4f}, must be at most {bound.value_threshold.upper_bound.value:.4f}"
+    return f"is {value:.4f}, must be at least {bound.value_threshold.lower_bound.value:.4f}"
 
 
 def _text(value: Any) -> Any:

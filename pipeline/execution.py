@@ -14,7 +14,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from data import dataset as datasets
 from modules import weights
-from modules.features import AGAINST, KEY_SLICES, PAIR_KIND
+from modules.features import AGAINST, BUCKETS, KEY_SLICES, PAIR_KIND
 from pipeline import logs
 from pipeline.config import Config
 from pipeline.errors import DexmatchError
@@ -118,17 +118,24 @@ def _check_tuned(workspace: Workspace) -> None:
 
 
 def _check_columns(config: Config, dataset: datasets.Dataset) -> None:
-    """Whether the data set has every column that the evaluation asks for."""
+    """Whether the data set has every column that training and evaluation ask for."""
     settings = config.evaluator
     metadata = {feature.name for feature in dataset.metadata}
-    asked = () if settings.slice_columns == "auto" else settings.slice_columns
-    bounded = [threshold.column for threshold in settings.blessing if threshold.column]
-    own = {PAIR_KIND, AGAINST}
-    for key, columns in (("slice_columns", asked), ("blessing", bounded)):
+    sliced = () if settings.slice_columns == "auto" else settings.slice_columns
+    crossed = [column for cross in settings.slice_crosses for column in cross]
+    bounded = [column for threshold in settings.blessing for column in threshold.columns]
+    learned = () if config.model.attributes == "auto" else config.model.attributes
+    ours = {PAIR_KIND, AGAINST, *BUCKETS}
+    for key, columns, known in (
+        ("model.attributes", learned, metadata),
+        ("evaluator.slice_columns", sliced, metadata | ours),
+        ("evaluator.slice_crosses", crossed, metadata | ours),
+        ("evaluator.blessing", bounded, metadata | ours),
+    ):
         for column in columns:
-            if column not in metadata | own:
+            if column not in known:
                 raise DexmatchError(
-                    f"evaluator.{key}: {dataset.path} has no metadata column {column!r}; "
+                    f"{key}: {dataset.path} has no metadata column {column!r}; "
                     f"it has {', '.join(sorted(metadata)) or 'none'}"
                 )
 

@@ -27,6 +27,7 @@ from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 
 from components.anomaly_guard.component import AnomalyGuard
+from components.evaluator.component import Evaluator
 from components.leakage_guard.component import LeakageGuard
 from components.model_card.component import ModelCard
 from components.pair_sampler.component import PairSampler
@@ -133,12 +134,14 @@ def create_pipeline(
     )
     model = trainer.outputs["model"]
     slices = config.evaluator.slice_columns
-    evaluator = tfx.components.Evaluator(
-        examples=examples,
+    evaluator = Evaluator(
+        examples,
         model=model,
         baseline_model=baseline.outputs["model"],
         eval_config=eval_config(config.evaluator, metadata_columns if slices == "auto" else slices),
         example_splits=[features.TEST],
+        min_slice_pairs=config.evaluator.min_slice_pairs,
+        code=f"{code_digest.of('components.evaluator')}-{code_digest.of('modules')}",
     )
     retrieval = RetrievalEvaluator(
         examples,

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from modules.features import KEY_SLICES
+from modules.features import KEY_SLICES, TRUE_PAIRS
 from pipeline import terminal
 from pipeline.metadata import CACHED, FAILED, NEW, UNFINISHED, Execution, Run
 from pipeline.retrieval import CUTOFFS, Ranking, Retrieval
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:  # Its module loads TFMA, and TensorFlow with it.
-    from pipeline.evaluation import Evaluation
+    from pipeline.evaluation import Evaluation, SliceFigures
 
 _STYLES = {NEW: "green", CACHED: "dim", FAILED: "bold red", UNFINISHED: "yellow"}
-_SHOWN_FIGURES = ("auc", "auc_pr", "accuracy", "precision", "recall")
+_SHOWN_FIGURES = ("auc", "auc_pr", "accuracy", "precision", "recall", "ece")
+_WITH_INTERVAL = ("auc", "mean_prediction")
 _COUNTS = "pairs_"
 
 MODEL_CARD = "model_card.html"
@@ -47,15 +48,14 @@ def print_evaluation(evaluation: "Evaluation") -> None:
         named.append((f"{worst.name} (worst)", worst))
     table = terminal.table("test split", "pairs>", *(f"{name}>" for name in _SHOWN_FIGURES))
     for name, figures in named:
-        if figures is None:
-            continue
-        shown = (figures.figures.get(figure) for figure in _SHOWN_FIGURES)
-        table.add_row(
-            Text(name),
-            str(figures.examples),
-            *("-" if value is None else f"{value:.3f}" for value in shown),
-        )
+        if figures is not None:
+            shown = (_figure(figures, metric) for metric in _SHOWN_FIGURES)
+            table.add_row(Text(name, overflow="fold"), str(figures.examples), *shown)
     terminal.output.print(table)
+    true_pairs = evaluation.slice(TRUE_PAIRS)
+    if true_pairs and "mean_prediction" in true_pairs.figures:
+        mean = _figure(true_pairs, "mean_prediction")
+        _print_plain(f"Mean probability of the {true_pairs.examples} true pairs: {mean}")
 
 
 def print_retrieval(found: Retrieval) -> None:
@@ -76,13 +76,16 @@ def _ranking(ranking: Ranking) -> str:
 
 def print_verdict(run: Run, evaluation: "Evaluation", workspace: Workspace) -> None:
     """Prints whether the model was blessed and pushed, or which thresholds it missed."""
-    if not run.is_blessed:
+    if run.is_blessed:
+        terminal.output.print("[bold green]Blessed[/]: every threshold holds.")
+    else:
         terminal.output.print("[bold red]Not blessed[/], and not pushed:")
         for failure in evaluation.failures:
             _print_plain(f"  {failure.metric} on {failure.slice} {failure.reason}")
-        return
-    terminal.output.print("[bold green]Blessed[/]: every threshold holds.")
-    if run.pushed_version:
+        if not evaluation.failures:
+            _print_plain("  no threshold could be judged (evaluator.blessing)")
+    _print_unjudged(evaluation)
+    if run.is_blessed and run.pushed_version:
         _print_plain(f"Pushed to {_relative(workspace.serving / run.pushed_version)}")
 
 
@@ -91,6 +94,27 @@ def print_warnings(run: Run) -> None:
     for node, warning in run.warnings:
         terminal.output.print(f"[bold yellow]Warning[/] of {node}: ", end="")
         _print_plain(warning)
+
+
+def _figure(figures: "SliceFigures", metric: str) -> str:
+    """A figure, and half the width of its confidence interval for those that decide."""
+    value = figures.figures.get(metric)
+    if value is None:
+        return "-"
+    if metric in _WITH_INTERVAL and metric in figures.intervals:
+        lower, upper = figures.intervals[metric]
+        return f"{value:.3f} ± {(upper - lower) / 2:.3f}"
+    return f"{value:.3f}"
+
+
+def _print_unjudged(evaluation: "Evaluation") -> None:
+    """Prints which thresholds were set aside: those that name their slice, and how many others."""
+    named = [each for each in evaluation.unjudged if each.is_named]
+    for each in named:
+        _print_plain(f"Not judged: {each.metric} on {each.slice} {each.reason}")
+    others = {each.slice for each in evaluation.unjudged} - {each.slice for each in named}
+    if others:
+        _print_plain(f"Shown in the evaluation, but too small to be judged: {len(others)} slices")
 
 
 def print_pointers(run: Run, workspace: Workspace, log: Path) -> None:

@@ -14,6 +14,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 from tfx.utils import json_utils
 
+from components.pair_sampler import buckets
 from components.pair_sampler.sampling import Candidate, CandidatePool
 from modules import features
 
@@ -158,6 +159,11 @@ def _pair(
     feature[features.CAPTION_ID].bytes_list.value[:] = [caption_id]
     feature[features.LABEL].int64_list.value[:] = [int(kind == features.MATCHED)]
     feature[features.PAIR_KIND].bytes_list.value[:] = [kind.encode()]
+    feature[features.CAPTION_LENGTH].bytes_list.value[:] = [buckets.caption_length(caption)]
+    height, width = (
+        feature[name].int64_list.value[0] for name in (features.IMAGE_HEIGHT, features.IMAGE_WIDTH)
+    )
+    feature[features.IMAGE_SIZE].bytes_list.value[:] = [buckets.image_size(height, width)]
     contests = (features.RANDOM, features.HARD) if all_kinds else (kind,)
     feature[features.AGAINST].bytes_list.value[:] = [contest.encode() for contest in contests]
     return pair

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.pair_sampler import executor, sampling
+from components.pair_sampler import buckets, executor, sampling
 from components.pair_sampler.sampling import Candidate, CandidatePool
 from modules import features
 from pipeline.errors import DexmatchError
@@ -120,6 +120,8 @@ def raw_pair(number: int) -> tf.train.Example:
     feature[features.CAPTION].bytes_list.value.append(b"caption %d" % number)
     feature[features.ID].bytes_list.value.append(b"%d" % number)
     feature[features.GROUP].bytes_list.value.append(b"g%d" % (number // 2))
+    feature[features.IMAGE_HEIGHT].int64_list.value.append(64)
+    feature[features.IMAGE_WIDTH].int64_list.value.append(64 + number % 2)
     feature["color"].bytes_list.value.append(COLORS[number % 3])
     feature["legs"].int64_list.value.append(number % 2)
     if number % 4 == 0:
@@ -211,6 +213,31 @@ def test_judged_pairs_are_one_true_two_random_one_hard(sampled, split):
             )
             assert text(pair, features.HARD_CAPTION) == []
             assert pair.features.feature["legs"].int64_list.value == [int(image.split()[1]) % 2]
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_each_pair_has_the_buckets_of_its_caption_and_picture(sampled, split):
+    for example in sampled[1][split]:
+        (caption,) = example.features.feature[features.CAPTION].bytes_list.value
+        assert text(example, features.CAPTION_LENGTH) == [buckets.caption_length(caption).decode()]
+        (width,) = example.features.feature[features.IMAGE_WIDTH].int64_list.value
+        assert text(example, features.IMAGE_SIZE) == ["1-64" if width == 64 else "65-128"]
+
+
+@pytest.mark.parametrize(
+    ("count", "bucket"),
+    [(1, b"1-50"), (50, b"1-50"), (51, b"51-100"), (400, b"201-400"), (401, b"401+")],
+)
+def test_caption_lengths_are_characters(count, bucket):
+    assert buckets.caption_length(("é" * count).encode()) == bucket
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "bucket"),
+    [(64, 10, b"1-64"), (10, 65, b"65-128"), (1024, 1, b"513-1024"), (1, 9000, b"1025+")],
+)
+def test_the_size_of_a_picture_is_its_longer_side(height, width, bucket):
+    assert buckets.image_size(height, width) == bucket
 
 
 def test_where_a_caption_comes_from_is_kept(sampled):

@@ -42,6 +42,8 @@ TINY = {
     "model.recurrent_units": 16,
     "model.word_dim": 16,
     "evaluator.slice_columns": ["color", "body"],
+    "evaluator.confidence": "none",
+    "evaluator.min_slice_pairs": 1,
     "evaluator.blessing": [{"metric": "auc", "slice": "against:random", "min": 0.0}],
 }
 

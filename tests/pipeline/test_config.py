@@ -69,6 +69,21 @@ def test_size_0_is_what_the_backbone_was_made_for(backbone, size):
     assert configs.load(None, [f"model.backbone={backbone}"]).image.size == 64
 
 
+@pytest.mark.parametrize(
+    ("name", "parts", "columns"),
+    [
+        ("overall", (), ()),
+        ("color:red", (("color", "red"),), ("color",)),
+        ("ratio:1:2", (("ratio", "1:2"),), ("ratio",)),
+        ("shape:* × color:red", (("shape", "*"), ("color", "red")), ("color", "shape")),
+        ("*:*", (("*", "*"),), ()),
+    ],
+)
+def test_the_name_of_a_bounded_slice_is_taken_apart(name, parts, columns):
+    threshold = configs.Threshold(metric="auc", slice=name, min=0.5)
+    assert (threshold.parts, threshold.columns) == (parts, columns)
+
+
 def test_the_last_override_wins_and_any_wins_over_the_file(tmp_path):
     path = tmp_path / "c.toml"
     path.write_text("[trainer]\nepochs = 5\nbatch_size = 4\n", encoding="utf-8")
@@ -102,6 +117,12 @@ def test_the_last_override_wins_and_any_wins_over_the_file(tmp_path):
         ("evaluator.blessing=[{metric='auc'}]", r"evaluator\.blessing\.0: a threshold needs"),
         ("evaluator.blessing=[{metric='auc', slice='red', min=0.5}]", "neither 'overall' nor"),
         ("evaluator.blessing=[{metric='nonsense', min=0.5}]", r"evaluator\.blessing\.0\.metric"),
+        ("evaluator.blessing=[{metric='ece', min=0.5}]", "lower ece is better: .* `max` or"),
+        ("evaluator.blessing=[{metric='auc', max_rise=0.5}]", "higher auc is better: .* `min` or"),
+        ("evaluator.blessing=[{metric='auc', slice='*:red', min=0.5}]", r"or be '\*:\*'"),
+        ("evaluator.blessing=[{metric='auc', slice='a:1 × a:2', min=0.5}]", "different columns"),
+        ("evaluator.slice_crosses=[['color']]", r"evaluator\.slice_crosses\.0: .*at least 2"),
+        ("evaluator.confidence=maybe", r"evaluator\.confidence: .*jackknife"),
     ],
 )
 def test_a_mistake_is_told_in_one_line_with_its_key(override, message):

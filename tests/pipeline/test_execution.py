@@ -67,6 +67,7 @@ def test_other_errors_are_not_the_users():
     "override",
     [
         "evaluator.slice_columns=['size']",
+        "evaluator.slice_crosses=[['color', 'size']]",
         "evaluator.blessing=[{metric='auc', slice='size:big', min=0.5}]",
     ],
 )

@@ -1,0 +1,1 @@
+"""TFX's Evaluator, which judges only slices that are large enough."""

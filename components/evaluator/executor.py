@@ -1,0 +1,118 @@
+"""Evaluator's executor: counts the pairs of every slice, then runs TFX's own."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+from tensorflow_model_analysis.proto import config_pb2
+from tensorflow_model_analysis.slicer import slicer_lib as slicer
+from tfx import types
+from tfx.components.evaluator import executor as tfx_executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils, standard_component_specs
+from tfx.utils import io_utils, json_utils, proto_utils
+
+from components.evaluator import bounds
+from components.evaluator.bounds import Count, SliceKey
+from modules import features
+
+MIN_SLICE_PAIRS = "min_slice_pairs"
+CODE = "code"
+
+UNJUDGED_FILE = "unjudged.json"
+"""In the `ModelEvaluation` artifact: the bounds that were set aside, a list of `bounds.Unjudged` as
+objects."""
+
+
+class Executor(tfx_executor.Executor):
+    """See `components.evaluator.component.Evaluator`."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes TFX's `evaluation` and `blessing`, and `UNJUDGED_FILE` beside the former."""
+        config = config_pb2.EvalConfig()
+        proto_utils.json_to_proto(exec_properties[standard_component_specs.EVAL_CONFIG_KEY], config)
+        splits = json_utils.loads(exec_properties[standard_component_specs.EXAMPLE_SPLITS_KEY])
+        counts = self._count(
+            input_dict[standard_component_specs.EXAMPLES_KEY], splits, config.slicing_specs
+        )
+        resolved, unjudged = bounds.resolve(config, counts, exec_properties[MIN_SLICE_PAIRS])
+        super().Do(
+            input_dict,
+            output_dict,
+            {
+                **exec_properties,
+                standard_component_specs.EVAL_CONFIG_KEY: proto_utils.proto_to_json(resolved),
+            },
+        )
+        uri = artifact_utils.get_single_uri(output_dict[standard_component_specs.EVALUATION_KEY])
+        text = json.dumps([each.as_dict() for each in unjudged], ensure_ascii=False, indent=1)
+        io_utils.write_string_file(os.path.join(uri, UNJUDGED_FILE), text)
+
+    def _count(
+        self,
+        examples: list[types.Artifact],
+        splits: Sequence[str],
+        slicing_specs: Sequence[config_pb2.SlicingSpec],
+    ) -> dict[SliceKey, Count]:
+        """Counts the pairs of every slice."""
+        specs = [slicer.SingleSliceSpec(spec=spec) for spec in slicing_specs]
+        path = os.path.join(self._get_tmp_dir(), "pairs_per_slice.json")
+        patterns = [
+            io_utils.all_files_pattern(uri)
+            for split in splits
+            for uri in artifact_utils.get_split_uris(examples, split)
+        ]
+        with self._make_beam_pipeline() as pipeline:
+            _ = (
+                pipeline
+                | beam.Create(patterns)
+                | beam.io.ReadAllFromTFRecord()
+                | beam.FlatMap(_slices, specs)
+                | beam.combiners.Count.PerElement()
+                | beam.combiners.ToList()
+                | beam.Map(_write, path)
+            )
+        return _read(path)
+
+
+def _slices(record: bytes, specs: list[slicer.SingleSliceSpec]) -> Iterator[tuple[SliceKey, int]]:
+    """(slice, label) for every slice that a pair is in."""
+    example = tf.train.Example.FromString(record)
+    values = {name: _array(feature) for name, feature in example.features.feature.items()}
+    (label,) = example.features.feature[features.LABEL].int64_list.value
+    for key in slicer.get_slices_for_features_dicts([values], None, specs):
+        yield key, label
+
+
+def _array(feature: tf.train.Feature) -> np.ndarray | None:
+    """A feature's values as TFMA has them; None where there are none."""
+    kind = feature.WhichOneof("kind")
+    if kind is None or not getattr(feature, kind).value:
+        return None
+    dtype = {"bytes_list": object, "int64_list": np.int64, "float_list": np.float32}[kind]
+    return np.array(getattr(feature, kind).value, dtype)
+
+
+def _write(counts: list[tuple[tuple[SliceKey, int], int]], path: str) -> None:
+    with fileio.open(path, "w") as file:
+        file.write(json.dumps(counts))
+
+
+def _read(path: str) -> dict[SliceKey, Count]:
+    with fileio.open(path) as file:
+        counted = json.load(file)
+    counts: dict[SliceKey, Count] = {}
+    for (key, label), number in counted:
+        sliced = tuple((column, value) for column, value in key)
+        true, wrong = counts.get(sliced, Count(0, 0))
+        counts[sliced] = Count(true + number, wrong) if label else Count(true, wrong + number)
+    return counts

@@ -1,0 +1,95 @@
+from datetime import datetime
+
+import pytest
+from rich.console import Console
+
+from components.evaluator.bounds import Unjudged
+from pipeline import summary, terminal
+from pipeline.evaluation import Evaluation, Failure, SliceFigures
+from pipeline.metadata import Execution, Output, Run
+
+FIGURES = {
+    "auc": 0.9312,
+    "auc_pr": 0.911,
+    "accuracy": 0.87,
+    "precision": 0.8349,
+    "recall": 0.923,
+    "ece": 0.0312,
+    "mean_prediction": 0.8754,
+    "mean_label": 0.3,
+    "example_count": 208.0,
+}
+
+
+def figures(name: str, **changed: float) -> SliceFigures:
+    return SliceFigures(
+        name, {**FIGURES, **changed}, {"auc": (0.91, 0.95), "mean_prediction": (0.86, 0.90)}
+    )
+
+
+def found(**parts) -> Evaluation:
+    names = ("overall", "against:random", "against:hard", "pair_kind:matched")
+    slices = (*map(figures, names), figures("habitat:rough-terrain", auc=0.5))
+    return Evaluation(**{"slices": slices, "failures": (), **parts})
+
+
+def run(blessed: int) -> Run:
+    blessing = Output(1, "ModelBlessing", "", {"blessed": blessed})
+    evaluator = Execution("Evaluator", "new", 1.0, {}, {"ModelBlessing": blessing})
+    return Run("1", datetime(2026, 1, 1), (evaluator,))
+
+
+@pytest.fixture
+def printed(monkeypatch):
+    """What is printed on a terminal of 100 columns."""
+    console = Console(width=100, record=True)
+    monkeypatch.setattr(terminal, "output", console)
+    return console.export_text
+
+
+def test_the_figures_fit_a_terminal(printed):
+    summary.print_evaluation(found())
+    text = printed()
+    for shown in ("0.931 ± 0.020", "0.911", "0.870", "0.835", "0.923", "0.031", "208"):
+        assert shown in text
+    assert "habitat:rough-terrain (worst)" in text
+    assert all(len(line) <= 100 for line in text.splitlines())
+
+
+def test_the_mean_probability_of_true_pairs_is_shown(printed):
+    summary.print_evaluation(found())
+    assert "Mean probability of the 208 true pairs: 0.875 ± 0.020" in printed()
+
+
+def test_every_missed_threshold_is_named(printed):
+    missed = Failure("auc", "color:blue", "is 0.4000, must be at least 0.6000")
+    summary.print_verdict(run(0), found(failures=(missed,)), None)
+    text = printed()
+    assert "Not blessed" in text
+    assert "auc on color:blue is 0.4000, must be at least 0.6000" in text
+
+
+def test_small_slices_are_counted_and_named_bounds_are_named(printed):
+    def unjudged(metric: str, name: str, is_named: bool) -> Unjudged:
+        return Unjudged(metric, name, 7, "has 7 pairs, fewer than 50", is_named)
+
+    summary.print_verdict(
+        run(1),
+        found(
+            unjudged=(
+                unjudged("auc", "color:pink", False),
+                unjudged("ece", "color:pink", False),
+                unjudged("auc", "color:grey", False),
+                unjudged("recall", "shape:ball", True),
+            )
+        ),
+        None,
+    )
+    text = printed()
+    assert "too small to be judged: 2 slices" in text
+    assert "Not judged: recall on shape:ball has 7 pairs, fewer than 50" in text
+
+
+def test_a_verdict_without_a_judged_threshold_says_so(printed):
+    summary.print_verdict(run(0), found(), None)
+    assert "no threshold could be judged" in printed()
