@@ -247,14 +247,13 @@ class ColorHistogram(keras.layers.Layer):
     def call(self, pixels: Any) -> Any:
         """float32 [N, H, W, 3] in 0..255 to float32 [N, bins ** 3]."""
         ops = keras.ops
-        steps = ops.reshape(pixels, (-1, pixels.shape[1] * pixels.shape[2], 3, 1))
-        steps = steps * ((self.bins - 1) / 255.0)
+        count = ops.shape(pixels)[0]
+        steps = ops.reshape(pixels, (count, -1, 3, 1)) * ((self.bins - 1) / 255.0)
         near = ops.maximum(0.0, 1.0 - ops.abs(steps - ops.arange(self.bins, dtype=steps.dtype)))
         red, green, blue = (near[:, :, channel] for channel in range(3))
-        both = ops.reshape(
-            red[..., :, None] * green[..., None, :], (-1, near.shape[1], self.bins**2)
-        )
-        shares = ops.matmul(ops.transpose(both, (0, 2, 1)), blue) / near.shape[1]
+        both = ops.reshape(red[..., :, None] * green[..., None, :], (count, -1, self.bins**2))
+        sums = ops.matmul(ops.transpose(both, (0, 2, 1)), blue)
+        shares = sums / ops.cast(ops.shape(near)[1], sums.dtype)
         # The root has no slope at 0.
         return ops.sqrt(ops.reshape(shares, (-1, self.bins**3)) + 1e-6)
 

@@ -9,9 +9,9 @@ from pipeline.errors import DexmatchError
 SMALL = {"embedding_dim": 8, "recurrent_units": 8, "word_dim": 8, "hidden_units": 8}
 
 
-def build(**settings):
+def build(attribute_sizes=(), **settings):
     keras.utils.set_random_seed(5)
-    return model.build(ModelConfig(**SMALL, **settings), 32, 4, 20)
+    return model.build(ModelConfig(**SMALL, **settings), 32, 4, 20, attribute_sizes)
 
 
 def answer(built):
@@ -27,6 +27,10 @@ def answer(built):
         {},
         {"recurrent": "GRU"},
         {"join": "concat"},
+        {"caption_summary": "last"},
+        {"attribute_sizes": (3, 5)},
+        {"color_bins": 0, "stages": (2,)},
+        {"stages": ("top",)},
         {"backbone": "EfficientNetB1"},
         {"backbone": "EfficientNetV2B0"},
     ],
@@ -62,6 +66,71 @@ def test_the_batch_norm_momentum_is_the_configured_one():
         if isinstance(layer, keras.layers.BatchNormalization)
     }
     assert momenta == {0.8}
+
+
+def test_the_backbone_ends_at_the_last_stage_that_is_asked_for():
+    names = [layer.name for layer in build(stages=(2, 3)).image_features.layers[1].layers]
+    assert any(name.startswith("block3") for name in names)
+    assert not any(name.startswith("block4") for name in names)
+
+
+def test_a_stage_that_the_backbone_lacks_is_told_in_one_line():
+    with pytest.raises(DexmatchError, match=r"model\.stages: .* has no stage 7"):
+        build(backbone="EfficientNetV2B0", stages=(7,))
+
+
+def histogram(*pixels, bins=3):
+    """Shares of a picture of these pixels, by the steps of red, green and blue."""
+    picture = np.array(pixels, np.float32).reshape(1, 1, -1, 3)
+    rooted = np.asarray(model.ColorHistogram(bins)(picture))
+    return np.square(rooted[0]).reshape(bins, bins, bins)
+
+
+def test_a_histogram_shares_pixels_out_among_colours():
+    red, grey = (255, 0, 0), (127.5, 127.5, 127.5)
+    shares = histogram(red, red, red, grey)
+    assert shares[2, 0, 0] == pytest.approx(0.75, abs=1e-4)
+    assert shares[1, 1, 1] == pytest.approx(0.25, abs=1e-4)
+    assert shares.sum() == pytest.approx(1, abs=1e-3)
+    between = histogram((63.75, 0, 0))
+    assert between[0, 0, 0] == pytest.approx(0.5, abs=1e-4)
+    assert between[1, 0, 0] == pytest.approx(0.5, abs=1e-4)
+
+
+def test_a_histogram_does_not_depend_on_where_the_pixels_are():
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, 8, 8, 3)).astype(np.float32)
+    layer = model.ColorHistogram(4)
+    np.testing.assert_allclose(layer(pixels), layer(pixels[:, ::-1, ::-1]), rtol=1e-5)
+
+
+def test_padding_is_never_the_greatest():
+    values = np.array([[[-3.0], [-2.0], [5.0]], [[1.0], [1.0], [1.0]]], np.float32)
+    mask = np.array([[True, True, False], [False, False, False]])
+    greatest = model.GreatestOverWords()(values, mask=mask)
+    assert np.asarray(greatest).tolist() == [[-2.0], [0.0]]
+
+
+def test_agreement_is_that_of_the_classes():
+    layer = model.Agreement((2, 3))
+    layer.build([(None, 5), (None, 5)])
+    layer.classifier.kernel.assign(10 * np.eye(5))
+    layer.classifier.bias.assign(np.zeros(5))
+    same, other, silent = np.eye(5)[[0]] + np.eye(5)[[2]], np.eye(5)[[1]] + np.eye(5)[[2]], 0
+    agreement = np.asarray(layer([same, other]))
+    assert agreement.shape == (1, 2)
+    assert agreement[0, 0] < -3  # Other values of the first attribute,
+    assert agreement[0, 1] == pytest.approx(np.log(3), abs=0.02)  # the same of the second.
+    nothing = np.asarray(layer([same, same * silent]))
+    np.testing.assert_allclose(nothing, 0, atol=0.02)
+
+
+def test_a_fresh_calibration_changes_nothing_and_a_set_one_keeps_the_order():
+    built = build()
+    before = answer(built)
+    layer = built.matcher.get_layer(model.CALIBRATION)
+    layer.scale.assign(0.5)
+    layer.offset.assign(-1.0)
+    np.testing.assert_allclose(answer(built), 0.5 * before - 1.0, rtol=1e-5)
 
 
 def test_a_weights_file_is_loaded(tmp_path):

@@ -13,7 +13,7 @@ from pipeline.config import AugmentConfig, ModelConfig, TrainerConfig
 from pipeline.errors import DexmatchError
 
 SIZES = {"embedding_dim": 8, "recurrent_units": 8, "word_dim": 8, "hidden_units": 8, "dropout": 0}
-STILL = AugmentConfig(flip=False, rotation=0, zoom=0)
+STILL = AugmentConfig(flip=False, rotation=0, zoom=0, shift=0)
 WHOLE = stages.of(TrainerConfig())[0]
 FROZEN = stages.of(TrainerConfig(frozen_epochs=1))[0]
 

@@ -58,6 +58,38 @@ def test_foretelling_the_right_words_costs_less():
     assert training.word_loss(tf.zeros([1, 4], tf.int64), tf.zeros([1, 6])).numpy() == 0
 
 
+def unit(*rows):
+    return tf.constant(rows, tf.float32)
+
+
+def test_the_contrastive_loss_falls_as_the_true_caption_comes_closer():
+    image = unit([1, 0], [0, 1])
+    counts = tf.constant([[True, True, True], [True, True, False]])
+    hard = unit([0.6, 0.8], [0, 1])  # The second picture's is padding.
+
+    def loss(own):
+        return float(training.contrastive_loss(image, own, hard, counts, tf.constant(10.0)))
+
+    assert loss(unit([1, 0], [0, 1])) < loss(unit([0.8, 0.6], [0, 1])) < loss(unit([0, 1], [1, 0]))
+
+
+def test_captions_that_do_not_count_do_not_matter():
+    image, own = unit([1, 0], [0, 1]), unit([0.8, 0.6], [0.6, 0.8])
+    counts = tf.constant([[True, False, False], [False, True, False]])
+    loss = training.contrastive_loss(image, own, unit([1, 0], [0, 1]), counts, tf.constant(10.0))
+    assert float(loss) == pytest.approx(0, abs=1e-6)
+
+
+def test_attributes_that_are_not_known_do_not_count():
+    scores = [tf.constant([[4.0, 0.0], [0.0, 4.0]]), tf.constant([[1.0, 2.0, 3.0]] * 2)]
+    none = training.attribute_loss(tf.constant([[-1, -1], [-1, -1]], tf.int64), scores)
+    first = training.attribute_loss(tf.constant([[0, -1], [-1, -1]], tf.int64), scores)
+    both = training.attribute_loss(tf.constant([[0, -1], [0, -1]], tf.int64), scores)
+    assert float(none) == 0
+    assert float(first) == pytest.approx(np.log(1 + np.exp(-4)), rel=1e-4)
+    assert float(both) == pytest.approx((np.log(1 + np.exp(-4)) + np.log(1 + np.exp(4))) / 2, 1e-4)
+
+
 @pytest.mark.parametrize("color", [(255, 0, 0), (20, 130, 60), (0, 0, 0)])
 def test_augmentation_leaves_colours_alone(color):
     augment = training.augmenter(AugmentConfig(flip=True, rotation=0.1, zoom=0.2), seed=3)
@@ -80,7 +112,7 @@ def test_augmentation_changes_pictures_only_in_training():
 
 
 def test_no_augmentation_at_all():
-    augment = training.augmenter(AugmentConfig(flip=False, rotation=0, zoom=0), seed=3)
+    augment = training.augmenter(AugmentConfig(flip=False, rotation=0, zoom=0, shift=0), seed=3)
     pixels = tf.ones([1, 32, 32, 3])
     np.testing.assert_array_equal(augment(pixels, training=True), pixels)
 
@@ -107,7 +139,7 @@ def trainer():
     built = model.build(ModelConfig(**sizes, dropout=0), 32, 4, 12)
     settings = TrainerConfig(seed=1, word_loss=1.0)
     wrapped = training.PairTrainer(
-        built, 12, settings, AugmentConfig(flip=False, rotation=0, zoom=0)
+        built, 12, settings, AugmentConfig(flip=False, rotation=0, zoom=0, shift=0)
     )
     wrapped.compile(optimizer=keras.optimizers.Adam(3e-3), jit_compile=False)
     return wrapped

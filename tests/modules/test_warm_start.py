@@ -12,22 +12,24 @@ from pipeline.config import ModelConfig
 from pipeline.errors import DexmatchError
 
 SETTINGS = ModelConfig(
-    weights="last_blessed", embedding_dim=8, recurrent_units=8, word_dim=8, hidden_units=8
+    weights="last_blessed",
+    stages=("top",),
+    color_bins=2,
+    embedding_dim=8,
+    recurrent_units=8,
+    word_dim=8,
 )
+ATTRIBUTES = {"color": ["red", "blue"], "shape": ["round", "flat", "long"]}
 OLD_WORDS = ["a", "red", "blue", "bird"]
 MAX_TOKENS = 5
 
 
 def tiny_backbone(backbone, weights, size):
-    return keras.Sequential(
-        [
-            keras.Input((size, size, 3)),
-            keras.layers.Rescaling(1 / 255),
-            keras.layers.Normalization(),
-            keras.layers.Conv2D(4, 3, strides=4),
-            keras.layers.BatchNormalization(),
-        ]
-    )
+    pixels = keras.Input((size, size, 3))
+    values = keras.layers.Rescaling(1 / 255)(pixels)
+    values = keras.layers.Normalization()(values)
+    values = keras.layers.Conv2D(4, 3, strides=4)(values)
+    return keras.Model(pixels, keras.layers.BatchNormalization()(values), name="tiny")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -37,9 +39,10 @@ def _small():
         yield
 
 
-def build(words, seed=1, settings=SETTINGS, size=32):
+def build(words, seed=1, settings=SETTINGS, size=32, attributes=ATTRIBUTES):
     keras.utils.set_random_seed(seed)
-    return model.build(settings, size, MAX_TOKENS, captions.FIRST_WORD_ID + len(words))
+    sizes = [len(values) for values in attributes.values()]
+    return model.build(settings, size, MAX_TOKENS, captions.FIRST_WORD_ID + len(words), sizes)
 
 
 def vocabulary(folder, words):
@@ -63,7 +66,7 @@ def base(tmp_path_factory):
     target = str(folder / "model")
     serving = signatures.ServingModel(built, file, 32, MAX_TOKENS, SETTINGS.embedding_dim)
     signatures.save(serving, target)
-    warm_start.note(target, SETTINGS)
+    warm_start.note(target, SETTINGS, ATTRIBUTES)
     return built, target
 
 
@@ -75,9 +78,9 @@ def tokens(words, *texts):
     return np.array([row + [0] * (MAX_TOKENS - len(row)) for row in ids])
 
 
-def load(target, base, words, tmp_path, settings=SETTINGS, size=32):
+def load(target, base, words, tmp_path, settings=SETTINGS, size=32, attributes=ATTRIBUTES):
     file = vocabulary(tmp_path / "new", words)
-    warm_start.load(target, base, settings, size, MAX_TOKENS, file)
+    warm_start.load(target, base, settings, size, MAX_TOKENS, file, attributes)
 
 
 @pytest.mark.parametrize(
@@ -104,13 +107,51 @@ def test_the_same_answers_on_words_that_both_know(base, tmp_path, words):
 def test_a_new_word_keeps_its_random_vector(base, tmp_path):
     words = ["fish", *OLD_WORDS]
     new = build(words, seed=2)
-    fish = new.caption_encoder.layers[1].get_weights()[0][captions.FIRST_WORD_ID].copy()
+    fish = (
+        new.caption_encoder.get_layer(model.WORD_VECTORS)
+        .get_weights()[0][captions.FIRST_WORD_ID]
+        .copy()
+    )
     load(new, base[1], words, tmp_path)
-    vectors = new.caption_encoder.layers[1].get_weights()[0]
+    vectors = new.caption_encoder.get_layer(model.WORD_VECTORS).get_weights()[0]
     np.testing.assert_array_equal(vectors[captions.FIRST_WORD_ID], fish)
-    old = base[0].caption_encoder.layers[1].get_weights()[0]
+    old = base[0].caption_encoder.get_layer(model.WORD_VECTORS).get_weights()[0]
     np.testing.assert_array_equal(vectors[captions.FIRST_WORD_ID + 1 :], old[2:])
     np.testing.assert_array_equal(vectors[:2], old[:2])
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"color": ["blue", "red"], "shape": ["long", "round", "flat"]},
+        {"shape": ["round", "flat", "long"], "color": ["red", "blue"]},
+    ],
+)
+def test_attributes_may_change_places(base, tmp_path, attributes):
+    old, path = base
+    new = build(OLD_WORDS, seed=2, attributes=attributes)
+    load(new, path, OLD_WORDS, tmp_path, attributes=attributes)
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    pairs = (pixels, tokens(OLD_WORDS, "red bird", "blue"))
+    np.testing.assert_allclose(np.asarray(new(pairs)), np.asarray(old(pairs)), rtol=1e-5)
+
+
+def test_a_new_value_of_an_attribute_keeps_its_random_class(base, tmp_path):
+    attributes = {"color": ["green", "blue"], "size": ["big", "small"]}
+    new = build(OLD_WORDS, seed=2, attributes=attributes)
+    classifier = new.matcher.get_layer(model.ATTRIBUTES).classifier
+    before = classifier.kernel.numpy().copy()
+    load(new, base[1], OLD_WORDS, tmp_path, attributes=attributes)
+    old = base[0].matcher.get_layer(model.ATTRIBUTES).classifier.kernel.numpy()
+    after = classifier.kernel.numpy()
+    np.testing.assert_array_equal(after[:, 1], old[:, 1])  # Blue.
+    np.testing.assert_array_equal(after[:, [0, 2, 3]], before[:, [0, 2, 3]])
+
+
+def test_a_model_without_attributes_is_another_one(base, tmp_path):
+    new = build(OLD_WORDS, attributes={})
+    with pytest.raises(DexmatchError, match="reads color, shape there and none here"):
+        load(new, base[1], OLD_WORDS, tmp_path, attributes={})
 
 
 def test_pictures_may_grow(base, tmp_path):
@@ -135,7 +176,7 @@ def test_without_a_blessed_model_the_weights_stay_and_the_log_says_so(tmp_path, 
         ({"embedding_dim": 16}, "model.embedding_dim is 8 there and 16 here"),
         ({"recurrent": "GRU"}, "model.recurrent is 'LSTM' there and 'GRU' here"),
         ({"backbone": "EfficientNetB1"}, "model.backbone is 'EfficientNetB0' there"),
-        ({"join": "concat", "hidden_units": 4}, "model.join .* and 4 here"),
+        ({"join": "concat", "color_bins": 3}, "model.color_bins is 2 there .*model.join"),
     ],
 )
 def test_another_architecture_is_named_in_one_line(base, tmp_path, change, message):
@@ -154,10 +195,10 @@ def test_other_dropout_is_no_other_architecture(base, tmp_path):
 @pytest.mark.parametrize("units", [6, 10])
 def test_other_weights_than_the_note_says_are_refused_in_one_line(base, tmp_path, units):
     """As after a change of modules/model.py."""
-    settings = SETTINGS.model_copy(update={"hidden_units": units})
+    settings = SETTINGS.model_copy(update={"recurrent_units": units})
     noted = str(tmp_path / "noted")
     shutil.copytree(base[1], noted)
-    warm_start.note(noted, settings)
+    warm_start.note(noted, settings, ATTRIBUTES)
     with pytest.raises(DexmatchError, match="another version of modules/model.py") as raised:
         load(build(OLD_WORDS, settings=settings), noted, OLD_WORDS, tmp_path, settings)
     assert "\n" not in str(raised.value)
@@ -165,7 +206,8 @@ def test_other_weights_than_the_note_says_are_refused_in_one_line(base, tmp_path
 
 def test_weights_left_over_are_refused(base, tmp_path, monkeypatch):
     def smaller(backbone, weights, size):
-        return keras.Sequential(tiny_backbone(backbone, weights, size).layers[:-1])
+        whole = tiny_backbone(backbone, weights, size)
+        return keras.Model(whole.input, whole.layers[-2].output)
 
     monkeypatch.setattr(weights, "load_backbone", smaller)
     with pytest.raises(DexmatchError, match="weights there"):
@@ -179,4 +221,4 @@ def test_a_model_whose_files_are_gone(tmp_path):
 
 def test_the_note_is_all_that_is_added(base):
     extra = tf.io.gfile.glob(f"{base[1]}/assets.extra/*")
-    assert [tf.io.gfile.stat(path).length < 1000 for path in extra] == [True]
+    assert [tf.io.gfile.stat(path).length < 2000 for path in extra] == [True]
