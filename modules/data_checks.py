@@ -3,9 +3,11 @@
 import logging
 from collections import Counter
 
+import numpy as np
 import tensorflow as tf
 
 from modules import features, reporting
+from modules.captions import OOV_ID
 from pipeline.config import TrainerConfig
 from pipeline.errors import DexmatchError
 
@@ -41,6 +43,11 @@ def check(train: tf.data.Dataset, val: tf.data.Dataset, settings: TrainerConfig)
         raise DexmatchError(
             f"{pairs} pairs to train on and {val_pairs} to validate on are too few; "
             "import more pairs, or check that they have more than a few groups"
+        )
+    if not any(np.frombuffer(line, np.int64).max() > OOV_ID for line in captions):
+        raise DexmatchError(
+            f"no word stands often enough in the {pairs} captions to train on to be known; lower "
+            "caption.min_count, or check the caption column (dexmatch data import --help)"
         )
     if len(captions) == 1:
         raise DexmatchError(

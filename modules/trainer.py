@@ -302,6 +302,7 @@ def _fit(
         mode="max" if settings.monitor == "val_auc" else "min",
         patience=settings.patience,
         restore_best_weights=True,
+        start_from_epoch=int(settings.watched_from * stage.epochs),
     )
     # Every worker must take part in the saving; one of them keeps it.
     scratch = None if distribution.is_chief() else tempfile.mkdtemp()

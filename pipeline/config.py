@@ -130,7 +130,7 @@ class CaptionConfig(Section):
         8000, ge=1, description="the most frequent words of the training split that are kept"
     )
     min_count: int = Field(
-        2,
+        5,
         ge=1,
         description="words that the training split has less often are unknown ones: they would be "
         "learned by heart",
@@ -198,8 +198,8 @@ class TrainerConfig(Section):
 
     seed: int = Field(7, ge=0, description="of weights, shuffling, augmentation, wrong captions")
     epochs: int = Field(30, ge=0, description="at most; 0: only the stage with the frozen backbone")
-    batch_size: int = Field(32, ge=2, description="images per step")
-    learning_rate: float = Field(2e-3, gt=0, description="of AdamW, at its peak")
+    batch_size: int = Field(16, ge=2, description="images per step")
+    learning_rate: float = Field(3e-3, gt=0, description="of AdamW, at its peak")
     weight_decay: float = Field(0.02, ge=0, description="of AdamW; 0 makes it Adam")
     warmup_epochs: int = Field(2, ge=0, description="the rate rises from zero for so long")
     schedule: Literal["constant", "cosine"] = Field(
@@ -209,7 +209,8 @@ class TrainerConfig(Section):
         0, ge=0, description="random wrong captions per image and step; 0: all others in the batch"
     )
     hard_share: Share = Field(
-        0.5, description="how much the hard wrong captions weigh among the wrong ones"
+        0.0,
+        description="how much the hard wrong captions weigh among the wrong ones; 0: none is shown",
     )
     word_loss: float = Field(
         1.0, ge=0, description="weight of foretelling the caption's words from the picture"
@@ -223,13 +224,18 @@ class TrainerConfig(Section):
         1.0, ge=0, description="weight of reading `model.attributes` from picture and caption"
     )
     word_dropout: Share = Field(
-        0.1, description="share of a caption's words that a training step takes for unknown ones"
+        0.3, description="share of a caption's words that a training step takes for unknown ones"
     )
     calibrate: bool = Field(
         True, description="fit the probabilities to the validation split after the training"
     )
     monitor: Literal["val_loss", "val_auc"] = Field(
         "val_auc", description="what EarlyStopping watches"
+    )
+    watched_from: Share = Field(
+        0.6,
+        description="share of the epochs before EarlyStopping watches: while the learning rate is "
+        "high, a good epoch is luck",
     )
     patience: int = Field(12, ge=1, description="epochs without a better `monitor` before stopping")
     trainable_blocks: Annotated[int, Field(ge=1)] | Literal["all"] = Field(
@@ -273,9 +279,9 @@ class TunerConfig(Section):
     space: dict[str, Annotated[tuple[bool | int | float | str, ...], Field(min_length=2)]] = Field(
         {
             "trainer.learning_rate": (5e-4, 5e-3, "log"),
-            "trainer.hard_share": (0.3, 0.7, "linear"),
+            "trainer.hard_share": (0.0, 0.3),
             "trainer.word_loss": (0.3, 3.0, "log"),
-            "model.embedding_dim": (128, 256),
+            "model.embedding_dim": (64, 128, 256),
             "model.recurrent_units": (64, 128, 256),
             "model.dropout": (0.0, 0.1, 0.3),
         },
@@ -287,8 +293,8 @@ class AugmentConfig(Section):
     """What may happen to a training picture. Colours stay: captions speak of them."""
 
     flip: bool = Field(True, description="left to right, at random")
-    rotation: Share = Field(0.05, description="at most so much of a full turn, either way")
-    zoom: float = Field(0.1, ge=0, lt=1, description="in or out by at most so much")
+    rotation: Share = Field(0.08, description="at most so much of a full turn, either way")
+    zoom: float = Field(0.25, ge=0, lt=1, description="in or out by at most so much")
     shift: Share = Field(0.1, description="in either direction, by at most so much of the picture")
 
 

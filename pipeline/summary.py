@@ -47,6 +47,9 @@ def print_evaluation(evaluation: "Evaluation") -> None:
     if worst := evaluation.worst():
         named.append((f"{worst.name} (worst)", worst))
     table = terminal.table("test split", "pairs>", *(f"{name}>" for name in _SHOWN_FIGURES))
+    # In a narrow terminal a long name is folded, not these, nor a figure.
+    table.columns[0].min_width = max(map(len, KEY_SLICES))
+    table.columns[2].no_wrap = True
     for name, figures in named:
         if figures is not None:
             shown = (_figure(figures, metric) for metric in _SHOWN_FIGURES)
@@ -103,7 +106,7 @@ def _figure(figures: "SliceFigures", metric: str) -> str:
         return "-"
     if metric in _WITH_INTERVAL and metric in figures.intervals:
         lower, upper = figures.intervals[metric]
-        return f"{value:.3f} ± {(upper - lower) / 2:.3f}"
+        return f"{value:.3f}±{(upper - lower) / 2:.3f}"
     return f"{value:.3f}"
 
 

@@ -100,6 +100,12 @@ class Executor(base_executor.BaseExecutor):
             file.write(page.render(card))
 
 
+_JOINS = {
+    "cosine": "compared by their closeness and by the attributes that both tell of",
+    "concat": "joined in a dense layer",
+}
+
+
 def _details(model: types.Artifact, config: Mapping[str, Any], code: str) -> list[tuple[str, str]]:
     """(what, value) of the model."""
     saved = path_utils.serving_model_path(model.uri)
@@ -111,7 +117,7 @@ def _details(model: types.Artifact, config: Mapping[str, Any], code: str) -> lis
         "Architecture": (
             f"{architecture['backbone']} for the picture ({size} × {size} pixels), "
             f"{architecture['recurrent']} for the caption "
-            f"(at most {config['caption']['max_tokens']} words), joined by {architecture['join']}"
+            f"(at most {config['caption']['max_tokens']} words), {_JOINS[architecture['join']]}"
         ),
         "Initial weights": _without_folder(architecture["weights"]),
         "Weights": f"{sources.parameters(saved):,}",

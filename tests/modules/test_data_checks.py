@@ -15,6 +15,7 @@ from pipeline.errors import DexmatchError
         ({"eval_files": "none"}, "too few"),
         ({"train_files": "alike"}, "the same words"),
         ({"train_files": "one_group"}, "of one group"),
+        ({"train_files": "unknown_words"}, "lower caption.min_count"),
         ({"eval_files": "all_matched"}, "no AUC"),
     ],
 )

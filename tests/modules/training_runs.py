@@ -82,6 +82,10 @@ def alike(number: int) -> dict:
     return {**raw(number), features.CAPTION: [b"a thing"]}
 
 
+def unknown_words(number: int) -> dict:
+    return {**raw(number), features.CAPTION: [b"never heard of" + b" of" * number]}
+
+
 def one_group(number: int) -> dict:
     return {**raw(number), features.GROUP: [b"all"]}
 
@@ -98,6 +102,7 @@ FILES = {
     "pairs": [raw(number) for number in range(12)],
     "none": [],
     "alike": [alike(number) for number in range(12)],
+    "unknown_words": [unknown_words(number) for number in range(12)],
     "one_group": [one_group(number) for number in range(12)],
     "uneven": [uneven(number) for number in range(12)],
     "all_matched": [all_matched(number) for number in range(12)],
