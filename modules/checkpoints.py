@@ -140,15 +140,22 @@ class _Memory(tf.train.experimental.PythonState):
     def serialize(self) -> bytes:
         """For TensorFlow, as it saves."""
         buffer = io.BytesIO()
-        fields = {name: getattr(self._callback, name) for name in self._FIELDS}
-        np.savez(buffer, *self._callback.best_weights, **fields)
+        fields = {
+            name: getattr(self._callback, name)
+            for name in self._FIELDS
+            # There is no best before the first epoch that is watched.
+            if getattr(self._callback, name) is not None
+        }
+        np.savez(buffer, *(self._callback.best_weights or ()), **fields)
         return buffer.getvalue()
 
     def deserialize(self, string_value: bytes) -> None:
         """For TensorFlow, as it restores."""
         # No pickle: arrays alone.
         with np.load(io.BytesIO(string_value), allow_pickle=False) as saved:
-            for name in self._FIELDS:
+            fields = [name for name in self._FIELDS if name in saved.files]
+            for name in fields:
                 setattr(self._callback, name, saved[name].item())
-            count = len(saved.files) - len(self._FIELDS)
-            self._callback.best_weights = [saved[f"arr_{index}"] for index in range(count)]
+            count = len(saved.files) - len(fields)
+            if count:
+                self._callback.best_weights = [saved[f"arr_{index}"] for index in range(count)]

@@ -12,7 +12,12 @@ from pipeline.errors import DexmatchError
 
 # Something of everything that has a state: dropout, augmentation, a schedule, EarlyStopping with
 # its best weights from an earlier epoch.
-EPOCHS = ("trainer.epochs=4", "trainer.learning_rate=0.02", "model.dropout=0.3")
+EPOCHS = (
+    "trainer.epochs=4",
+    "trainer.watched_from=0.25",
+    "trainer.learning_rate=0.02",
+    "model.dropout=0.3",
+)
 
 
 def assert_equal(weights, others):
@@ -102,6 +107,14 @@ def test_the_memory_of_early_stopping_is_kept(model, tmp_path):
     assert after.best_epoch in (before.best_epoch, 3)
     assert after.best >= best
     assert after.wait in (0, wait + 1)
+
+
+def test_there_is_nothing_to_remember_before_the_first_watched_epoch(model, tmp_path):
+    options = {"restore_best_weights": True, "start_from_epoch": 2}
+    fit(model, tmp_path, 1, **options)
+    epochs, after = fit(model, tmp_path, 3, **options)
+    assert epochs == [1, 2]
+    assert after.best_epoch == 2
 
 
 def test_a_training_that_early_stopping_ended_is_not_taken_up_again(model, tmp_path):
