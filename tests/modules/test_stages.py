@@ -12,7 +12,14 @@ from pipeline import config as configs
 from pipeline.config import AugmentConfig, ModelConfig, TrainerConfig
 from pipeline.errors import DexmatchError
 
-SIZES = {"embedding_dim": 8, "recurrent_units": 8, "word_dim": 8, "hidden_units": 8, "dropout": 0}
+SIZES = {
+    "stages": ("top",),
+    "embedding_dim": 8,
+    "recurrent_units": 8,
+    "word_dim": 8,
+    "dropout": 0,
+    "image_dropout": 0,
+}
 STILL = AugmentConfig(flip=False, rotation=0, zoom=0, shift=0)
 WHOLE = stages.of(TrainerConfig())[0]
 FROZEN = stages.of(TrainerConfig(frozen_epochs=1))[0]
@@ -22,7 +29,7 @@ FROZEN = stages.of(TrainerConfig(frozen_epochs=1))[0]
 def trainer(tiny_backbone):
     keras.utils.set_random_seed(1)
     built = model.build(ModelConfig(**SIZES), 32, 4, 12)
-    wrapped = training.PairTrainer(built, 12, TrainerConfig(), STILL)
+    wrapped = training.PairTrainer(built, 12, TrainerConfig(word_dropout=0), STILL)
     wrapped.compile(optimizer=keras.optimizers.Adam(0.01), run_eagerly=True)
     return wrapped
 
