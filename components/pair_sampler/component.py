@@ -37,8 +37,9 @@ class PairSampler(base_beam_component.BaseBeamComponent):
     pairs only, each with up to `train_hard_candidates` hard captions beside it in `hard_caption`,
     because the Trainer draws wrong captions anew in every step.
 
-    A hard caption is one that the data set brings along in `hard_caption`, and after those a
-    caption of another group whose metadata is close to the image's.
+    A hard caption is a caption of another group whose metadata is close to the image's. In the
+    judged splits, those that the data set brings along in `hard_caption` come first; a training
+    image gets none of these, because a caption that is true of no image is known by its words.
 
     The same seed and data give the same pairs, whatever the runner.
     """

@@ -190,7 +190,8 @@ def test_training_pairs_are_true_and_carry_hard_captions(sampled):
         hard = text(example, features.HARD_CAPTION)
         assert len(hard) == 3
         if int(pair_id) % 4 == 0:
-            assert hard[:2] == ["own hard a", "own hard b"]
+            # No other picture has them: they would be known as wrong by their words.
+            assert not {"own hard a", "own hard b"} & set(hard)
         assert f"caption {pair_id}" not in hard
 
 

@@ -173,3 +173,18 @@ def test_a_later_epoch_can_be_entered_directly(write, seed):
 def test_an_epoch_never_repeats_a_pair(write):
     rows = inputs.pair_rows(write([transformed(number) for number in range(7)]), SPEC)
     assert all(len(set(batch)) == 4 for batch in first_tokens(training(rows), 6))
+
+
+def test_attributes_travel_with_their_pair(write):
+    records = []
+    for number in range(8):
+        example = tf.train.Example.FromString(transformed(number))
+        example.features.feature[features.ATTRIBUTES].int64_list.value.extend([number, -1])
+        records.append(example.SerializeToString())
+    spec = {**SPEC, features.ATTRIBUTES: tf.io.FixedLenFeature([2], tf.int64)}
+    batch = next(training(inputs.pair_rows(write(records), spec)).as_numpy_iterator())
+    expected = [[token, -1] for token in batch[features.TOKENS][:, 0]]
+    assert batch[features.ATTRIBUTES].tolist() == expected
+    assert features.ATTRIBUTES not in next(
+        training(inputs.pair_rows(write([transformed(1)] * 4), SPEC)).as_numpy_iterator()
+    )

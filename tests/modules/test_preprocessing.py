@@ -15,7 +15,7 @@ from pipeline.config import CaptionConfig, ImageConfig, ModelConfig
 CONFIG = {
     "image": ImageConfig(size=32).model_dump(),
     "caption": CaptionConfig(max_tokens=6, vocabulary_size=50, min_count=1).model_dump(),
-    "attributes": [],
+    "attributes": ["color", "stage"],
 }
 CAPTIONS = ("A red bird!", "a BLUE fish", "une créature bleue", "빨간 새", "red, red, red")
 
@@ -32,6 +32,8 @@ def transformed(pictures, tmp_path_factory):
             features.LABEL: [1],
             # From none to three.
             features.HARD_CAPTION: [b"a red fish", b"new words", b""][: index % 4],
+            "color": [[b"red"], [b"blue"], []][index % 3],
+            "stage": [index % 2],
         }
         for index, image in enumerate(images)
     ]
@@ -41,6 +43,8 @@ def transformed(pictures, tmp_path_factory):
         features.GROUP: tf.io.FixedLenFeature([1], tf.string),
         features.LABEL: tf.io.FixedLenFeature([1], tf.int64),
         features.HARD_CAPTION: tf.io.VarLenFeature(tf.string),
+        "color": tf.io.VarLenFeature(tf.string),
+        "stage": tf.io.FixedLenFeature([1], tf.int64),
     }
     metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
     folder = str(tmp_path_factory.mktemp("transform"))
@@ -100,3 +104,19 @@ def test_words_of_hard_captions_alone_are_unknown(transformed):
 def test_groups_are_told_apart(transformed):
     hashes = [int(row[features.GROUP_HASH]) for row in transformed[1]]
     assert len(set(hashes)) == len(hashes)
+
+
+def test_values_of_attributes_become_ids_of_any_type_and_missing_ones_are_unknown(transformed):
+    rows, data, folder = transformed
+    output = tft.TFTransformOutput(folder)
+    values = [
+        output.vocabulary_by_name(preprocessing.attribute_vocabulary(index)) for index in (0, 1)
+    ]
+    assert sorted(values[0]) == [b"blue", b"red"]
+    assert sorted(values[1]) == [b"0", b"1"]
+    for raw, row in zip(rows, data, strict=True):
+        color, stage = row[features.ATTRIBUTES].tolist()
+        assert (
+            [values[0][color]] == raw["color"] if raw["color"] else color == preprocessing.UNKNOWN
+        )
+        assert values[1][stage].decode() == str(raw["stage"][0])
