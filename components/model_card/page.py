@@ -151,7 +151,7 @@ def _cell(each: SliceFigures, name: str) -> tuple[str, str]:
     value = each.figures.get(name)
     if value is None:
         return "", ""
-    low_high = getattr(each, "intervals", {}).get(name)
+    low_high = each.intervals.get(name)
     interval = f"{low_high[0]:.3f} to {low_high[1]:.3f}" if low_high else ""
     return f"{value:.3f}", interval
 

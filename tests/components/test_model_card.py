@@ -187,8 +187,8 @@ def test_the_page_loads_nothing_and_fits_a_phone_by_day_and_night(html):
 def test_figures_are_told_by_slice_with_counts(html):
     text = text_of(html)
     assert "By color slice pairs auc" in text
-    assert re.search(r"overall 80 0\.\d{3} ", text)
-    assert re.search(r"red 64 0\.\d{3} ", text)
+    assert re.search(r"overall 80 0\.\d{3}0\.\d{3} to 0\.\d{3} ", text)
+    assert re.search(r"red 64 0\.\d{3}0\.\d{3} to 0\.\d{3} ", text)
 
 
 def test_thresholds_are_told_with_what_was_measured(html):

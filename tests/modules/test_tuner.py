@@ -66,12 +66,14 @@ def trials(monkeypatch):
     """The configurations that were tried; the nearer the learning rate to 0.02, the better."""
     tried = []
 
-    def train(config, fn_args):
+    def train(config, fn_args, folders):
+        assert folders.checkpoints.startswith(fn_args.working_dir)
         assert fn_args.train_files[0].endswith("Split-train/*")
         assert fn_args.eval_files[0].endswith("Split-val/*")
         tried.append(config)
         reporting.report("epoch 1", 1, 2, logging.INFO)
-        return None, 1 - abs(config["trainer"]["learning_rate"] - 0.02)
+        val_auc = 1 - abs(config["trainer"]["learning_rate"] - 0.02)
+        return trainer.Trained(model=None, attributes={}, val_auc=val_auc)
 
     monkeypatch.setattr(trainer, "train", train)
     return tried
@@ -116,11 +118,11 @@ def test_the_progress_counts_trials(trials, tmp_path, caplog):
 def test_a_trial_that_breaks_leaves_the_others_alone(trials, tmp_path, monkeypatch):
     works, calls = trainer.train, []
 
-    def sometimes(config, fn_args):
+    def sometimes(config, fn_args, folders):
         calls.append(config)
         if len(calls) == 1:
             raise DexmatchError("the loss became NaN")
-        return works(config, fn_args)
+        return works(config, fn_args, folders)
 
     monkeypatch.setattr(trainer, "train", sometimes)
     _, results = tune(tmp_path)
@@ -129,7 +131,7 @@ def test_a_trial_that_breaks_leaves_the_others_alone(trials, tmp_path, monkeypat
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_what_breaks_all_trials_is_told(monkeypatch, tmp_path, count):
-    def train(config, fn_args):
+    def train(config, fn_args, folders):
         raise DexmatchError("too few pairs")
 
     monkeypatch.setattr(trainer, "train", train)
