@@ -64,6 +64,8 @@ def _python_logs(path: Path) -> Iterator[None]:
     """Sends Python's log records of level INFO and above to the file, and nowhere else."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter(_FORMAT))
+    # A logger below the root may let more through, for the progress display.
+    handler.setLevel(logging.INFO)
     root = logging.getLogger()
     old_handlers, old_level, old_verbosity = (
         root.handlers[:],

@@ -28,6 +28,19 @@ def test_everything_goes_to_the_file_but_what_is_meant_for_the_user(tmp_path, ca
     assert "user" not in text
 
 
+def test_what_is_meant_for_the_progress_display_alone_is_not_in_the_file(tmp_path):
+    ours = logging.getLogger("dexmatch")
+    level = ours.level
+    with logs.captured(tmp_path / "run.log"):
+        ours.setLevel(logging.DEBUG)
+        ours.debug("step 17")
+        ours.info("epoch 2")
+        ours.setLevel(level)
+    text = (tmp_path / "run.log").read_text(encoding="utf-8")
+    assert "step 17" not in text
+    assert "epoch 2" in text
+
+
 def test_afterwards_all_is_as_before(tmp_path, capfd):
     handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
     with pytest.raises(ZeroDivisionError), logs.captured(tmp_path / "run.log"):
