@@ -81,7 +81,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if error:
             raise DexmatchError(error)
         if warning:
-            # For the log file. The user is told at the end of the run, whether this is cached or not.
+            # For the log file; the user is told at the end of the run, cached or not.
             _log.info("%s", warning)
             report.set_string_custom_property(WARNING, warning)
 
