@@ -64,7 +64,8 @@ def load(
 
     Vectors of words go to the same word's place in the new vocabulary; a word that the old one did
     not have keeps its random vector. So it is with attributes and their values. Pictures may have
-    another size than before, and captions another length: the weights do not depend on it.
+    another size than before, and captions another length: the weights do not depend on it. The
+    calibration is not taken over: it belongs to the end of a training, and is fitted anew there.
 
     Args:
       target: what `modules.model.build` made of the same settings.
@@ -97,6 +98,8 @@ def load(
     _restore(old, base)
     names_there, names_here = _names(old_words, old_attributes), _names(new_words, attributes)
     for mine, theirs in zip(target.weights, old.weights, strict=True):
+        if model.CALIBRATION in mine.path.split("/"):
+            continue
         layer = next((name for name in names_here if name in mine.path.split("/")), None)
         values = theirs.numpy()
         if layer:

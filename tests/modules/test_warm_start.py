@@ -54,19 +54,27 @@ def vocabulary(folder, words):
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    """A model, all of whose weights are others than a new one's, and the folder it is saved in."""
+    """A model, all of whose weights are others than a new one's, and the folder it is saved in.
+
+    The model is not calibrated, the saved one is.
+    """
     built = build(OLD_WORDS)
     for variable in built.weights:
         variable.assign(
             variable + np.linspace(0, 0.3, variable.numpy().size).reshape(variable.shape)
         )
     weights.refresh(built)
+    calibration = built.matcher.get_layer(model.CALIBRATION)
+    calibration.scale.assign(2.0)
+    calibration.offset.assign(1.0)
     folder = tmp_path_factory.mktemp("base")
     file = vocabulary(folder / "vocabulary", OLD_WORDS)
     target = str(folder / "model")
     serving = signatures.ServingModel(built, file, 32, MAX_TOKENS, SETTINGS.embedding_dim)
     signatures.save(serving, target)
     warm_start.note(target, SETTINGS, ATTRIBUTES)
+    calibration.scale.assign(1.0)
+    calibration.offset.assign(0.0)
     return built, target
 
 
