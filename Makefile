@@ -23,7 +23,7 @@ $(DEMO): $(wildcard data/demo/*.py) | $(READY)
 	@$(BIN)/dexmatch data demo --out $(@D) --overwrite
 
 test: $(READY)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	@$(BIN)/ruff check .
