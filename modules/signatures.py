@@ -10,7 +10,23 @@ import tensorflow as tf
 from modules import captions, features, images
 from modules.model import PairModel
 
+SERVING_DEFAULT = "serving_default"
 SERVE_EXAMPLES = "serve_examples"
+ENCODE_IMAGE = "encode_image"
+ENCODE_CAPTION = "encode_caption"
+SCORE_EMBEDDINGS = "score_embeddings"
+
+CONTRACT = {
+    SERVING_DEFAULT: ((features.IMAGE, features.CAPTION), features.PROBABILITY),
+    SERVE_EXAMPLES: ((features.EXAMPLES,), features.PROBABILITY),
+    ENCODE_IMAGE: ((features.IMAGE,), features.EMBEDDING),
+    ENCODE_CAPTION: ((features.CAPTION,), features.EMBEDDING),
+    SCORE_EMBEDDINGS: (
+        (features.IMAGE_EMBEDDING, features.CAPTION_EMBEDDING),
+        features.PROBABILITY,
+    ),
+}
+"""Signature to its inputs and its output. Callers depend on these names."""
 
 # A sigmoid in float32 may round to 0 or 1. The answers for pairs that were judged stay inside, so
 # that the value 0 can mean one thing only.
@@ -18,8 +34,6 @@ _SMALLEST = 1e-7
 NOT_JUDGED = 0.0
 """The probability of a pair whose picture cannot be decoded or whose caption holds no word. NaN
 would not do: it is no JSON."""
-
-_STRINGS = tf.TensorSpec([None], tf.string)
 
 
 class ServingModel(tf.Module):
@@ -51,22 +65,22 @@ class ServingModel(tf.Module):
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The signatures by name, for `tf.saved_model.save`."""
-        embedding = tf.TensorSpec([None, self._embedding_dim], tf.float32)
-        specs = {
-            "serving_default": (self.score, {features.IMAGE: _STRINGS, features.CAPTION: _STRINGS}),
-            SERVE_EXAMPLES: (self.score_examples, {features.EXAMPLES: _STRINGS}),
-            "encode_image": (self.encode_image, {features.IMAGE: _STRINGS}),
-            "encode_caption": (self.encode_caption, {features.CAPTION: _STRINGS}),
-            "score_embeddings": (
+        functions = {
+            SERVING_DEFAULT: (self.score, [None], tf.string),
+            SERVE_EXAMPLES: (self.score_examples, [None], tf.string),
+            ENCODE_IMAGE: (self.encode_image, [None], tf.string),
+            ENCODE_CAPTION: (self.encode_caption, [None], tf.string),
+            SCORE_EMBEDDINGS: (
                 self.score_embeddings,
-                {features.IMAGE_EMBEDDING: embedding, features.CAPTION_EMBEDDING: embedding},
+                [None, self._embedding_dim],
+                tf.float32,
             ),
         }
         return {
             name: function.get_concrete_function(
-                **{key: tf.TensorSpec(spec.shape, spec.dtype, key) for key, spec in inputs.items()}
+                **{key: tf.TensorSpec(shape, dtype, key) for key in CONTRACT[name][0]}
             )
-            for name, (function, inputs) in specs.items()
+            for name, (function, shape, dtype) in functions.items()
         }
 
     @tf.function

@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
@@ -16,7 +16,8 @@ from tfx.types import artifact_utils
 
 from components.leakage_guard import leaks
 from components.leakage_guard.leaks import Leak, Sightings
-from modules import captions, features, images
+from modules import captions, images, true_pairs
+from modules.true_pairs import TruePair
 from pipeline.errors import DexmatchError
 from pipeline.metadata import WARNING
 
@@ -55,7 +56,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 | f"True pairs of {split}" >> beam.FlatMap(true_pair, split)
                 for split in artifact_utils.decode_split_names(examples.split_names)
             ] | beam.Flatten()
-            counts = pairs | beam.Map(lambda pair: pair.split) | beam.combiners.Count.PerElement()
+            counts = pairs | beam.Keys() | beam.combiners.Count.PerElement()
             _ = (
                 pairs
                 | beam.BatchElements(max_batch_size=_BATCH)
@@ -96,25 +97,10 @@ def read_leaks(uri: str) -> list[Leak]:
     ]
 
 
-class Pair(NamedTuple):
-    """What is compared of a true pair."""
-
-    split: str
-    pair_id: str
-    group: bytes
-    image: bytes
-    caption: bytes
-
-
-def true_pair(record: bytes, split: str) -> Iterator[Pair]:
-    """The pair of a serialized example, unless its caption is a wrong one."""
-    feature = tf.train.Example.FromString(record).features.feature
-    if feature[features.LABEL].int64_list.value[0]:
-        pair_id, group, image, caption = (
-            feature[name].bytes_list.value[0]
-            for name in (features.ID, features.GROUP, features.IMAGE, features.CAPTION)
-        )
-        yield Pair(split, pair_id.decode("utf-8", "replace"), group, image, caption)
+def true_pair(record: bytes, split: str) -> Iterator[tuple[str, TruePair]]:
+    """The split and pair of a serialized example, unless its caption is a wrong one."""
+    if pair := true_pairs.of_record(record):
+        yield split, pair
 
 
 Key = tuple[str, bytes]
@@ -142,21 +128,22 @@ class Fingerprint(beam.DoFn):
             [strings],
         )
 
-    def process(self, batch: list[Pair]) -> Iterator[tuple[Key, tuple[str, str]]]:
+    def process(self, batch: list[tuple[str, TruePair]]) -> Iterator[tuple[Key, tuple[str, str]]]:
         """See the class."""
         pixels, is_valid = (
-            each.numpy() for each in self._pixels(tf.constant([pair.image for pair in batch]))
+            each.numpy() for each in self._pixels(tf.constant([pair.image for _, pair in batch]))
         )
-        words = self._words(tf.constant([pair.caption for pair in batch])).numpy()
-        for row, pair in enumerate(batch):
+        words = self._words(tf.constant([pair.caption for _, pair in batch])).numpy()
+        for row, (split, pair) in enumerate(batch):
             # What cannot be decoded is blank to the model, but not all one picture.
             picture = pixels[row].tobytes() if is_valid[row] else pair.image
+            sighting = (split, pair.pair_id.decode("utf-8", "replace"))
             for kind, value in (
                 (leaks.GROUP, pair.group),
                 (leaks.PICTURE, picture),
                 (leaks.CAPTION, words[row] or pair.caption),
             ):
-                yield (kind, hashlib.sha256(value).digest()), (pair.split, pair.pair_id)
+                yield (kind, hashlib.sha256(value).digest()), sighting
 
 
 class _Gather(beam.CombineFn):

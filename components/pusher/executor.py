@@ -1,14 +1,23 @@
-"""TFX's own Pusher executor, made atomic."""
+"""TFX's own Pusher executor, made atomic, and mindful of what is there already."""
 
+import json
 import uuid
+from pathlib import Path
 from typing import Any
 
+from absl import logging
 from tfx import types
 from tfx.components.pusher import executor as tfx_pusher
 from tfx.dsl.io import fileio
 from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, standard_component_specs
-from tfx.utils import proto_utils
+from tfx.utils import io_utils, proto_utils
+
+from pipeline import versions
+from pipeline.metadata import WARNING
+
+KEEP_VERSIONS = "keep_versions"
+IN_USE = "in_use"
 
 _DESTINATION = standard_component_specs.PUSH_DESTINATION_KEY
 _STAGING = ".staging-"
@@ -19,6 +28,9 @@ class Executor(tfx_pusher.Executor):
 
     TFX's executor copies file by file into `<base>/<version>`, so a run that is killed leaves half
     a version for the model server to find. A name that is no number is nothing to a model server.
+
+    A model that is served already is not pushed a second time, and one that was rolled back is not
+    pushed again. After a push, old versions are removed; see `pipeline.versions.prune`.
     """
 
     def Do(
@@ -32,19 +44,50 @@ class Executor(tfx_pusher.Executor):
         proto_utils.json_to_proto(exec_properties[_DESTINATION], destination)
         base = destination.filesystem.base_directory
         _clear_staging(base)
+        pushed = artifact_utils.get_single_instance(
+            output_dict[standard_component_specs.PUSHED_MODEL_KEY]
+        )
+        if self.CheckBlessing(input_dict) and self._is_there(input_dict, Path(base), pushed):
+            return
         staging = f"{base}/{_STAGING}{uuid.uuid4().hex}"
         destination.filesystem.base_directory = staging
         staged = {**exec_properties, _DESTINATION: proto_utils.proto_to_json(destination)}
         super().Do(input_dict, output_dict, staged)
-        pushed = artifact_utils.get_single_instance(
-            output_dict[standard_component_specs.PUSHED_MODEL_KEY]
-        )
         if pushed.get_int_custom_property("pushed"):
             version = pushed.get_string_custom_property("pushed_version")
             target = f"{base}/{version}"
             fileio.rename(f"{staging}/{version}", target)
             pushed.set_string_custom_property("pushed_destination", target)
             fileio.rmtree(staging)
+            config = json.loads(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY]) or {}
+            removed = versions.prune(
+                Path(base), config.get(KEEP_VERSIONS, 0), config.get(IN_USE, ())
+            )
+            if removed:
+                logging.info("Removed old versions: %s", ", ".join(map(str, removed)))
+
+    def _is_there(
+        self, input_dict: dict[str, list[types.Artifact]], base: Path, pushed: types.Artifact
+    ) -> bool:
+        """Marks, and returns whether, the very same model is served, or was rolled back."""
+        model = Path(self.GetModelPath(input_dict))
+        found = versions.of(base)
+        served = versions.served(found)
+        if served and versions.is_same_model(served.path, model):
+            logging.info("Version %d is this very model: nothing to push.", served.number)
+            io_utils.copy_dir(str(model), pushed.uri)
+            self._MarkPushed(pushed, str(served.path), str(served.number))
+            return True
+        for version in found:
+            if version.is_set_aside and versions.is_same_model(version.path, model):
+                pushed.set_string_custom_property(
+                    WARNING,
+                    "this very model was rolled back, and is not pushed again; serve it with "
+                    f"`dexmatch rollback --to {version.number}`",
+                )
+                self._MarkNotPushed(pushed)
+                return True
+        return False
 
 
 def _clear_staging(base: str) -> None:

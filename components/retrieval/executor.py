@@ -14,7 +14,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.retrieval import ranking
-from modules import features, reporting
+from modules import features, reporting, true_pairs
 from pipeline.errors import DexmatchError
 from pipeline.retrieval import CUTOFFS, FILE_NAME, Direction, Ranking, Retrieval
 
@@ -90,9 +90,10 @@ class Gallery(NamedTuple):
 
         def lots() -> Iterator[tuple[bytes, bytes, bytes]]:
             nonlocal count
-            for image, caption, pair_id in _true_pairs(files):
+            for pair in true_pairs.read(files):
                 count += 1
-                yield _fingerprint(str(seed).encode(), pair_id), _fingerprint(image), caption
+                lot = _fingerprint(str(seed).encode(), pair.pair_id)
+                yield lot, _fingerprint(pair.image), pair.caption
 
         # By lot and not by place: the draw does not depend on the order in the files.
         drawn = heapq.nsmallest(most_pairs, lots())
@@ -111,11 +112,11 @@ class Gallery(NamedTuple):
     def pictures(self) -> Iterator[tuple[int, bytes]]:
         """(position, encoded picture), each once."""
         seen = set()
-        for image, _, _ in _true_pairs(self.files):
-            position = self.images.get(_fingerprint(image))
+        for pair in true_pairs.read(self.files):
+            position = self.images.get(_fingerprint(pair.image))
             if position is not None and position not in seen:
                 seen.add(position)
-                yield position, image
+                yield position, pair.image
 
 
 def measure(gallery: Gallery, signatures: dict[str, Any]) -> Retrieval:
@@ -205,18 +206,6 @@ def _scores(signature: Any, images: np.ndarray, captions: np.ndarray) -> np.ndar
             )[features.PROBABILITY]
         reporting.report("ranking captions and pictures", row + 1, len(images))
     return scores
-
-
-def _true_pairs(files: Sequence[str]) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """(encoded picture, caption, id) of the pairs whose caption is not a wrong one."""
-    for record in tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator():
-        feature = tf.train.Example.FromString(record).features.feature
-        if feature[features.LABEL].int64_list.value[0]:
-            image, caption, pair_id = (
-                feature[name].bytes_list.value[0]
-                for name in (features.IMAGE, features.CAPTION, features.ID)
-            )
-            yield image, caption, pair_id
 
 
 def _fingerprint(*parts: bytes) -> bytes:

@@ -67,6 +67,7 @@ def write(folder, pairs, order=1):
             example = tf.train.Example()
             feature = example.features.feature
             feature[features.ID].bytes_list.value.append(b"%d" % number)
+            feature[features.GROUP].bytes_list.value.append(b"%d" % number)
             feature[features.IMAGE].bytes_list.value.append(image.encode())
             feature[features.CAPTION].bytes_list.value.append(caption.encode())
             feature[features.LABEL].int64_list.value.append(label)
