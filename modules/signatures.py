@@ -5,6 +5,8 @@ vocabulary, no optimizer, no augmentation, no training step. Pictures and captio
 same functions as in Transform.
 """
 
+from dataclasses import dataclass
+
 import tensorflow as tf
 
 from modules import captions, features, images
@@ -36,6 +38,23 @@ NOT_JUDGED = 0.0
 would not do: it is no JSON."""
 
 
+@dataclass(frozen=True)
+class _Hidden:
+    """Keeps the Keras model out of what is saved; see `tf_variables`."""
+
+    model: PairModel
+
+
+def tf_variables(model: PairModel) -> list[tf.Variable]:
+    """TensorFlow's variables behind a Keras model's weights, in their order.
+
+    Where Keras' own wrappers are saved (Keras 3.15), every one is exported as a second variable;
+    the values are restored into that one, while the signatures read the first. TensorFlow 2's
+    loader makes it good, one that works with a session, as TensorFlow Serving's, does not.
+    """
+    return [weight.value for weight in model.weights]
+
+
 class ServingModel(tf.Module):
     """The trained model with its preprocessing, ready for `tf.saved_model.save`.
 
@@ -56,7 +75,8 @@ class ServingModel(tf.Module):
         embedding_dim: int,
     ):
         super().__init__(name="dexmatch")
-        self._model = model
+        self.weights = tf_variables(model)
+        self._hidden = _Hidden(model)
         self._table = captions.vocabulary_table(vocabulary_file)
         self._vocabulary = tf.saved_model.Asset(vocabulary_file)
         self._image_size = image_size
@@ -110,7 +130,7 @@ class ServingModel(tf.Module):
         pixels = tf.pad(
             pixels, [[0, tf.cast(tf.equal(count, 0), tf.int32)], [0, 0], [0, 0], [0, 0]]
         )
-        embedding = self._model.image_encoder(tf.cast(pixels, tf.float32), training=False)
+        embedding = self._hidden.model.image_encoder(tf.cast(pixels, tf.float32), training=False)
         return {features.EMBEDDING: _keep(embedding[:count], is_valid)}
 
     @tf.function
@@ -118,7 +138,7 @@ class ServingModel(tf.Module):
         """string [N] to {"embedding": float32 [N, D]}; zeros if the caption holds no word."""
         tokens = self.tokens(caption)
         has_words = tf.reduce_any(tokens != captions.PADDING_ID, axis=1)
-        embedding = self._model.caption_encoder(tokens, training=False)
+        embedding = self._hidden.model.caption_encoder(tokens, training=False)
         return {features.EMBEDDING: _keep(embedding, has_words)}
 
     @tf.function
@@ -129,7 +149,7 @@ class ServingModel(tf.Module):
 
         An embedding of zeros stands for an input that could not be judged: `NOT_JUDGED`.
         """
-        logits = self._model.matcher([image_embedding, caption_embedding], training=False)
+        logits = self._hidden.model.matcher([image_embedding, caption_embedding], training=False)
         probability = tf.clip_by_value(tf.sigmoid(logits), _SMALLEST, 1.0 - _SMALLEST)
         judged = tf.reduce_any(image_embedding != 0, 1) & tf.reduce_any(caption_embedding != 0, 1)
         return {features.PROBABILITY: tf.where(judged, probability, NOT_JUDGED)}

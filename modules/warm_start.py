@@ -1,7 +1,7 @@
 """Going on from the last blessed model: `model.weights = "last_blessed"`.
 
-The SavedModel that was pushed holds all that is needed: the weights below `_model`, the vocabulary
-among its assets, and, where the SavedModel format keeps room for others' files, a note of the
+The SavedModel that was pushed holds all that is needed: the weights, the vocabulary among
+its assets, and, where the SavedModel format keeps room for others' files, a note of the
 settings that shape the model.
 """
 
@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from modules import captions, model, weights
+from modules import captions, model, signatures, weights
 from pipeline.config import ModelConfig
 from pipeline.errors import DexmatchError
 
 _NOTE = "assets.extra/architecture.json"
-_MODEL = "_model"
+_WEIGHTS = "weights"
 # They change how a model learns, not which weights it has.
 _SHAPE_NOTHING = {
     "weights",
@@ -166,20 +166,18 @@ def _words(vocabulary_file: str, base: str) -> list[str]:
 def _restore(old: model.PairModel, base: str) -> None:
     """Reads all weights, and sees to it that none is left over on either side."""
     path = tf.io.gfile.join(base, "variables", "variables")
+    variables = signatures.tf_variables(old)
     try:
-        tf.train.Checkpoint(**{_MODEL: old}).read(path).assert_existing_objects_matched()
         saved = tf.train.load_checkpoint(path).get_variable_to_shape_map()
+        count = sum(name.startswith(f"{_WEIGHTS}/") for name in saved)
+        if count != len(variables):
+            raise ValueError(f"{count} weights there, {len(variables)} here")
+        checkpoint = tf.train.Checkpoint(**{_WEIGHTS: variables})
+        checkpoint.read(path).assert_existing_objects_matched()
     except (ValueError, AssertionError, tf.errors.OpError) as error:
         raise _refused(
             base, f"another version of modules/model.py made it ({str(error).splitlines()[0]})"
         ) from error
-    count = sum(name.startswith(f"{_MODEL}/") for name in saved)
-    if count != len(old.weights):
-        raise _refused(
-            base,
-            f"another version of modules/model.py made it ({count} weights there, "
-            f"{len(old.weights)} here)",
-        )
 
 
 def _by_name(

@@ -27,14 +27,14 @@ class Push:
         (folder / "blessing" / ("BLESSED" if blessed else "NOT_BLESSED")).touch()
         self._archive = str(folder / "archive")
 
-    def run(self):
+    def run(self, config=None):
         pushed = standard_artifacts.PushedModel()
         pushed.uri = self._archive
         destination = {"filesystem": {"base_directory": str(self.base)}}
         executor.Executor().Do(
             {"model": [self._model], "model_blessing": [self._blessing]},
             {"pushed_model": [pushed]},
-            {"push_destination": json.dumps(destination), "custom_config": "null"},
+            {"push_destination": json.dumps(destination), "custom_config": json.dumps(config)},
         )
         return pushed
 
@@ -73,3 +73,37 @@ def test_a_push_that_dies_leaves_no_version_and_the_next_one_clears_up(tmp_path,
     monkeypatch.setattr(tfx_pusher.io_utils, "copy_file", copy_file)
     version = push.run().get_string_custom_property("pushed_version")
     assert push.names() == [version]
+
+
+@pytest.fixture
+def known(tmp_path):
+    """A push of a model that TensorFlow gave a fingerprint."""
+    push = Push(tmp_path)
+    push.fingerprint = tmp_path / "model" / "Format-Serving" / "fingerprint.pb"
+    push.fingerprint.write_bytes(b"one")
+    return push
+
+
+def test_a_model_that_is_served_is_not_pushed_twice(known):
+    version = known.run().get_string_custom_property("pushed_version")
+    again = known.run()
+    assert again.get_int_custom_property("pushed") == 1
+    assert again.get_string_custom_property("pushed_version") == version
+    assert known.names() == [version]
+
+
+def test_a_model_that_was_rolled_back_is_not_pushed_again(known):
+    version = known.run().get_string_custom_property("pushed_version")
+    (known.base / version).rename(known.base / f"rolled_back-{version}")
+    again = known.run()
+    assert again.get_int_custom_property("pushed") == 0
+    assert f"dexmatch rollback --to {version}" in again.get_string_custom_property("warning")
+    assert known.names() == [f"rolled_back-{version}"]
+
+
+def test_old_versions_are_removed_after_a_push(known):
+    for number in (1, 2, 3):
+        (known.base / str(number)).mkdir(parents=True)
+    config = {executor.KEEP_VERSIONS: 2, executor.IN_USE: [1]}
+    version = known.run(config).get_string_custom_property("pushed_version")
+    assert known.names() == ["1", version, "3"]

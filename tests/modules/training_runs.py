@@ -166,7 +166,7 @@ def exported_weights(target: Path) -> dict:
     return {
         name: checkpoint.get_tensor(name)
         for name in checkpoint.get_variable_to_shape_map()
-        if name.startswith("_model")
+        if name.startswith("weights/")
     }
 
 
