@@ -402,6 +402,50 @@ class PusherConfig(Section):
     """Where blessed models go."""
 
     directory: str = Field("serving_model", description="the model is pushed to <here>/<run.name>")
+    keep_versions: int = Field(
+        5,
+        ge=0,
+        description="older versions are removed after a push, but for those that models.config in "
+        "`directory` names; at least 2, so that there is one to go back to; 0: all stay",
+    )
+
+    @field_validator("keep_versions")
+    @classmethod
+    def _leaves_one_to_go_back_to(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("must be 0 (all) or at least 2")
+        return value
+
+
+class ServingConfig(Section):
+    """How a candidate must do on a model server before it is pushed."""
+
+    validator: Literal["serving_validator", "infra_validator", "none"] = Field(
+        "serving_validator",
+        description="ours; TFX's InfraValidator, which needs Docker; or none",
+    )
+    engine: Literal["auto", "tensorflow_model_server", "docker", "embedded"] = Field(
+        "auto", description='the model server of ours; "auto": the first that is there'
+    )
+    pairs: int = Field(32, ge=1, description="true pairs of the test split that it is asked about")
+    tolerance: float = Field(
+        1e-5, ge=0, description="how far its answers may be from those of the model in process"
+    )
+    max_latency_ms: float = Field(
+        2000, gt=0, description="the most that 99 % of requests for a single pair may take"
+    )
+    max_memory_mb: float = Field(4000, gt=0, description="the most that the server may hold")
+    start_seconds: float = Field(
+        300, gt=0, description="the most that it may take until it serves the model"
+    )
+
+
+class BulkConfig(Section):
+    """A data set that is scored in one go by a blessed model, with TFX's BulkInferrer."""
+
+    dataset: str = Field(
+        "", description="folder written by `dexmatch data import`; empty: nothing is scored"
+    )
 
 
 class CardConfig(Section):
@@ -426,7 +470,9 @@ class Config(Section):
     tuner: TunerConfig = TunerConfig()
     augment: AugmentConfig = AugmentConfig()
     evaluator: EvaluatorConfig = EvaluatorConfig()
+    serving: ServingConfig = ServingConfig()
     pusher: PusherConfig = PusherConfig()
+    bulk: BulkConfig = BulkConfig()
     card: CardConfig = CardConfig()
 
     @model_validator(mode="after")

@@ -1,0 +1,1 @@
+"""Boots a model server on a candidate, and lets only those pass that can be served."""

@@ -1,0 +1,174 @@
+"""ServingValidator's executor: boots a model server on the candidate, asks it, and blesses."""
+
+import dataclasses
+import hashlib
+import heapq
+import json
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from serving import client, engines
+from tfx import types
+from tfx.components.util import model_utils
+from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, path_utils
+
+from components.serving_validator import checks, warmup
+from components.serving_validator.checks import Check
+from modules import reporting, true_pairs
+from modules.true_pairs import TruePair
+from pipeline.config import ServingConfig
+from pipeline.errors import DexmatchError
+
+MODEL = "model"
+MODEL_BLESSING = "model_blessing"
+EXAMPLES = "examples"
+BLESSING = "blessing"
+SETTINGS = "settings"
+SPLIT = "split"
+SEED = "seed"
+IMAGE_SIZE = "image_size"
+BATCH_SIZES = "batch_sizes"
+CODE = "code"
+
+FILE_NAME = "report.json"
+"""In the blessing's folder: the engine, and each check with what it found."""
+
+# The layout of TFX's InfraValidator, which its Pusher reads.
+_BLESSED = "INFRA_BLESSED"
+_NOT_BLESSED = "INFRA_NOT_BLESSED"
+
+_VERSION = "1"
+_log = logging.getLogger("dexmatch.serving_validator")
+
+
+class Executor(base_executor.BaseExecutor):
+    """See `components.serving_validator.component.ServingValidator`."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes `blessing`."""
+        self._log_startup(input_dict, output_dict, exec_properties)
+        blessing = artifact_utils.get_single_instance(output_dict[BLESSING])
+        verdict = artifact_utils.get_single_instance(input_dict[MODEL_BLESSING])
+        if not model_utils.is_model_blessed(verdict):
+            refused = Check("evaluation", False, "the Evaluator refused the model: not served")
+            _write(blessing, "", [refused])
+            return
+        settings = ServingConfig(**exec_properties[SETTINGS])
+        (examples,) = input_dict[EXAMPLES]
+        split = artifact_utils.get_split_uri([examples], exec_properties[SPLIT])
+        pairs = drawn(fileio.glob(f"{split}/*"), settings.pairs, exec_properties[SEED])
+        if not pairs:
+            raise DexmatchError(
+                f"split {exec_properties[SPLIT]} holds no pair to ask a model server about; give "
+                f"it more groups (data.{exec_properties[SPLIT]}_buckets)"
+            )
+        with tempfile.TemporaryDirectory() as scratch:
+            base = Path(scratch) / client.DEFAULT_MODEL
+            candidate = base / _VERSION
+            source = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[MODEL]))
+            io_utils.copy_dir(source, str(candidate))
+            engine = engines.choose(settings.engine)
+            found = examine(
+                candidate,
+                pairs,
+                settings,
+                engine,
+                exec_properties[IMAGE_SIZE],
+                exec_properties[BATCH_SIZES],
+            )
+            passed = _write(blessing, engine.name, found)
+            if passed:
+                io_utils.copy_dir(str(candidate), path_utils.stamped_model_path(blessing.uri))
+                blessing.set_int_custom_property("has_model", 1)
+
+
+def drawn(files: Sequence[str], count: int, seed: int) -> list[TruePair]:
+    """True pairs of a split, by lot and not by place: Beam promises no order."""
+
+    def lot(pair: TruePair) -> bytes:
+        return hashlib.sha256(b"%d\0%s" % (seed, pair.pair_id)).digest()
+
+    return heapq.nsmallest(count, true_pairs.read(sorted(files)), key=lot)
+
+
+def examine(
+    candidate: Path,
+    pairs: Sequence[TruePair],
+    settings: ServingConfig,
+    engine: engines.Engine,
+    image_size: int,
+    batch_sizes: Sequence[int],
+) -> list[Check]:
+    """Serves a SavedModel, and checks all there is to check.
+
+    Args:
+      candidate: folder of its only version; the warm-up requests are written into it.
+      pairs: what the server is asked about.
+      settings: bounds.
+      engine: the model server.
+      image_size: height and width of the pictures in the warm-up requests.
+      batch_sizes: the server is warmed up for each.
+
+    Returns:
+      The checks, up to the first that makes further ones pointless.
+    """
+    loaded = tf.saved_model.load(str(candidate))
+    found = [checks.contract(loaded)]
+    if not found[0].passed:
+        return found
+    asked = checks.questions(loaded, pairs)
+    found.append(checks.evaluation_path(loaded, asked, settings.tolerance))
+    # Under the name that TensorFlow Serving's own files give it: warm-up requests hold it too.
+    written = warmup.write(candidate, client.DEFAULT_MODEL, image_size, batch_sizes)
+    found.append(Check("warm-up", True, f"{written} requests"))
+    options = engines.Options(
+        model_name=client.DEFAULT_MODEL, base_path=candidate.parent, grpc_port=0, rest_port=0
+    )
+    reporting.report(f"starting {engine.name}", 0, 2)
+    try:
+        with engines.running(engine, options, timeout_s=settings.start_seconds) as server:
+            reporting.report("asking the model server", 1, 2)
+            found += _asked_of(server, asked, settings)
+    except DexmatchError as error:
+        found.append(Check("start", False, str(error)))
+    reporting.report("asking the model server", 2, 2)
+    return found
+
+
+def _asked_of(
+    server: engines.Running, asked: checks.Questions, settings: ServingConfig
+) -> list[Check]:
+    found = []
+    apis = {"REST": server.rest_url, "gRPC": f"grpc://{server.grpc_address}"}
+    for api, address in apis.items():
+        with client.open_model(address) as model:
+            found += checks.answers(model, api, asked, settings.tolerance)
+            found.append(checks.latency(model, api, asked, settings.max_latency_ms))
+    found.append(checks.memory(server.pid, settings.max_memory_mb))
+    return found
+
+
+def _write(blessing: types.Artifact, engine: str, found: Sequence[Check]) -> bool:
+    """Blesses if every check passed, and returns whether it did."""
+    passed = all(check.passed for check in found)
+    report = {"engine": engine, "checks": [dataclasses.asdict(check) for check in found]}
+    fileio.makedirs(blessing.uri)
+    io_utils.write_string_file(f"{blessing.uri}/{FILE_NAME}", json.dumps(report, indent=1))
+    io_utils.write_string_file(f"{blessing.uri}/{_BLESSED if passed else _NOT_BLESSED}", "")
+    blessing.set_int_custom_property("blessed", int(passed))
+    for check in found:
+        mark = "passed" if check.passed else "FAILED"
+        _log.info("%s: %s: %s", check.name, mark, check.found)
+    return passed
