@@ -5,8 +5,11 @@ import os
 # Before TensorFlow is loaded.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import importlib.util
 import io
+import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,3 +61,37 @@ PICTURES: dict[str, Callable[[], bytes]] = {
 def pictures() -> dict[str, bytes]:
     """File name to encoded content, one for each kind that is served."""
     return {name: make() for name, make in PICTURES.items()}
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory):
+    """The functions of `serving/tiny_models.py`, and two models that answer differently.
+
+    `first` and `second` are folders of versions; each holds version 1.
+    """
+    path = Path(__file__).with_name("serving") / "tiny_models.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    base = tmp_path_factory.mktemp("models")
+    module.first, module.second = base / "first", base / "second"
+    module.push(module.first, 1, seed=1)
+    module.push(module.second, 1, seed=2)
+    return module
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_models):
+    """The first of the tiny models, loaded in this process."""
+    from serving.client import open_model
+
+    return open_model(tiny_models.first)
+
+
+@pytest.fixture
+def free_port():
+    """A TCP port on which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+    return port

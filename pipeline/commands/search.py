@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from serving.client import Client
     from serving.search.index import Hit, Index
 
+_NAMED = 5
+"""Pictures that cannot be judged are named up to this number: a folder may hold thousands."""
+
 
 def search(
     caption: Annotated[str, typer.Argument(help="What to search for.", show_default=False)],
@@ -83,9 +86,7 @@ def search(
         current = _updated(client, images, paths, kept, file)
         hits = current.search(client, query, top)
     if current.reasons:
-        said = "; ".join(f"{shown(name)}: {why}" for name, why in list(current.reasons.items())[:3])
-        more = f"; and {len(current.reasons) - 3:,} more" if len(current.reasons) > 3 else ""
-        terminal.say(f"cannot be judged: {len(current.reasons):,} pictures ({said}{more})")
+        _name_unjudged(current.reasons, len(paths))
     _print(hits, as_json)
     if sheet:
         sheets.write(sheet, caption, hits, len(paths))
@@ -149,6 +150,15 @@ def _save(index: "Index", file: Path) -> None:
         terminal.say(
             f"{file}: the index cannot be kept ({error.strerror}); --index names another place"
         )
+
+
+def _name_unjudged(reasons: dict[str, str], total: int) -> None:
+    from serving.search.pictures import shown
+
+    named = [f"{shown(name)}: {why}" for name, why in list(reasons.items())[:_NAMED]]
+    if len(reasons) > _NAMED:
+        named.append(f"and {len(reasons) - _NAMED:,} more")
+    terminal.say(f"cannot be judged: {len(reasons):,} of {total:,} pictures ({'; '.join(named)})")
 
 
 def _print(hits: "list[Hit]", as_json: bool) -> None:

@@ -1,6 +1,5 @@
 """The client that needs no server: it loads the model itself."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,6 @@ class InProcess(Client):
     def __init__(self, folder: Path, settings: Settings | None = None):
         self._folder = latest(folder)
         super().__init__(str(self._folder), settings or Settings())
-        # Unless the user has set it: TensorFlow tells on standard error which processor it found.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         import tensorflow as tf
 
         self._tf = tf
@@ -48,16 +45,25 @@ class InProcess(Client):
         self, signature: str, inputs: Mapping[str, Any], output: str, deadline: Deadline
     ) -> Floats:
         tf = self._tf
-        if signature not in self._loaded.signatures:
+        function = self._loaded.signatures.get(signature)
+        specs = function.structured_input_signature[1] if function else {}
+        if specs.keys() != inputs.keys() or output not in function.structured_outputs:
             raise errors.ModelNotFound(
-                f"{self.where}: has no signature {signature!r}; is it a model that dexmatch pushed?"
+                f"{self.where}: has no signature {signature!r} from {', '.join(inputs)} to "
+                f"{output}; is it a model that dexmatch pushed?"
             )
-        tensors = {
-            name: tf.constant(values, tf.float32 if isinstance(values, np.ndarray) else tf.string)
-            for name, values in inputs.items()
-        }
+        tensors = {}
+        for name, values in inputs.items():
+            kind = tf.float32 if isinstance(values, np.ndarray) else tf.string
+            tensors[name] = tf.constant(values, kind)
+            # Called from Python, a signature takes other shapes too, and answers nonsense.
+            if not specs[name].shape.is_compatible_with(tensors[name].shape):
+                raise errors.InvalidRequest(
+                    f"{self.where}: {name} must be {specs[name].shape.as_list()}, not "
+                    f"{tensors[name].shape.as_list()}"
+                )
         try:
-            answer: Floats = self._loaded.signatures[signature](**tensors)[output].numpy()
+            answer: Floats = function(**tensors)[output].numpy()
         except (tf.errors.InvalidArgumentError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
             raise errors.InvalidRequest(f"{self.where}: {signature}: {reason}") from error
