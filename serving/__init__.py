@@ -1,1 +1,1 @@
-"""Serving the pushed model: engines, the embedded server, and clients."""
+"""Serving: the files, engines and clients of the pushed model."""
