@@ -5,6 +5,7 @@ import os
 # Before TensorFlow is loaded.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import dataclasses
 import importlib.util
 import io
 import socket
@@ -63,21 +64,26 @@ def pictures() -> dict[str, bytes]:
     return {name: make() for name, make in PICTURES.items()}
 
 
-@pytest.fixture(scope="session")
-def tiny_models(tmp_path_factory):
-    """The functions of `serving/tiny_models.py`, and two models that answer differently.
+@dataclasses.dataclass(frozen=True)
+class TinyModels:
+    """Two models that answer differently: folders of versions, each with version 1."""
 
-    `first` and `second` are folders of versions; each holds version 1.
-    """
-    path = Path(__file__).with_name("serving") / "tiny_models.py"
+    first: Path
+    second: Path
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory) -> TinyModels:
+    """Models like pushed ones, made in seconds."""
+    path = Path(__file__).with_name("serving") / "core_support.py"
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    support = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(support)
     base = tmp_path_factory.mktemp("models")
-    module.first, module.second = base / "first", base / "second"
-    module.push(module.first, 1, seed=1)
-    module.push(module.second, 1, seed=2)
-    return module
+    models = TinyModels(base / "first", base / "second")
+    support.push(models.first / "1", seed=1)
+    support.push(models.second / "1", seed=2)
+    return models
 
 
 @pytest.fixture(scope="session")
