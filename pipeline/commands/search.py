@@ -89,7 +89,7 @@ def search(
         _name_unjudged(current.reasons, len(paths))
     _print(hits, as_json)
     if sheet:
-        sheets.write(sheet, caption, hits, len(paths))
+        sheets.write(sheet, caption, hits, images, len(paths))
         terminal.say(f"contact sheet  {sheet}")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from pipeline.errors import DexmatchError
 from serving.search import pictures
@@ -61,19 +61,20 @@ def check(path: Path) -> None:
         raise DexmatchError(f"{path.parent}: no such folder to write the sheet to")
 
 
-def write(path: Path, caption: str, hits: Sequence[Hit], searched: int) -> None:
+def write(path: Path, caption: str, hits: Sequence[Hit], folder: Path, searched: int) -> None:
     """Writes a sheet, whole or not at all.
 
     Args:
       path: its suffix chooses the format, see `check`.
       caption: what was searched for.
       hits: what was found, the best first.
+      folder: where the pictures are; they are named by their paths in it.
       searched: number of pictures that were searched.
 
     Raises:
       DexmatchError: it cannot be written there.
     """
-    cells = [_cell(hit) for hit in hits]
+    cells = [_cell(hit, folder) for hit in hits]
     content = _WRITERS[path.suffix.lower()](caption, cells, searched)
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
@@ -84,17 +85,17 @@ def write(path: Path, caption: str, hits: Sequence[Hit], searched: int) -> None:
         raise DexmatchError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def _cell(hit: Hit) -> _Cell:
+def _cell(hit: Hit, folder: Path) -> _Cell:
+    name = pictures.shown(hit.path.relative_to(folder))
     try:
         image = Image.open(io.BytesIO(pictures.read(hit.path))).convert("RGBA")
     except (pictures.Unreadable, OSError):
         # Changed since it was encoded.
-        return _Cell(pictures.shown(hit.path), hit.probability, None)
+        return _Cell(name, hit.probability, None)
     image.thumbnail((_THUMBNAIL, _THUMBNAIL))
     # On white, as the model sees it.
     white = Image.new("RGBA", image.size, "white")
-    thumbnail = Image.alpha_composite(white, image).convert("RGB")
-    return _Cell(pictures.shown(hit.path), hit.probability, thumbnail)
+    return _Cell(name, hit.probability, Image.alpha_composite(white, image).convert("RGB"))
 
 
 def _as_html(caption: str, cells: Sequence[_Cell], searched: int) -> bytes:
@@ -130,8 +131,7 @@ def _as_png(caption: str, cells: Sequence[_Cell], searched: int) -> bytes:
         upper = top + number // columns * (_CELL + label + _MARGIN)
         draw.rectangle((left, upper, left + _CELL - 1, upper + _CELL - 1), "white")
         if cell.thumbnail:
-            small = cell.thumbnail.copy()
-            small.thumbnail((_CELL, _CELL))
+            small = ImageOps.contain(cell.thumbnail, (_CELL, _CELL))
             middle = ((_CELL - small.width) // 2, (_CELL - small.height) // 2)
             sheet.paste(small, (left + middle[0], upper + middle[1]))
         under = upper + _CELL + 4
