@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-from serving.server.errors import invalid
 
+from serving.server.errors import invalid
 from serving.server.json_tensors import type_name
 from serving.server.json_text import decimals, write_string
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from serving.server.errors import invalid
 from tensorflow.core.example import example_pb2, feature_pb2
 from tensorflow_serving.apis import classification_pb2, input_pb2, regression_pb2
 
+from serving.server.errors import invalid
 from serving.server.json_text import decimals, decode_string, is_base64, json_type, quoted
 
 _KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}

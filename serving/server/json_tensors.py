@@ -14,9 +14,8 @@ from typing import Any, NoReturn
 
 import grpc
 import numpy as np
-from serving.server.errors import ServingError, invalid
-from serving.server.servable import Signature, TensorInfo
 
+from serving.server.errors import ServingError, invalid
 from serving.server.json_text import (
     INFINITY,
     MINUS_INFINITY,
@@ -28,6 +27,7 @@ from serving.server.json_text import (
     quoted,
     signature_name,
 )
+from serving.server.servable import Signature, TensorInfo
 
 _MAX_RANK = 64
 """What NumPy can hold."""

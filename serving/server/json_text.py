@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
 from serving.server.errors import invalid
 
 INFINITY = float("inf")

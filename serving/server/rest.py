@@ -16,8 +16,6 @@ from urllib.parse import unquote_to_bytes
 
 import grpc
 from google.protobuf import json_format, message
-from serving.server.core import ServerCore
-from serving.server.errors import ServingError, invalid
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -27,6 +25,8 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
+from serving.server.core import ServerCore
+from serving.server.errors import ServingError, invalid
 from serving.server.json_answers import write_predict
 from serving.server.json_tensors import read_predict
 from serving.server.json_text import parse_object, signature_name
