@@ -281,4 +281,3 @@ def _choice(spec: model_pb2.ModelSpec) -> tuple[int | None, str | None]:
         int(spec.version.value) if kind == "version" else None,
         str(spec.version_label) if kind == "version_label" else None,
     )
-

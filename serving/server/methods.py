@@ -59,9 +59,7 @@ def refuse_all(servable: Servable, tasks: Iterable[inference_pb2.InferenceTask])
 
 def _refuse_method(has: str, asked: str) -> NoReturn:
     if has != asked:
-        raise invalid(
-            f"Expected {_KINDS[asked]} signature method_name to be {asked}. Was: {has}"
-        )
+        raise invalid(f"Expected {_KINDS[asked]} signature method_name to be {asked}. Was: {has}")
     raise ServingError(
         grpc.StatusCode.UNIMPLEMENTED,
         f"the embedded engine answers Predict, not {asked}; use another engine for this model",
