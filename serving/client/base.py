@@ -43,8 +43,10 @@ class Settings:
       deadline_s: seconds that one call of a method may take, all its batches and retries together.
         A model in this process cannot be interrupted and has no deadline.
       retries: what happens while the server is unavailable.
-      max_batch: the most pictures, captions or pairs of them in one request.
-      max_embeddings: the most pairs of embeddings in one request; they cost far less each.
+      max_batch: the most pictures, captions or pairs of them in one request. A server with batching
+        refuses more than its own `max_batch_size`.
+      max_embeddings: the most pairs of embeddings in one request, which cost far less each; as few
+        as `max_batch` once a server refused more.
       max_batch_bytes: the most bytes of pictures in one request, but for a single larger one.
     """
 
@@ -77,6 +79,7 @@ class Client(abc.ABC):
     def __init__(self, where: str, settings: Settings):
         self.where = where
         self.settings = settings
+        self._max_embeddings = settings.max_embeddings
 
     def score(self, images: Sequence[bytes], captions: Sequence[str]) -> Floats:
         """How likely it is that each caption describes the picture beside it.
@@ -122,7 +125,16 @@ class Client(abc.ABC):
             features.IMAGE_EMBEDDING: np.asarray(images, np.float32),
             features.CAPTION_EMBEDDING: np.asarray(captions, np.float32),
         }
-        return self._in_batches("score_embeddings", inputs, features.PROBABILITY)
+        deadline = self._deadline()
+        try:
+            return self._in_batches("score_embeddings", inputs, features.PROBABILITY, deadline)
+        except InvalidRequest:
+            # A server with batching refuses requests larger than its batches. It does not say so in
+            # words to rely on, so whatever it refused is tried once more in small parts.
+            if min(self._max_embeddings, len(images)) <= self.settings.max_batch:
+                raise
+            self._max_embeddings = self.settings.max_batch
+        return self._in_batches("score_embeddings", inputs, features.PROBABILITY, deadline)
 
     def score_all(self, images: Floats, captions: Floats) -> Floats:
         """The probability of every picture with every caption.
@@ -191,9 +203,15 @@ class Client(abc.ABC):
     def _deadline(self) -> Deadline:
         return Deadline(self.settings.deadline_s, self.where)
 
-    def _in_batches(self, signature: str, inputs: Mapping[str, Any], output: str) -> Floats:
+    def _in_batches(
+        self,
+        signature: str,
+        inputs: Mapping[str, Any],
+        output: str,
+        deadline: Deadline | None = None,
+    ) -> Floats:
         """Sends a request in parts that are not too large, and puts the answers together."""
-        deadline = self._deadline()
+        deadline = deadline or self._deadline()
         answers = []
         for part in self._parts(inputs):
             sent = {name: values[part] for name, values in inputs.items()}
@@ -214,7 +232,7 @@ class Client(abc.ABC):
         """The rows of each request."""
         rows = len(next(iter(inputs.values())))
         is_encoded = features.IMAGE_EMBEDDING in inputs
-        most = self.settings.max_embeddings if is_encoded else self.settings.max_batch
+        most = self._max_embeddings if is_encoded else self.settings.max_batch
         images = inputs.get(features.IMAGE)
         weigh: Callable[[int], int] = (lambda row: len(images[row])) if images else (lambda _: 0)
         start, size = 0, 0

@@ -77,8 +77,8 @@ def write(path: Path, caption: str, hits: Sequence[Hit], folder: Path, searched:
     cells = [_cell(hit, folder) for hit in hits]
     content = _WRITERS[path.suffix.lower()](caption, cells, searched)
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-            whole = Path(folder, path.name)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
+            whole = Path(scratch, path.name)
             whole.write_bytes(content)
             os.replace(whole, path)
     except OSError as error:
@@ -136,8 +136,8 @@ def _as_png(caption: str, cells: Sequence[_Cell], searched: int) -> bytes:
             sheet.paste(small, (left + middle[0], upper + middle[1]))
         under = upper + _CELL + 4
         draw.text((left, under), f"{number + 1}.  {cell.probability:.1%}", _INK, text)
-        name = _fitted(draw, cell.name, text, _CELL, keep_end=True)
-        draw.text((left, under + _TEXT_SIZE + 4), name, _SOFT, text)
+        fitted = _fitted(draw, cell.name, text, _CELL, keep_end=True)
+        draw.text((left, under + _TEXT_SIZE + 4), fitted, _SOFT, text)
     file = io.BytesIO()
     sheet.save(file, "PNG", optimize=True)
     return file.getvalue()
