@@ -11,8 +11,11 @@ from pipeline import terminal
 from pipeline.commands import config as config_commands
 from pipeline.commands import data as data_commands
 from pipeline.commands.demo import demo
+from pipeline.commands.predict import predict
 from pipeline.commands.run import run
 from pipeline.commands.runs import runs
+from pipeline.commands.search import search
+from pipeline.commands.tag import tag
 from pipeline.errors import DexmatchError
 
 app = typer.Typer(
@@ -28,6 +31,9 @@ data_commands.app.command()(demo)
 app.add_typer(data_commands.app, name="data")
 app.command()(run)
 app.command()(runs)
+app.command()(predict)
+app.command()(search)
+app.command()(tag)
 app.add_typer(config_commands.app, name="config")
 
 

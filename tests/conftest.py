@@ -5,8 +5,12 @@ import os
 # Before TensorFlow is loaded.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import dataclasses
+import importlib.util
 import io
+import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,3 +62,42 @@ PICTURES: dict[str, Callable[[], bytes]] = {
 def pictures() -> dict[str, bytes]:
     """File name to encoded content, one for each kind that is served."""
     return {name: make() for name, make in PICTURES.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class TinyModels:
+    """Two models that answer differently: folders of versions, each with version 1."""
+
+    first: Path
+    second: Path
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory) -> TinyModels:
+    """Models like pushed ones, made in seconds."""
+    path = Path(__file__).with_name("serving") / "core_support.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    support = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(support)
+    base = tmp_path_factory.mktemp("models")
+    models = TinyModels(base / "first", base / "second")
+    support.push(models.first / "1", seed=1)
+    support.push(models.second / "1", seed=2)
+    return models
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_models):
+    """The first of the tiny models, loaded in this process."""
+    from serving.client import open_model
+
+    return open_model(tiny_models.first)
+
+
+@pytest.fixture
+def free_port():
+    """A TCP port on which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+    return port

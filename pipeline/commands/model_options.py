@@ -1,0 +1,114 @@
+"""Options that the commands which ask a model share, and what they stand for."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.config import Config
+from pipeline.errors import DexmatchError
+
+if TYPE_CHECKING:
+    from serving.client import Client
+
+NOT_ALL_JUDGED = 4
+"""Exit status where all was done but for pictures or captions that cannot be judged."""
+
+ServerOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Ask this server: http://HOST:8501 (REST) or grpc://HOST:8500.",
+        metavar="URL",
+        show_default="none",
+        rich_help_panel="Which model",
+    ),
+]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Load this SavedModel, or the highest version in this folder.",
+        metavar="FOLDER",
+        show_default="the model that the configuration pushes",
+        rich_help_panel="Which model",
+    ),
+]
+
+_DEADLINE_S = 120.0
+"""Of one request, which may hold dozens of large pictures."""
+_ATTEMPTS = 4
+"""Enough for a server that is busy; who named a wrong port should not wait long."""
+
+
+def open_chosen(settings: Config, server: str | None, model: Path | None) -> "Client":
+    """The model that the options name; without any, the pushed one.
+
+    Raises:
+      DexmatchError: both options are given, or there is no such model.
+    """
+    if server and model:
+        raise DexmatchError("--server and --model: name one of them")
+    from pipeline.workspace import Workspace
+    from serving.client import Retries, Settings, open_model
+
+    if server and "://" not in server:
+        raise DexmatchError(f"--server {server}: begin with http://, https:// or grpc://")
+    with _hushed():
+        return open_model(
+            server or model or Workspace.of(settings).serving,
+            settings.run.name,
+            Settings(deadline_s=_DEADLINE_S, retries=Retries(attempts=_ATTEMPTS)),
+        )
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Keeps TensorFlow from telling, as it is loaded, what processors it found.
+
+    It does so whatever its log level, from C++ and so on the descriptor itself.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    standard_error = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(standard_error, 2)
+        os.close(standard_error)
+        os.close(nowhere)
+
+
+def picture_names(arguments: Iterable[str]) -> list[str]:
+    """The arguments, with the lines of standard input in the place of each "-"."""
+    names: list[str] = []
+    for argument in arguments:
+        if argument == "-":
+            names += [line for line in sys.stdin.read().splitlines() if line]
+        else:
+            names.append(argument)
+    if not names:
+        raise DexmatchError("no pictures: name files or folders, or - to read names from stdin")
+    return names
+
+
+def read_captions(path: Path) -> list[str]:
+    """The lines of a file, without the blank ones.
+
+    Raises:
+      DexmatchError: it cannot be read, or holds none.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise DexmatchError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DexmatchError(f"{path}: not UTF-8 (byte {error.start}); save it as such") from error
+    captions = [line.strip() for line in lines if line.strip()]
+    if not captions:
+        raise DexmatchError(f"{path}: holds no captions; write one a line")
+    return captions

@@ -1,0 +1,180 @@
+"""`dexmatch predict`."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+from rich.text import Text
+
+from pipeline import terminal
+from pipeline.commands.model_options import (
+    NOT_ALL_JUDGED,
+    ModelOption,
+    ServerOption,
+    open_chosen,
+    picture_names,
+    read_captions,
+)
+from pipeline.commands.run import ConfigOption, SetOption, load_config
+from pipeline.errors import DexmatchError
+
+if TYPE_CHECKING:
+    from serving.client import Client
+
+_NO_WORD = "holds no word"
+_BLOCK = 4096
+"""Pairs that are scored and printed at a time."""
+
+
+class _Pair(NamedTuple):
+    """What is known of a picture with a caption.
+
+    Attributes:
+      picture: path of the file.
+      caption: the text.
+      probability: None if the pair cannot be judged.
+      match: whether the probability reaches the threshold; None if the pair cannot be judged.
+      reason: why it cannot.
+    """
+
+    picture: str
+    caption: str
+    probability: float | None
+    match: bool | None
+    reason: str | None
+
+
+def predict(
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IMAGE...",
+            help="Picture files or folders; - reads their names from standard input, one a line.",
+            show_default=False,
+        ),
+    ] = None,
+    caption: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="What to hold against; repeatable.")
+    ] = None,
+    captions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Captions, one a line, in UTF-8.")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Probability from which a caption counts as right.",
+            show_default="evaluator.threshold",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, a line for a pair.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    server: ServerOption = None,
+    model: ModelOption = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Judges whether captions describe pictures: every picture with every caption.
+
+    Exit status: 0 every pair was judged; 4 some could not be, because a picture cannot be decoded
+    or a caption holds no word (they are named, and get no probability); 2 a mistake that you can
+    mend, such as a missing file.
+
+    Examples:
+
+        dexmatch predict bird.png --caption "a red bird" --caption "a blue fish"
+
+        dexmatch predict photos/ --captions captions.txt --csv > judged.csv
+
+        find . -name "*.jpg" | dexmatch predict - --caption "a cat" --json
+
+        dexmatch predict bird.png --caption "a red bird" --server http://localhost:8501
+    """
+    if as_json and as_csv:
+        raise DexmatchError("--json and --csv: name one of them")
+    texts = [*(caption or ()), *(read_captions(captions) if captions else ())]
+    if not texts:
+        raise DexmatchError('no captions: name one by --caption "TEXT", or a file by --captions')
+    settings = load_config(config, set_)
+    if threshold is None:
+        threshold = settings.evaluator.threshold
+    # NumPy and Pillow take longer to load than the help takes to print.
+    from serving.search import pictures
+
+    paths = pictures.find(picture_names(images or ()))
+    with open_chosen(settings, server, model) as client:
+        pairs = _judge(client, paths, texts, threshold)
+        show = _print_json if as_json else _print_csv if as_csv else _print_table
+        unjudged = show(pairs)
+    if unjudged:
+        raise typer.Exit(NOT_ALL_JUDGED)
+
+
+def _judge(
+    client: "Client", paths: list[Path], captions: list[str], threshold: float
+) -> Iterator[_Pair]:
+    """Every picture with every caption, picture by picture."""
+    from serving.search import encoding
+    from serving.search.pictures import shown
+
+    with terminal.progress("Encoding captions", len(captions)) as done:
+        texts = encoding.encode_captions(client, captions, done)
+    has_words = encoding.is_judged(texts)
+    with terminal.progress("Encoding pictures", len(paths)) as done:
+        encoded = encoding.encode_all(client, paths, done)
+    for path, why_not in encoded.reasons.items():
+        terminal.say(f"cannot be judged: {shown(path)} ({why_not})")
+    for text, judged in zip(captions, has_words, strict=True):
+        if not judged:
+            terminal.say(f'cannot be judged: caption "{text}" ({_NO_WORD})')
+    block = max(1, _BLOCK // len(captions))
+    for start in range(0, len(paths), block):
+        table = client.score_all(encoded.embeddings[start : start + block], texts)
+        for path, row in zip(encoded.paths[start : start + block], table, strict=True):
+            for text, judged, value in zip(captions, has_words, row, strict=True):
+                no_word = None if judged else f"the caption {_NO_WORD}"
+                reason = encoded.reasons.get(path, no_word)
+                found = None if reason else float(value)
+                match = None if found is None else found >= threshold
+                yield _Pair(str(path), text, found, match, reason)
+
+
+def _print_json(pairs: Iterator[_Pair]) -> int:
+    unjudged = 0
+    for pair in pairs:
+        known = {key: value for key, value in pair._asdict().items() if key != "reason"}
+        print(json.dumps({**known, **({"reason": pair.reason} if pair.reason else {})}))
+        unjudged += pair.reason is not None
+    return unjudged
+
+
+def _print_csv(pairs: Iterator[_Pair]) -> int:
+    from serving.search.pictures import shown
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(_Pair._fields)
+    unjudged = 0
+    for pair in pairs:
+        match = {True: "yes", False: "no", None: ""}[pair.match]
+        writer.writerow((shown(pair.picture), pair.caption, pair.probability, match, pair.reason))
+        unjudged += pair.reason is not None
+    return unjudged
+
+
+def _print_table(pairs: Iterator[_Pair]) -> int:
+    from serving.search.pictures import shown
+
+    table = terminal.table("picture", "caption", "probability>", "verdict")
+    unjudged = 0
+    for pair in pairs:
+        probability = "-" if pair.probability is None else f"{pair.probability:.1%}"
+        verdict = {True: "match", False: "no match", None: "cannot be judged"}[pair.match]
+        table.add_row(Text(shown(pair.picture)), Text(pair.caption), probability, verdict)
+        unjudged += pair.reason is not None
+    terminal.output.print(table)
+    return unjudged

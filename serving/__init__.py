@@ -1,0 +1,1 @@
+"""Serving: the files, engines and clients of the pushed model."""

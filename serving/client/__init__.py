@@ -1,0 +1,72 @@
+"""Typed clients for a pushed model: over REST, over gRPC, and without a server.
+
+from serving.client import open_model
+
+with open_model("http://localhost:8501") as model:
+    probabilities = model.score([open("bird.png", "rb").read()], ["a red bird"])
+"""
+
+from pathlib import Path
+
+from serving.client.base import DEFAULT_MODEL, Client, Settings, VersionStatus
+from serving.client.errors import (
+    ClientError,
+    DeadlineExceeded,
+    InvalidRequest,
+    ModelNotFound,
+    RequestTooLarge,
+    ServerFault,
+    ServingUnavailable,
+)
+from serving.client.retries import Retries
+
+__all__ = [
+    "Client",
+    "ClientError",
+    "DeadlineExceeded",
+    "InvalidRequest",
+    "ModelNotFound",
+    "RequestTooLarge",
+    "Retries",
+    "ServerFault",
+    "ServingUnavailable",
+    "Settings",
+    "VersionStatus",
+    "open_model",
+]
+
+_GRPC = "grpc://"
+
+
+def open_model(
+    where: str | Path, model: str = DEFAULT_MODEL, settings: Settings | None = None
+) -> Client:
+    """A client for whatever answers there. The import of its libraries waits until here.
+
+    Args:
+      where: "http://host:8501" or "https://..." for REST, "grpc://host:8500" for gRPC, or the
+        folder of a version or of versions, to load the model into this process.
+      model: the name under which a server offers it; a folder needs none.
+      settings: deadlines, retries and batches.
+
+    Returns:
+      The client. A server is not asked anything yet.
+
+    Raises:
+      InvalidRequest: the address is none.
+      ModelNotFound: the folder holds no model.
+    """
+    address = str(where)
+    if address.startswith(("http://", "https://")):
+        from serving.client.rest_client import RestClient
+
+        return RestClient(address, model, settings)
+    if address.startswith(_GRPC):
+        from serving.client.grpc_client import GrpcClient
+
+        return GrpcClient(address.removeprefix(_GRPC).rstrip("/"), model, settings)
+    if "://" in address:
+        raise InvalidRequest(f"{address}: begin with http://, https:// or grpc://")
+    from serving.client.in_process import InProcess
+
+    return InProcess(Path(where), settings)

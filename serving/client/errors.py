@@ -1,0 +1,72 @@
+"""What can go wrong between a client and a model, one class for each thing to do about it."""
+
+import grpc
+
+from pipeline.errors import DexmatchError
+
+
+class ClientError(DexmatchError):
+    """A call that got no answer; the message is one line that names the server or model."""
+
+
+class ServingUnavailable(ClientError):
+    """Nobody listens there, the server is overloaded, or it is about to stop. Try again later."""
+
+
+class DeadlineExceeded(ClientError):
+    """The answer did not come in time."""
+
+
+class InvalidRequest(ClientError):
+    """The request is wrong and stays wrong however often it is sent."""
+
+
+class ModelNotFound(ClientError):
+    """There is no such model, version or signature."""
+
+
+class RequestTooLarge(ClientError):
+    """The request is larger than the server takes. Send less at a time."""
+
+
+class ServerFault(ClientError):
+    """The server failed, or what answered is no model server."""
+
+
+_BY_CODE: dict[grpc.StatusCode, type[ClientError]] = {
+    grpc.StatusCode.UNAVAILABLE: ServingUnavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
+    grpc.StatusCode.FAILED_PRECONDITION: InvalidRequest,
+    grpc.StatusCode.OUT_OF_RANGE: InvalidRequest,
+    grpc.StatusCode.NOT_FOUND: ModelNotFound,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: RequestTooLarge,
+}
+# What `tensorflow_serving/model_servers/http_server.cc` makes of these codes; 413 comes from
+# servers and proxies that limit the size of a body, 502 from proxies without a server behind them.
+_BY_HTTP_STATUS: dict[int, type[ClientError]] = {
+    400: InvalidRequest,
+    404: ModelNotFound,
+    413: RequestTooLarge,
+    429: RequestTooLarge,
+    502: ServingUnavailable,
+    503: ServingUnavailable,
+    504: DeadlineExceeded,
+}
+
+
+def of_code(code: grpc.StatusCode, where: str, message: str) -> ClientError:
+    """The error for a gRPC status."""
+    return _BY_CODE.get(code, ServerFault)(f"{where}: {_one_line(message) or code.name}")
+
+
+def of_http_status(status: int, where: str, message: str) -> ClientError:
+    """The error for an HTTP status of 300 or above."""
+    return _BY_HTTP_STATUS.get(status, ServerFault)(
+        f"{where}: {_one_line(message) or f'answered with HTTP status {status}'}"
+    )
+
+
+def _one_line(message: str, longest: int = 500) -> str:
+    line = " ".join(message.split())
+    return line if len(line) <= longest else f"{line[:longest]}..."

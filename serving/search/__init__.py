@@ -1,0 +1,1 @@
+"""Pictures and captions in numbers: encoding them once, keeping that, and ranking."""

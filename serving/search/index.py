@@ -1,0 +1,275 @@
+"""The embeddings of a folder's pictures, kept in a file.
+
+The file is NumPy's .npz with two arrays: `embeddings`, float32 [N, D], and `manifest`, the bytes of
+a JSON object that says which picture each row is of, and which model made it. Paths are relative to
+the folder, so both may be moved together.
+"""
+
+import contextlib
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipeline.errors import DexmatchError
+from serving.client import Client
+from serving.client.base import Floats
+from serving.search.encoding import encode_files, is_judged
+
+DEFAULT_NAME = ".dexmatch-index.npz"
+_FORMAT = "dexmatch-index/1"
+_SAME_MODEL = 1e-3
+"""How far apart, as a share of their length, two embeddings of one picture by the same model may
+be. Other processors and batches change the sixth digit; another training changes the first."""
+
+_DAMAGED = (ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile)
+"""What NumPy, zipfile and the manifest raise where something else stands than was written."""
+
+Stamp = tuple[int, int]
+"""Size in bytes and time of the last change in ns; as long as both stay, so does the picture."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A picture that was found.
+
+    Attributes:
+      path: the file.
+      probability: that the caption describes it.
+    """
+
+    path: Path
+    probability: float
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How a folder differs from its index.
+
+    Attributes:
+      stamps: relative path to size and time of each picture that is there now.
+      kept: pictures whose embeddings are in the index.
+      missing: pictures that are new or have changed.
+      gone: number of pictures in the index that are there no more.
+    """
+
+    stamps: Mapping[str, Stamp]
+    kept: Sequence[str]
+    missing: Sequence[str]
+    gone: int
+
+
+@dataclass
+class Index:
+    """The embeddings of the pictures in a folder.
+
+    Attributes:
+      folder: the folder.
+      probe: float32 [P, D], what the model makes of `probes()`: tells it from other models,
+        wherever it runs and whatever its version is called.
+      version: of the model, for people.
+      stamps: relative path to size and time of each picture; the rows of `embeddings`, in order.
+      embeddings: float32 [N, D], zeros for pictures that cannot be judged.
+      reasons: relative path to why, for those that cannot.
+    """
+
+    folder: Path
+    probe: Floats
+    version: int
+    stamps: dict[str, Stamp]
+    embeddings: Floats
+    reasons: dict[str, str]
+
+    @classmethod
+    def empty(cls, folder: Path, client: Client) -> "Index":
+        """An index without pictures, for this model."""
+        probe = client.encode_images(probes())
+        none = np.zeros((0, probe.shape[1]), np.float32)
+        return cls(folder, probe, client.version(), {}, none, {})
+
+    def is_of_same_model(self, other: "Index") -> bool:
+        """Whether the pictures of both were encoded alike."""
+        if self.probe.shape != other.probe.shape:
+            return False
+        distance = np.linalg.norm(self.probe - other.probe, axis=1)
+        return bool(np.all(distance <= _SAME_MODEL * np.linalg.norm(other.probe, axis=1)))
+
+    def compare(self, paths: Iterable[Path]) -> Changes:
+        """What it takes to make this an index of these pictures in the folder."""
+        now = {str(path.relative_to(self.folder)): _stamp(path) for path in paths}
+        kept = [name for name, stamp in self.stamps.items() if now.get(name) == stamp]
+        missing = sorted(now.keys() - set(kept))
+        return Changes(now, kept, missing, len(self.stamps.keys() - now.keys()))
+
+    def update(self, client: Client, changes: Changes, on_progress: Callable[[int], None]) -> None:
+        """Encodes what is missing, and drops what is gone.
+
+        If it is interrupted, what was encoded until then stays.
+
+        Args:
+          client: the model that the index is of.
+          changes: from `compare`.
+          on_progress: is told how many pictures are encoded.
+        """
+        rows = {name: row for row, name in enumerate(self.stamps)}
+        embeddings = [self.embeddings[[rows[name] for name in changes.kept]]]
+        stamps = {name: self.stamps[name] for name in changes.kept}
+        reasons = {name: self.reasons[name] for name in changes.kept if name in self.reasons}
+        try:
+            for part in encode_files(client, [self.folder / name for name in changes.missing]):
+                names = [str(path.relative_to(self.folder)) for path in part.paths]
+                embeddings.append(part.embeddings)
+                stamps.update((name, changes.stamps[name]) for name in names)
+                for path, reason in part.reasons.items():
+                    reasons[str(path.relative_to(self.folder))] = reason
+                on_progress(len(stamps) - len(changes.kept))
+        finally:
+            self.stamps, self.reasons = stamps, reasons
+            self.embeddings = np.concatenate(embeddings)
+
+    def search(self, client: Client, caption: Floats, top: int) -> list[Hit]:
+        """The pictures that a caption describes best.
+
+        Args:
+          client: the model that the index is of.
+          caption: float32 [D], from `Client.encode_captions`.
+          top: the most pictures to return.
+
+        Returns:
+          The best first; pictures that cannot be judged are left out.
+        """
+        if not self.stamps:
+            return []
+        probabilities = client.score_all(self.embeddings, caption[np.newaxis])[:, 0]
+        probabilities = np.where(is_judged(self.embeddings), probabilities, -1.0)
+        names = list(self.stamps)
+        return [
+            Hit(self.folder / names[row], float(probabilities[row]))
+            for row in best(probabilities, top)
+            if probabilities[row] >= 0
+        ]
+
+    def save(self, path: Path) -> None:
+        """Writes the index, whole or not at all.
+
+        Raises:
+          OSError: it cannot be written there.
+        """
+        manifest = {
+            "format": _FORMAT,
+            "version": self.version,
+            "probe": self.probe.tolist(),
+            "pictures": [[name, *stamp] for name, stamp in self.stamps.items()],
+            "reasons": self.reasons,
+        }
+        # File names need not be Unicode; as ASCII, JSON keeps the odd bytes that Python found.
+        encoded = np.frombuffer(json.dumps(manifest, ensure_ascii=True).encode(), np.uint8)
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f"{path.name}.", delete=False
+        ) as file:
+            try:
+                np.savez(file, embeddings=self.embeddings, manifest=encoded)
+                file.flush()
+                os.fchmod(file.fileno(), 0o666 & ~_umask())
+                os.replace(file.name, path)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(file.name)
+                raise
+
+    @classmethod
+    def load(cls, path: Path, folder: Path) -> "Index":
+        """Reads an index.
+
+        Args:
+          path: the file.
+          folder: where its pictures are.
+
+        Raises:
+          DexmatchError: the file is no index, or is damaged.
+          FileNotFoundError: there is none.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                embeddings, manifest = arrays["embeddings"], json.loads(bytes(arrays["manifest"]))
+            return cls._of(embeddings, manifest, folder)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if error.errno:
+                raise DexmatchError(f"{path}: cannot be read ({error.strerror})") from error
+            raise _no_index(path) from error
+        except _DAMAGED as error:
+            raise _no_index(path) from error
+
+    @classmethod
+    def _of(cls, embeddings: Floats, manifest: Mapping[str, object], folder: Path) -> "Index":
+        if manifest["format"] != _FORMAT:
+            raise ValueError(manifest["format"])
+        pictures: Sequence[tuple[str, int, int]] = manifest["pictures"]  # type: ignore[assignment]
+        stamps = {str(name): (int(size), int(time)) for name, size, time in pictures}
+        probe = np.asarray(manifest["probe"], np.float32)
+        is_whole = embeddings.dtype == np.float32 and embeddings.shape == (
+            len(stamps),
+            probe.shape[1],
+        )
+        if not is_whole:
+            raise ValueError("embeddings")
+        version: int = manifest["version"]  # type: ignore[assignment]
+        reasons: dict[str, str] = manifest["reasons"]  # type: ignore[assignment]
+        return cls(folder, probe, int(version), stamps, embeddings, dict(reasons))
+
+
+def best(values: np.ndarray, top: int) -> np.ndarray:
+    """The indices of the greatest values [N], the greatest first; of equal ones the first first."""
+    if top < len(values):
+        # Whatever equals the last one that fits must be looked at, or chance would choose.
+        least = np.partition(values, -top)[-top]
+        candidates = np.flatnonzero(values >= least)
+    else:
+        candidates = np.arange(len(values))
+    order: np.ndarray = candidates[np.argsort(-values[candidates], kind="stable")][:top]
+    return order
+
+
+def probes() -> list[bytes]:
+    """Two pictures that are the same always and everywhere: noise, and colours that change."""
+    # NumPy's random numbers may change from one release to the next; multiplying stays.
+    numbers = np.arange(64 * 64 * 3, dtype=np.uint32) * np.uint32(2654435761)
+    noise = (numbers >> 24).astype(np.uint8).reshape(64, 64, 3)
+    steps = np.arange(64, dtype=np.uint8) * 4
+    colours = np.stack(np.broadcast_arrays(steps, steps[:, None], steps[::-1]), axis=-1)
+    contents = []
+    for pixels in (noise, colours):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        contents.append(file.getvalue())
+    return contents
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        status = path.stat()
+    except OSError:
+        # A link that leads nowhere, or a file gone since it was found; reading it will say so.
+        return (0, 0)
+    return (status.st_size, status.st_mtime_ns)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _no_index(path: Path) -> DexmatchError:
+    return DexmatchError(
+        f"{path}: no index of dexmatch, or a damaged one; delete it, or name another by --index"
+    )

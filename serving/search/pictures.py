@@ -1,0 +1,78 @@
+"""Picture files that a user names: finding, reading and naming them."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from data import picture_files, pictures
+from data.records import Reason, Rejected
+from pipeline.errors import DexmatchError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff")
+"""By which pictures are found in folders. What is in a file decides how it is read."""
+
+
+class Unreadable(Exception):
+    """A picture that no model can judge; the message says why."""
+
+
+def find(names: Iterable[str]) -> list[Path]:
+    """The pictures that files and folders stand for, each once, in the order of the names.
+
+    Args:
+      names: of picture files, taken whatever their suffix, or of folders, see `in_folder`.
+
+    Raises:
+      DexmatchError: there is no such file, or no picture in a folder.
+    """
+    found: dict[Path, None] = {}
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            in_it = in_folder(path)
+            if not in_it:
+                raise DexmatchError(f"{shown(path)}: no pictures in this folder")
+            found.update(dict.fromkeys(in_it))
+        elif path.exists():
+            found[path] = None
+        else:
+            raise DexmatchError(f"{shown(path)}: no such file or folder")
+    return list(found)
+
+
+def in_folder(folder: Path) -> list[Path]:
+    """The files with a picture's suffix in a folder and below, sorted, hidden ones left out."""
+    found = []
+    for here, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            Path(here, name)
+            for name in files
+            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+        ]
+    return sorted(found)
+
+
+def read(path: Path) -> bytes:
+    """A picture as the importer would have stored it, so that the model sees what it was taught on.
+
+    Raises:
+      Unreadable: it is missing, or no picture.
+    """
+    real = path.resolve()
+    try:
+        content = picture_files.read(real.parent, real.name)
+        return pictures.normalise(content).content
+    except Rejected as rejected:
+        if rejected.reason is Reason.TOO_SMALL:
+            # Nothing to learn from, but nothing that the model could not look at.
+            return content
+        raise Unreadable(rejected.detail) from rejected
+
+
+def shown(path: Path | str) -> str:
+    """A path for people: one line of valid text, whatever bytes the file's name is made of."""
+    text = os.fsencode(path).decode("utf-8", "replace")
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )

@@ -1,0 +1,1 @@
+"""The embedded engine: a model server for development, tests and CI."""

@@ -1,0 +1,299 @@
+"""Requests of one signature are joined along dimension 0 and run as one.
+
+After TensorFlow Serving's BatchingSession and SharedBatchScheduler: a batch is run when it is full
+or its first request has waited for `timeout_s`, and a thread is free. Everything here runs on the
+event loop; only TensorFlow runs in threads.
+"""
+
+import asyncio
+import bisect
+import functools
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+import grpc
+import numpy as np
+
+from serving.server.errors import ServingError, invalid
+
+Arrays = Mapping[str, np.ndarray]
+Run = Callable[[str, Arrays], dict[str, np.ndarray]]
+_Key = tuple[str, tuple[tuple[str, tuple[int, ...]], ...]]
+
+
+@dataclass(frozen=True)
+class Batching:
+    """TensorFlow Serving's BatchingParameters, with its defaults filled in.
+
+    Attributes:
+      max_batch_size: rows in a batch at most.
+      timeout_s: seconds that a request may wait for others.
+      max_enqueued_batches: batches of a signature that may wait; beyond, UNAVAILABLE.
+      threads: batches that run at a time, over all signatures.
+      allowed_sizes: a batch is padded to the next of them; any size if empty.
+      pad_inputs: inputs of unequal inner sizes are padded to the largest, instead of run apart.
+    """
+
+    max_batch_size: int
+    timeout_s: float
+    max_enqueued_batches: int
+    threads: int
+    allowed_sizes: tuple[int, ...] = ()
+    pad_inputs: bool = False
+
+    def padded(self, rows: int) -> int:
+        """The size that a batch of so many rows is run with."""
+        if not self.allowed_sizes:
+            return rows
+        return self.allowed_sizes[bisect.bisect_left(self.allowed_sizes, rows)]
+
+
+@dataclass
+class _Task:
+    inputs: Arrays
+    rows: int
+    answer: asyncio.Future[dict[str, np.ndarray]]
+
+
+@dataclass
+class _Batch:
+    due: float
+    tasks: list[_Task] = field(default_factory=list)
+    rows: int = 0
+
+
+class Slots:
+    """Threads for batches, shared by all that form some; the longest waiting goes first."""
+
+    def __init__(self, count: int):
+        self._free = count
+        self._waiting: deque[Callable[[], bool]] = deque()
+
+    def take(self) -> bool:
+        """Takes a slot if one is free."""
+        if self._free:
+            self._free -= 1
+            return True
+        return False
+
+    def give_back(self) -> None:
+        """Frees a slot and offers it to those who wait."""
+        self._free += 1
+        waiting, self._waiting = self._waiting, deque()
+        for start in waiting:
+            start()
+
+    def when_free(self, start: Callable[[], bool]) -> None:
+        """Calls `start` when a slot is given back."""
+        if start not in self._waiting:
+            self._waiting.append(start)
+
+
+class Batcher:
+    """Joins the requests of one servable; one queue for each signature and inner shape.
+
+    Args:
+      batching: sizes and times.
+      run: called in a thread with a signature's name and its joined inputs.
+      threads: where it runs.
+      slots: how many batches may run at a time, shared with other batchers.
+    """
+
+    def __init__(self, batching: Batching, run: Run, threads: Executor, slots: Slots):
+        self._batching = batching
+        self._run = run
+        self._threads = threads
+        self._slots = slots
+        self._queues: dict[_Key, _Queue] = {}
+
+    async def run(self, signature: str, inputs: Arrays) -> dict[str, np.ndarray]:
+        """Waits for the answer to one request.
+
+        Args:
+          inputs: checked against the signature; all with the same number of rows.
+
+        Raises:
+          ServingError: INVALID_ARGUMENT for inputs that cannot be joined or are too many,
+            UNAVAILABLE if the queue is full, or what the run answered.
+        """
+        rows = _rows(inputs)
+        if rows > self._batching.max_batch_size:
+            raise invalid(
+                f"Task size {rows} is larger than maximum input batch size "
+                f"{self._batching.max_batch_size}"
+            )
+        loop = asyncio.get_running_loop()
+        if not rows:  # Nothing to join, and nothing to pad with.
+            return await loop.run_in_executor(self._threads, self._run, signature, inputs)
+        key = self._key(signature, inputs)
+        queue = self._queues.get(key)
+        if queue is None:
+            # Inner shapes are the clients' to choose: no queue stays for each ever seen.
+            queue = self._queues[key] = _Queue(
+                functools.partial(self._run, signature),
+                self._batching,
+                self._threads,
+                self._slots,
+                on_idle=functools.partial(self._queues.pop, key),
+            )
+        return await queue.add(inputs, rows)
+
+    def _key(self, signature: str, inputs: Arrays) -> _Key:
+        if self._batching.pad_inputs:
+            return signature, tuple((name, (inputs[name].ndim,)) for name in sorted(inputs))
+        return signature, tuple((name, inputs[name].shape[1:]) for name in sorted(inputs))
+
+
+class _Queue:
+    def __init__(
+        self,
+        run: Callable[[Arrays], dict[str, np.ndarray]],
+        batching: Batching,
+        threads: Executor,
+        slots: Slots,
+        on_idle: Callable[[], object],
+    ):
+        self._run = run
+        self._batching = batching
+        self._threads = threads
+        self._slots = slots
+        self._on_idle = on_idle
+        self._batches: deque[_Batch] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+
+    def add(self, inputs: Arrays, rows: int) -> asyncio.Future[dict[str, np.ndarray]]:
+        loop = asyncio.get_running_loop()
+        last = self._batches[-1] if self._batches else None
+        if last is None or last.rows + rows > self._batching.max_batch_size:
+            if len(self._batches) >= self._batching.max_enqueued_batches:
+                raise ServingError(
+                    grpc.StatusCode.UNAVAILABLE,
+                    "The batch scheduling queue to which this task was submitted is full",
+                )
+            last = _Batch(loop.time() + self._batching.timeout_s)
+            self._batches.append(last)
+            if self._batching.timeout_s > 0:
+                loop.call_at(last.due, self._start)
+        task = _Task(inputs, rows, loop.create_future())
+        last.tasks.append(task)
+        last.rows += rows
+        self._start()
+        return task.answer
+
+    def _start(self) -> bool:
+        """Runs the batches that are due, as far as threads are free."""
+        loop = asyncio.get_running_loop()
+        while self._batches:
+            first = self._batches[0]
+            full = first.rows >= self._batching.max_batch_size or len(self._batches) > 1
+            # Timers fire up to a clock tick early.
+            if not full and loop.time() < first.due - 1e-3:
+                return False
+            if not self._slots.take():
+                self._slots.when_free(self._start)
+                return False
+            self._batches.popleft()
+            running = loop.create_task(self._process(first))
+            # The loop itself holds tasks weakly.
+            self._running.add(running)
+            running.add_done_callback(self._ended)
+        return True
+
+    def _ended(self, running: asyncio.Task[None]) -> None:
+        self._running.discard(running)
+        self._slots.give_back()
+        if not self._batches and not self._running:
+            self._on_idle()
+
+    async def _process(self, batch: _Batch) -> None:
+        # Whoever went away meanwhile is not worth computing for.
+        tasks = [task for task in batch.tasks if not task.answer.done()]
+        if not tasks:
+            return
+        loop = asyncio.get_running_loop()
+        answers = await loop.run_in_executor(self._threads, self._run_joined, tasks)
+        for task, answer in zip(tasks, answers, strict=True):
+            if task.answer.done():
+                continue
+            if isinstance(answer, Exception):
+                task.answer.set_exception(answer)
+            else:
+                task.answer.set_result(answer)
+
+    def _run_joined(self, tasks: Sequence[_Task]) -> list[dict[str, np.ndarray] | Exception]:
+        """One answer for each task, in a thread."""
+        try:
+            return list(self._joined(tasks))
+        except Exception as error:
+            if len(tasks) == 1:
+                return [error]
+        # One of them is to blame, and it is not known which.
+        return [self._run_joined([task])[0] for task in tasks]
+
+    def _joined(self, tasks: Sequence[_Task]) -> list[dict[str, np.ndarray]]:
+        rows = sum(task.rows for task in tasks)
+        padded = self._batching.padded(rows)
+        if len(tasks) == 1 and padded == rows:
+            inputs: Arrays = tasks[0].inputs
+        else:
+            inputs = {
+                name: _join([task.inputs[name] for task in tasks], padded - rows)
+                for name in tasks[0].inputs
+            }
+        outputs = self._run(inputs)
+        for name, array in outputs.items():
+            if array.ndim == 0:
+                raise ServingError(
+                    grpc.StatusCode.FAILED_PRECONDITION,
+                    f"Batched output tensor has 0 dimensions: {name}",
+                )
+            if len(array) != padded:
+                raise ServingError(
+                    grpc.StatusCode.FAILED_PRECONDITION,
+                    "Batched output tensor's 0th dimension does not equal the sum of the 0th "
+                    f"dimension sizes of the input tensors: {name}",
+                )
+        answers, begin = [], 0
+        for task in tasks:
+            end = begin + task.rows
+            answers.append({name: array[begin:end] for name, array in outputs.items()})
+            begin = end
+        return answers
+
+
+def _rows(inputs: Arrays) -> int:
+    """The size of dimension 0, which all inputs share."""
+    sizes = set()
+    for array in inputs.values():
+        if array.ndim == 0:
+            raise invalid("Batching Run() input tensors must have at least one dimension")
+        sizes.add(len(array))
+    if len(sizes) > 1:
+        raise invalid("Batching Run() input tensors must have equal 0th-dimension size")
+    return sizes.pop() if sizes else 0
+
+
+def _join(arrays: Sequence[np.ndarray], padding: int) -> np.ndarray:
+    """One below the other, then the last one's first row `padding` times."""
+    if len({array.shape[1:] for array in arrays}) > 1:
+        arrays = _equal_shapes(arrays)
+    if padding:
+        arrays = [*arrays, *[arrays[-1][:1]] * padding]
+    return np.concatenate(arrays)
+
+
+def _equal_shapes(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Pads inner dimensions at their ends to the largest; as AddPadding does, with the array's
+    first value."""
+    sizes = [max(dims) for dims in zip(*(array.shape[1:] for array in arrays), strict=True)]
+    padded = []
+    for array in arrays:
+        width = [
+            (0, 0),
+            *((0, size - had) for size, had in zip(sizes, array.shape[1:], strict=True)),
+        ]
+        fill = array.flat[0] if array.size else (b"" if array.dtype == object else 0)
+        padded.append(np.pad(array, width, constant_values=fill))
+    return padded

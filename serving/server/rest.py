@@ -1,0 +1,245 @@
+"""The REST API of tensorflow_model_server over a `ServerCore`.
+
+After `tensorflow_serving/model_servers/http_rest_api_handler.cc`, `http_rest_api_util.cc` and
+`http_server.cc`.
+"""
+
+import asyncio
+import json
+import logging
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import unquote_to_bytes
+
+import grpc
+from google.protobuf import json_format, message
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
+from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
+
+from serving.server.core import ServerCore
+from serving.server.errors import ServingError, invalid
+from serving.server.json_answers import write_predict
+from serving.server.json_tensors import read_predict
+from serving.server.json_text import parse_object, signature_name
+from serving.server.limits import Bodies, BodyRefused
+from serving.server.metrics import CONTENT_TYPE, Metrics
+
+HTTP_STATUS = {
+    grpc.StatusCode.OK: 200,
+    grpc.StatusCode.CANCELLED: 499,
+    grpc.StatusCode.UNKNOWN: 500,
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.FAILED_PRECONDITION: 400,
+    grpc.StatusCode.ABORTED: 409,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.UNIMPLEMENTED: 501,
+    grpc.StatusCode.INTERNAL: 500,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DATA_LOSS: 500,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+}
+"""After `ToHTTPStatusCode`."""
+METRICS_PATH = "/monitoring/prometheus/metrics"
+
+_PREDICTION = re.compile(
+    r"/v1/models/([^/:]+)(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?:(classify|regress|predict)",
+    re.IGNORECASE | re.ASCII,
+)
+_STATUS = re.compile(
+    r"/v1/models(?:/([^/:]+))?(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?(?:/(metadata))?",
+    re.IGNORECASE | re.ASCII,
+)
+_CORS_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, GET",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
+_LARGE = 1 << 18
+"""Bytes of a body that is read by a thread, so that small requests are answered in between."""
+_BODIES = 16
+"""Bodies of the largest size that are held at a time."""
+_GZIP_MINIMUM = 2048
+_GZIP_LEVEL = 4
+
+_logger = logging.getLogger(__name__)
+_Made = TypeVar("_Made")
+
+
+@dataclass(frozen=True)
+class RestSettings:
+    """How the API answers.
+
+    Attributes:
+      cors: whether pages of other origins may ask.
+      monitoring_path: where Prometheus reads; None if it may not.
+      max_body_bytes: of a request, both as it is sent and unpacked.
+      timeout_ms: that a request may take once its body is there; 0 for no limit.
+    """
+
+    cors: bool = False
+    monitoring_path: str | None = None
+    max_body_bytes: int = 64 << 20
+    timeout_ms: int = 30_000
+
+
+def create_app(core: ServerCore, settings: RestSettings, metrics: Metrics) -> Starlette:
+    """The ASGI application.
+
+    Example:
+      app = create_app(core, RestSettings(), Metrics(core.model_names))
+    """
+    api = _RestApi(core, settings, metrics)
+    compress = Middleware(GZipMiddleware, minimum_size=_GZIP_MINIMUM, compresslevel=_GZIP_LEVEL)
+    return Starlette(routes=[Mount("/", app=api)], middleware=[compress])
+
+
+class _RestApi:
+    def __init__(self, core: ServerCore, settings: RestSettings, metrics: Metrics):
+        self._core = core
+        self._settings = settings
+        self._metrics = metrics
+        self._bodies = Bodies(settings.max_body_bytes, _BODIES * settings.max_body_bytes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = await self._respond(scope, receive)
+        except ClientDisconnect:
+            return
+        except BodyRefused as error:
+            response = _error(error.status, error.message)
+        except ServingError as error:
+            response = _error(HTTP_STATUS[error.code], error.message)
+        except Exception:
+            _logger.exception("a request failed")
+            response = _error(500, "The server failed; its log tells more")
+        if self._settings.cors:
+            response.headers.update(_CORS_HEADERS)
+        await response(scope, receive, send)
+
+    async def _respond(self, scope: Scope, receive: Receive) -> Response:
+        method, target = scope["method"], _target(scope)
+        if self._settings.monitoring_path and target == self._settings.monitoring_path:
+            return Response(self._metrics.text(), media_type=CONTENT_TYPE)
+        if not target.lower().startswith("/v1/"):
+            return _error(404, "Not Found")
+        if method == "OPTIONS" and self._settings.cors:
+            return _json(b"{}")
+        if method == "POST" and (found := _PREDICTION.fullmatch(target)):
+            return await self._answer(
+                found[4].lower(), _spec(*found.group(1, 2, 3)), scope, receive
+            )
+        if method == "GET" and (found := _STATUS.fullmatch(target)):
+            if not found[1]:
+                raise invalid("Missing model name in request.")
+            spec = _spec(*found.group(1, 2, 3))
+            return self._metadata(spec) if found[4] else self._status(spec)
+        raise invalid(f"Malformed request: {method} {target}")
+
+    async def _answer(
+        self, api: str, spec: model_pb2.ModelSpec, scope: Scope, receive: Receive
+    ) -> Response:
+        start, code = time.perf_counter(), grpc.StatusCode.UNKNOWN
+        try:
+            async with self._bodies.read(dict(scope["headers"]), receive) as body:
+                start = time.perf_counter()
+                limit_s = self._settings.timeout_ms / 1000 or None
+                async with asyncio.timeout(limit_s):
+                    response = _json(await self._run(api, spec, body))
+            code = grpc.StatusCode.OK
+        except ServingError as error:
+            code = error.code
+            raise
+        except TimeoutError:
+            code = grpc.StatusCode.DEADLINE_EXCEEDED
+            raise ServingError(
+                code, f"Deadline exceeded: no answer within {self._settings.timeout_ms:,} ms"
+            ) from None
+        except BodyRefused:
+            code = grpc.StatusCode.RESOURCE_EXHAUSTED
+            raise
+        except (ClientDisconnect, asyncio.CancelledError):
+            code = grpc.StatusCode.CANCELLED
+            raise
+        finally:
+            self._metrics.observe(spec.name, api, "REST", code, time.perf_counter() - start)
+        return response
+
+    async def _run(self, api: str, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
+        size = len(body)
+        document = await _off_loop(size, parse_object, body)
+        name = signature_name(document)
+        with self._core.acquire(spec) as servable:
+            request = await _off_loop(size, read_predict, document, servable.signature(name))
+            del document
+            outputs = await servable.run(name, request.inputs)
+        return write_predict(outputs, request.is_row)
+
+    def _status(self, spec: model_pb2.ModelSpec) -> Response:
+        return _json(json.dumps(_as_dict(self._core.status(spec)), indent=1).encode())
+
+    def _metadata(self, spec: model_pb2.ModelSpec) -> Response:
+        response = self._core.metadata(spec)
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        response.metadata["signature_def"].Unpack(signatures)
+        document = {
+            "model_spec": _as_dict(response.model_spec),
+            "metadata": {"signature_def": _as_dict(signatures)},
+        }
+        return _json(json.dumps(document, indent=1).encode())
+
+
+def _target(scope: Scope) -> str:
+    """Path and query as they were sent, which is what the real server looks at."""
+    query = scope["query_string"]
+    return (scope["raw_path"] + (b"?" + query if query else b"")).decode("latin-1")
+
+
+def _spec(name: str, version: str | None, label: str | None) -> model_pb2.ModelSpec:
+    spec = model_pb2.ModelSpec(name=_unquoted(name))
+    if version:
+        if int(version) >= 2**63:
+            raise invalid(f"Failed to convert version: {version} to numeric.")
+        spec.version.value = int(version)
+    if label:
+        spec.version_label = _unquoted(label)
+    return spec
+
+
+def _unquoted(text: str) -> str:
+    return unquote_to_bytes(text.encode("latin-1")).decode("utf-8", "replace")
+
+
+async def _off_loop(size: int, function: Callable[..., _Made], *arguments: Any) -> _Made:
+    if size < _LARGE:
+        return function(*arguments)
+    return await asyncio.to_thread(function, *arguments)
+
+
+def _as_dict(proto: message.Message) -> dict[str, Any]:
+    return json_format.MessageToDict(
+        proto, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json")
+
+
+def _error(status: int, text: str) -> Response:
+    return Response(
+        json.dumps({"error": text}).encode(), status_code=status, media_type="application/json"
+    )

@@ -1,0 +1,104 @@
+"""Makes the models of the serving tests."""
+
+import keras
+import tensorflow as tf
+
+from modules import model, signatures, weights
+from pipeline.config import ModelConfig
+
+SIZE, LENGTH, WIDTH = 32, 6, 8
+WORDS = ("a", "red", "blue", "bird", "fish")
+
+
+def _tiny_backbone(backbone, weights_name, size):
+    pixels = keras.Input((size, size, 3))
+    values = keras.layers.Rescaling(1 / 255)(pixels)
+    values = keras.layers.Normalization()(values)
+    values = keras.layers.Conv2D(4, 3, strides=4)(values)
+    return keras.Model(pixels, keras.layers.BatchNormalization()(values), name="tiny")
+
+
+def push(folder, seed=1):
+    """Saves a dexmatch model; another seed gives other answers."""
+    keras.utils.set_random_seed(seed)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    vocabulary = folder.parent / "words.txt"
+    vocabulary.write_text("".join(f"{word}\n" for word in WORDS), encoding="utf-8")
+    settings = ModelConfig(
+        stages=("top",), embedding_dim=WIDTH, recurrent_units=8, word_dim=8, hidden_units=8
+    )
+    original, weights.load_backbone = weights.load_backbone, _tiny_backbone
+    try:
+        built = model.build(settings, SIZE, LENGTH, len(WORDS) + 2)
+    finally:
+        weights.load_backbone = original
+    made = signatures.ServingModel(built, str(vocabulary), SIZE, LENGTH, WIDTH)
+    signatures.save(made, str(folder))
+    vocabulary.unlink()
+
+
+class Toy(tf.Module):
+    """Signatures that dexmatch has not.
+
+    Args:
+      offset: what `serving_default` adds, so that versions can be told apart.
+    """
+
+    def __init__(self, offset):
+        super().__init__()
+        self.offset = tf.Variable(offset, dtype=tf.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
+    def add(self, x):
+        """float32 [N] to {"y": x + offset}: the only input of the only output."""
+        return {"y": x + self.offset}
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None], tf.int64, "count"),
+            tf.TensorSpec([None, 2], tf.float32, "point"),
+            tf.TensorSpec([None], tf.string, "text"),
+        ]
+    )
+    def mixed(self, count, point, text):
+        """Several types, a fixed inner shape, and an output of bytes."""
+        return {
+            "doubled": count * 2,
+            "norm": tf.norm(point, axis=1),
+            "is_far": tf.norm(point, axis=1) > 1.0,
+            "text_bytes": tf.strings.join([text, "\x00!"]),
+        }
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32, "values")])
+    def total(self, values):
+        """int32 [N, free] to int32 [N]."""
+        return {"sum": tf.reduce_sum(values, axis=1)}
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.float32, "x")])
+    def scalar(self, x):
+        """A number to a number: not to be joined."""
+        return {"y": x + 1}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
+    def summary(self, x):
+        """Outputs whose first dimensions differ."""
+        return {"all": x, "mean": tf.reduce_mean(x, keepdims=True)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])
+    def parse(self, text):
+        """Fails where the text is no number."""
+        return {"number": tf.strings.to_number(text)}
+
+    def signatures(self):
+        """By name."""
+        names = ("mixed", "total", "scalar", "summary", "parse")
+        return {
+            "serving_default": self.add,
+            **{name: getattr(self, name) for name in names},
+        }
+
+
+def save_toy(folder, offset=1):
+    """Saves a toy."""
+    toy = Toy(offset)
+    tf.saved_model.save(toy, str(folder), signatures=toy.signatures())

@@ -1,0 +1,212 @@
+import dataclasses
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.errors import DexmatchError
+from serving.client import ServingUnavailable, open_model
+from serving.search import pictures as picture_files
+from serving.search.index import DEFAULT_NAME, Index, best
+
+COLOURS = {"red": (250, 10, 10), "green": (10, 250, 10), "blue": (10, 10, 250)}
+
+
+@pytest.fixture
+def album(tmp_path):
+    """Four pictures, one of them below, one broken; and what is no picture."""
+    folder = tmp_path / "album"
+    (folder / "below").mkdir(parents=True)
+    for name, colour in COLOURS.items():
+        Image.new("RGB", (30, 20), colour).save(folder / f"{name}.png")
+    shutil.move(folder / "blue.png", folder / "below" / "blue.PNG")
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    (folder / "notes.txt").write_text("no picture either")
+    (folder / ".hidden.png").write_bytes(b"")
+    return folder
+
+
+class Counting:
+    """Stands before a client and notes how many pictures it encodes."""
+
+    def __init__(self, client):
+        self._client = client
+        self.encoded = 0
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def encode_images(self, images):
+        self.encoded += len(images)
+        return self._client.encode_images(images)
+
+
+@pytest.fixture
+def counting(tiny):
+    return Counting(tiny)
+
+
+def refresh(index, client):
+    changes = index.compare(picture_files.in_folder(index.folder))
+    client.encoded = 0
+    index.update(client, changes, lambda done: None)
+    return client.encoded
+
+
+@pytest.fixture
+def indexed(album, counting):
+    index = Index.empty(album, counting)
+    assert refresh(index, counting) == 4
+    index.save(album / DEFAULT_NAME)
+    return index
+
+
+def test_the_ranking_is_that_of_score(indexed, tiny):
+    query = tiny.encode_captions(["a red bird"])[0]
+    hits = indexed.search(tiny, query, 10)
+    images = [hit.path.read_bytes() for hit in hits]
+    assert {hit.path.name for hit in hits} == {"red.png", "green.png", "blue.PNG"}
+    expected = tiny.score(images, ["a red bird"] * 3)
+    np.testing.assert_allclose([hit.probability for hit in hits], expected, atol=1e-6)
+    assert sorted(expected, reverse=True) == expected.tolist()
+    assert indexed.search(tiny, query, 1) == hits[:1]
+
+
+def test_what_cannot_be_judged_is_named_and_not_found(indexed):
+    assert indexed.reasons == {"broken.jpg": "no picture format that dexmatch reads"}
+
+
+def test_a_saved_index_needs_no_encoding(indexed, album, counting):
+    again = Index.load(album / DEFAULT_NAME, album)
+    assert refresh(again, counting) == 0
+    assert again.stamps == indexed.stamps
+    assert again.reasons == indexed.reasons
+    np.testing.assert_array_equal(again.embeddings, indexed.embeddings)
+
+
+def test_only_what_is_new_or_changed_is_encoded_and_what_is_gone_is_dropped(
+    indexed, album, counting
+):
+    Image.new("RGB", (30, 20), "yellow").save(album / "new.png")
+    Image.new("RGB", (30, 20), COLOURS["blue"]).save(album / "red.png")
+    # Such as a copy that keeps the size: the time tells.
+    os.utime(album / "red.png", ns=(0, 0))
+    (album / "green.png").unlink()
+    index = Index.load(album / DEFAULT_NAME, album)
+    assert refresh(index, counting) == 2
+    assert set(index.stamps) == {"new.png", "red.png", "broken.jpg", "below/blue.PNG"}
+    rows = {name: index.embeddings[row] for row, name in enumerate(index.stamps)}
+    np.testing.assert_allclose(rows["red.png"], rows["below/blue.PNG"], atol=1e-6)
+    assert not rows["broken.jpg"].any()
+
+
+def test_a_repaired_picture_is_no_longer_unjudged(indexed, album, counting):
+    Image.new("RGB", (9, 9), "red").save(album / "broken.jpg")
+    refresh(indexed, counting)
+    assert indexed.reasons == {}
+
+
+def test_the_folder_may_be_moved_with_its_index(indexed, album, counting, tmp_path):
+    moved = tmp_path / "moved"
+    album.rename(moved)
+    index = Index.load(moved / DEFAULT_NAME, moved)
+    assert refresh(index, counting) == 0
+
+
+def test_another_model_is_told_from_this_one(tiny_models, tiny, album):
+    mine = Index.empty(album, tiny)
+    with open_model(tiny_models.first / "1") as same, open_model(tiny_models.second) as other:
+        assert same.version() == other.version()
+        assert mine.is_of_same_model(Index.empty(album, same))
+        assert not mine.is_of_same_model(Index.empty(album, other))
+
+
+def test_another_width_is_another_model(tiny, album):
+    mine = Index.empty(album, tiny)
+    assert not mine.is_of_same_model(dataclasses.replace(mine, probe=mine.probe[:, :-1]))
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.9, 0.999])
+def test_a_cut_index_is_refused_in_one_line(indexed, album, share):
+    file = album / DEFAULT_NAME
+    content = file.read_bytes()
+    file.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(DexmatchError, match="no index of dexmatch, or a damaged one") as raised:
+        Index.load(file, album)
+    assert str(file) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def foreign(path):
+    np.savez(path, embeddings=np.zeros((1, 2), np.float32))
+
+
+def pickled(path):
+    np.savez(path, embeddings=np.array([{}]), manifest=np.array([{}]))
+
+
+def too_few_rows(path):
+    with np.load(path) as arrays:
+        kept = dict(arrays)
+    np.savez(path, embeddings=kept["embeddings"][1:], manifest=kept["manifest"])
+
+
+def one_flipped_byte(path):
+    content = bytearray(path.read_bytes())
+    content[200] ^= 255
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [foreign, pickled, too_few_rows, one_flipped_byte])
+def test_a_foreign_or_damaged_index_is_refused_in_one_line(indexed, album, damage):
+    damage(album / DEFAULT_NAME)
+    with pytest.raises(DexmatchError, match="no index of dexmatch, or a damaged one"):
+        Index.load(album / DEFAULT_NAME, album)
+
+
+def test_a_failed_write_leaves_the_old_index_and_nothing_else(indexed, album, monkeypatch):
+    before = (album / DEFAULT_NAME).read_bytes()
+
+    def full_disk(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        indexed.save(album / DEFAULT_NAME)
+    assert (album / DEFAULT_NAME).read_bytes() == before
+    assert [path.name for path in album.glob(".dexmatch*")] == [DEFAULT_NAME]
+
+
+def test_an_interrupted_update_keeps_what_was_encoded(album, tiny, counting):
+    class Failing(Counting):
+        settings = type(tiny.settings)(max_batch=2)
+
+        def encode_images(self, images):
+            if self.encoded:
+                raise ServingUnavailable("gone")
+            return super().encode_images(images)
+
+    index = Index.empty(album, tiny)
+    with pytest.raises(ServingUnavailable):
+        refresh(index, Failing(tiny))
+    assert len(index.stamps) == len(index.embeddings) == 2
+    assert refresh(index, counting) == 2
+    assert len(index.stamps) == 4
+
+
+def test_file_names_that_are_no_unicode(album, tiny, counting):
+    name = os.fsdecode(b"caf\xe9 \n.png")
+    shutil.copy(album / "red.png", album / name)
+    index = Index.empty(album, tiny)
+    refresh(index, counting)
+    index.save(album / DEFAULT_NAME)
+    assert name in Index.load(album / DEFAULT_NAME, album).stamps
+    assert picture_files.shown(name) == "caf� \\n.png"
+
+
+@pytest.mark.parametrize("top", [1, 3, 4, 9])
+def test_the_best_come_first_and_equal_ones_in_their_order(top):
+    values = np.array([0.2, 0.9, 0.5, 0.9])
+    assert best(values, top).tolist() == [1, 3, 2, 0][:top]

@@ -1,0 +1,84 @@
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.errors import DexmatchError
+from serving.search import pictures as picture_files
+from serving.search.encoding import encode_all
+from serving.search.pictures import Unreadable
+
+
+def test_served_pictures_are_sent_as_they_are(tmp_path, pictures):
+    for name in ("rgb.png", "rgba.png", "rgb.jpg", "grey.png", "thin.png"):
+        path = tmp_path / name
+        path.write_bytes(pictures[name])
+        assert picture_files.read(path) == pictures[name]
+
+
+def test_a_photograph_is_judged_upright(tmp_path, tiny):
+    """As the importer stored it; TensorFlow's decoder looks at no EXIF."""
+    pixels = np.zeros((24, 40, 3), np.uint8)
+    pixels[:, :20] = (250, 0, 0)
+    upright = Image.fromarray(pixels)
+    upright.save(tmp_path / "upright.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # To be turned a quarter clockwise.
+    upright.rotate(90, expand=True).save(tmp_path / "phone.tiff", exif=exif)
+    encoded = encode_all(tiny, sorted(tmp_path.iterdir()), lambda done: None)
+    assert encoded.reasons == {}
+    np.testing.assert_allclose(encoded.embeddings[0], encoded.embeddings[1], atol=1e-5)
+
+
+def test_why_a_picture_cannot_be_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "empty.png").write_bytes(b"")
+    for name, reason in {
+        "pipe.png": "not a regular file",
+        "empty.png": "empty file",
+        "gone.png": "no such file",
+    }.items():
+        with pytest.raises(Unreadable, match=reason):
+            picture_files.read(tmp_path / name)
+
+
+def test_order_is_kept_over_batches_and_failures(tmp_path, tiny):
+    paths = []
+    for number in range(70):
+        path = tmp_path / f"{number}.png"
+        if number % 9:
+            Image.new("RGB", (12, 12), (number * 3, 255 - number * 3, 0)).save(path)
+        else:
+            path.write_bytes(b"broken")
+        paths.append(path)
+    told = []
+    encoded = encode_all(tiny, paths, told.append)
+    assert encoded.paths == paths
+    assert told == [32, 64, 70]
+    assert set(encoded.reasons) == set(paths[::9])
+    for number in (1, 40, 69):
+        (alone,) = tiny.encode_images([paths[number].read_bytes()])
+        np.testing.assert_allclose(encoded.embeddings[number], alone, atol=1e-5)
+
+
+def test_a_link_may_lead_out_of_its_folder(tmp_path, pictures):
+    (tmp_path / "real.png").write_bytes(pictures["rgb.png"])
+    (tmp_path / "album").mkdir()
+    link = tmp_path / "album" / "link.png"
+    link.symlink_to(tmp_path / "real.png")
+    assert picture_files.read(link) == pictures["rgb.png"]
+
+
+def test_files_and_folders_each_picture_once(tmp_path, monkeypatch):
+    (tmp_path / "b").mkdir()
+    for name in ("c.png", "b/a.JPG", "b/.x.png", "b/x.txt"):
+        (tmp_path / name).write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    found = picture_files.find(["c.png", "b", "c.png", "b/x.txt"])
+    assert [str(path) for path in found] == ["c.png", "b/a.JPG", "b/x.txt"]
+    with pytest.raises(DexmatchError, match="d.png: no such file or folder"):
+        picture_files.find(["c.png", "d.png"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DexmatchError, match="empty: no pictures in this folder"):
+        picture_files.find(["empty"])
