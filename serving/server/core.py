@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -281,7 +281,3 @@ def _choice(spec: model_pb2.ModelSpec) -> tuple[int | None, str | None]:
         int(spec.version.value) if kind == "version" else None,
         str(spec.version_label) if kind == "version_label" else None,
     )
-
-
-Observe = Callable[[str, str, grpc.StatusCode, float], None]
-"""Told of every request: model, entry point such as `Predict`, code and seconds it took."""

@@ -47,20 +47,21 @@ def to_arrays(protos: Mapping[str, tensor_pb2.TensorProto]) -> dict[str, np.ndar
     return arrays
 
 
-def to_proto(array: np.ndarray, info: TensorInfo) -> tensor_pb2.TensorProto:
-    """An output as the model server writes it: values in the field of their type.
+def fill(proto: tensor_pb2.TensorProto, array: np.ndarray, info: TensorInfo) -> None:
+    """Writes an output as the model server does: values in the field of their type.
 
     Types without a simple field (half, complex) go into `tensor_content`.
     """
-    proto = tensor_pb2.TensorProto(dtype=info.tf_dtype)
+    proto.dtype = info.tf_dtype
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
+    # A scalar has a shape, too, of no dimensions.
+    proto.tensor_shape.SetInParent()
     field = _FIELDS.get(info.tf_dtype)
     if field is None:
         proto.tensor_content = array.tobytes()
     else:
         getattr(proto, field).extend(array.ravel().tolist())
-    return proto
 
 
 def _to_array(proto: tensor_pb2.TensorProto) -> np.ndarray:

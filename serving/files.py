@@ -1,0 +1,116 @@
+"""The files that a model server reads, written as text protos: one source for every engine."""
+
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+from google.protobuf import text_format
+from google.protobuf.message import Message
+from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+
+from pipeline.errors import DexmatchError
+from serving.protos import BatchingParameters, MonitoringConfig
+
+MODELS, BATCHING, MONITORING = "models.config", "batching.config", "monitoring.config"
+"""Names of the files beside the pushed models."""
+PROMETHEUS_PATH = "/monitoring/prometheus/metrics"
+"""Where TensorFlow Serving shows its metrics if the file names no path."""
+
+_Proto = TypeVar("_Proto", bound=Message)
+
+
+def read_models(path: Path) -> ModelServerConfig:
+    """The models to serve.
+
+    Raises:
+      DexmatchError: the file cannot be read, naming the line.
+    """
+    return _read(path, ModelServerConfig())
+
+
+def read_batching(path: Path) -> Any:
+    """The BatchingParameters, checked as TensorFlow Serving does.
+
+    Raises:
+      DexmatchError: the file cannot be read or its values do not fit together.
+    """
+    found: Any = _read(path, BatchingParameters())
+    for name in ("max_batch_size", "max_enqueued_batches", "num_batch_threads"):
+        if found.HasField(name) and getattr(found, name).value < 1:
+            raise DexmatchError(f"{path}: {name} must be at least 1")
+    if found.batch_timeout_micros.value < 0:
+        raise DexmatchError(f"{path}: batch_timeout_micros must not be negative")
+    sizes = list(found.allowed_batch_sizes)
+    if sizes != sorted(set(sizes)) or (sizes and sizes[0] < 1):
+        raise DexmatchError(f"{path}: allowed_batch_sizes must be positive and increasing")
+    if sizes and sizes[-1] != max_batch_size(found):
+        raise DexmatchError(
+            f"{path}: the last of allowed_batch_sizes must equal max_batch_size, "
+            f"{max_batch_size(found)}"
+        )
+    return found
+
+
+def read_monitoring(path: Path) -> str | None:
+    """The path that shows metrics to Prometheus; None if none does.
+
+    Raises:
+      DexmatchError: the file cannot be read.
+    """
+    found: Any = _read(path, MonitoringConfig())
+    if not found.prometheus_config.enable:
+        return None
+    return found.prometheus_config.path or PROMETHEUS_PATH
+
+
+def max_batch_size(parameters: Any) -> int:
+    """Rows in a batch at most; TensorFlow Serving's default is 1,000."""
+    return int(parameters.max_batch_size.value) if parameters.HasField("max_batch_size") else 1000
+
+
+def batch_sizes(path: Path) -> tuple[int, ...]:
+    """The sizes that batches are run with, such as to warm a model up for.
+
+    Raises:
+      DexmatchError: see `read_batching`.
+    """
+    parameters = read_batching(path)
+    return tuple(parameters.allowed_batch_sizes) or (1, max_batch_size(parameters))
+
+
+def one_model(
+    name: str, base_path: str | os.PathLike[str], like: Path | None = None
+) -> ModelServerConfig:
+    """The configuration of one model.
+
+    Args:
+      like: a models.config; the model's policy and labels are taken from there if it names it.
+
+    Raises:
+      DexmatchError: `like` cannot be read.
+    """
+    config = ModelServerConfig()
+    entry = config.model_config_list.config.add(name=name, model_platform="tensorflow")
+    if like:
+        for known in read_models(like).model_config_list.config:
+            if known.name == name:
+                entry.CopyFrom(known)
+    entry.base_path = os.path.abspath(base_path)
+    return config
+
+
+def write(config: Message, path: Path) -> None:
+    """Writes a text proto."""
+    path.write_text(text_format.MessageToString(config), encoding="utf-8")
+
+
+def _read(path: Path, into: _Proto) -> _Proto:
+    try:
+        return text_format.Parse(path.read_text(encoding="utf-8"), into)
+    except text_format.ParseError as error:
+        reason = str(error).split(" : ", 1)[-1]
+        raise DexmatchError(f"{path}, line {error.GetLine()}: {reason}") from error
+    except UnicodeDecodeError as error:
+        raise DexmatchError(f"{path}: no text") from error
+    except OSError as error:
+        raise DexmatchError(f"{path}: {error.strerror}") from error

@@ -1,0 +1,66 @@
+"""Two of TensorFlow Serving's messages that the tensorflow-serving-api package leaves out.
+
+Built from a description in Python, so that no compiler is needed; the `.proto` texts are beside it,
+and a test compares them field by field.
+"""
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
+
+_Field = descriptor_pb2.FieldDescriptorProto
+_PACKAGE = "tensorflow.serving"
+_INT64, _STRING = ".google.protobuf.Int64Value", ".google.protobuf.StringValue"
+
+BATCHING = descriptor_pb2.DescriptorProto(
+    name="BatchingParameters",
+    field=[
+        _Field(name=name, number=number, label=label, type=kind, type_name=type_name)
+        for name, number, label, kind, type_name in (
+            ("max_batch_size", 1, _Field.LABEL_OPTIONAL, _Field.TYPE_MESSAGE, _INT64),
+            ("batch_timeout_micros", 2, _Field.LABEL_OPTIONAL, _Field.TYPE_MESSAGE, _INT64),
+            ("max_enqueued_batches", 3, _Field.LABEL_OPTIONAL, _Field.TYPE_MESSAGE, _INT64),
+            ("num_batch_threads", 4, _Field.LABEL_OPTIONAL, _Field.TYPE_MESSAGE, _INT64),
+            ("thread_pool_name", 5, _Field.LABEL_OPTIONAL, _Field.TYPE_MESSAGE, _STRING),
+            ("allowed_batch_sizes", 6, _Field.LABEL_REPEATED, _Field.TYPE_INT64, None),
+            ("pad_variable_length_inputs", 7, _Field.LABEL_OPTIONAL, _Field.TYPE_BOOL, None),
+        )
+    ],
+)
+PROMETHEUS = descriptor_pb2.DescriptorProto(
+    name="PrometheusConfig",
+    field=[
+        _Field(name="enable", number=1, label=_Field.LABEL_OPTIONAL, type=_Field.TYPE_BOOL),
+        _Field(name="path", number=2, label=_Field.LABEL_OPTIONAL, type=_Field.TYPE_STRING),
+    ],
+)
+MONITORING = descriptor_pb2.DescriptorProto(
+    name="MonitoringConfig",
+    field=[
+        _Field(
+            name="prometheus_config",
+            number=1,
+            label=_Field.LABEL_OPTIONAL,
+            type=_Field.TYPE_MESSAGE,
+            type_name=f".{_PACKAGE}.PrometheusConfig",
+        )
+    ],
+)
+
+# A pool of their own: another package may register the same names in the default one.
+_pool = descriptor_pool.DescriptorPool()
+_pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
+_pool.Add(
+    descriptor_pb2.FileDescriptorProto(
+        name="dexmatch/serving.proto",
+        package=_PACKAGE,
+        syntax="proto3",
+        dependency=[wrappers_pb2.DESCRIPTOR.name],
+        message_type=[BATCHING, PROMETHEUS, MONITORING],
+    )
+)
+
+BatchingParameters = message_factory.GetMessageClass(
+    _pool.FindMessageTypeByName(f"{_PACKAGE}.BatchingParameters")
+)
+MonitoringConfig = message_factory.GetMessageClass(
+    _pool.FindMessageTypeByName(f"{_PACKAGE}.MonitoringConfig")
+)

@@ -1,0 +1,130 @@
+"""The embedded engine's command line: tensorflow_model_server's flags, and a few of its own."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.errors import DexmatchError
+from serving import files
+from serving.server.batching import Batching
+from serving.server.core import CoreOptions
+
+MAX_BODY_BYTES = 64 << 20
+MAX_PIXELS = 50_000_000
+MAX_REQUESTS = 1000
+DRAIN_SECONDS = 30
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The flags, of `sys.argv` if none are given; exits with 2 if they make no sense."""
+    parser = argparse.ArgumentParser(
+        prog="python -m serving.server.process",
+        description="The embedded model server: for development, tests and CI.",
+        allow_abbrev=False,
+    )
+    same = parser.add_argument_group("as in tensorflow_model_server")
+    same.add_argument("--model_name", default="default", metavar="NAME")
+    same.add_argument("--model_base_path", type=Path, metavar="FOLDER", help="holds the versions")
+    same.add_argument(
+        "--model_config_file", type=Path, metavar="FILE", help="instead of the two above"
+    )
+    same.add_argument("--model_config_file_poll_wait_seconds", type=_not_negative, default=0)
+    same.add_argument("--file_system_poll_wait_seconds", type=_not_negative, default=1)
+    same.add_argument("--max_num_load_retries", type=int, default=5)
+    same.add_argument("--load_retry_interval_micros", type=int, default=60_000_000)
+    same.add_argument("--num_load_threads", type=int, default=0)
+    same.add_argument("--enable_model_warmup", type=_boolean, nargs="?", const=True, default=True)
+    same.add_argument("--num_request_iterations_for_warmup", type=int, default=1)
+    same.add_argument("--saved_model_tags", default="serve", help="separated by commas")
+    same.add_argument("--port", type=int, default=8500, help="for gRPC; 0 for any that is free")
+    same.add_argument("--grpc_socket_path", metavar="FILE", help="listens there for gRPC, too")
+    same.add_argument(
+        "--enable_grpc_healthcheck_service", type=_boolean, nargs="?", const=True, default=False
+    )
+    same.add_argument("--rest_api_port", type=int, default=8501)
+    same.add_argument("--rest_api_timeout_in_ms", type=int, default=30_000)
+    same.add_argument(
+        "--rest_api_enable_cors_support", type=_boolean, nargs="?", const=True, default=False
+    )
+    same.add_argument("--enable_batching", type=_boolean, nargs="?", const=True, default=False)
+    same.add_argument("--batching_parameters_file", type=Path, metavar="FILE")
+    same.add_argument("--monitoring_config_file", type=Path, metavar="FILE")
+    same.add_argument("--tensorflow_intra_op_parallelism", type=int, default=0)
+    same.add_argument("--tensorflow_inter_op_parallelism", type=int, default=0)
+    own = parser.add_argument_group("of its own")
+    own.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    own.add_argument("--max_body_bytes", type=int, default=MAX_BODY_BYTES, help="of a request")
+    own.add_argument("--max_pixels", type=int, default=MAX_PIXELS, help="of a picture")
+    own.add_argument("--max_requests", type=int, default=MAX_REQUESTS, help="under way at a time")
+    own.add_argument(
+        "--drain_seconds",
+        type=int,
+        default=DRAIN_SECONDS,
+        help="given to the requests under way after SIGTERM",
+    )
+    return parser.parse_args(arguments)
+
+
+def core_options(flags: argparse.Namespace) -> CoreOptions:
+    """How the core is to work.
+
+    Raises:
+      DexmatchError: the file with the batching parameters is broken.
+    """
+    return CoreOptions(
+        poll_s=flags.file_system_poll_wait_seconds,
+        max_load_retries=flags.max_num_load_retries,
+        load_retry_interval_s=flags.load_retry_interval_micros / 1e6,
+        load_threads=max(flags.num_load_threads, 1),
+        batching=_batching(flags.batching_parameters_file) if flags.enable_batching else None,
+        warm_up=flags.enable_model_warmup,
+        warm_up_iterations=flags.num_request_iterations_for_warmup,
+        max_pixels=flags.max_pixels,
+        max_requests=flags.max_requests,
+        tags=tuple(flags.saved_model_tags.split(",")),
+    )
+
+
+def _batching(path: Path | None) -> Batching:
+    found = files.read_batching(path) if path else files.BatchingParameters()
+
+    def value(name: str, default: int) -> int:
+        return int(getattr(found, name).value) if found.HasField(name) else default
+
+    return Batching(
+        max_batch_size=files.max_batch_size(found),
+        timeout_s=value("batch_timeout_micros", 0) / 1e6,
+        max_enqueued_batches=value("max_enqueued_batches", 10),
+        threads=value("num_batch_threads", os.cpu_count() or 1),
+        allowed_sizes=tuple(found.allowed_batch_sizes),
+        pad_inputs=found.pad_variable_length_inputs,
+    )
+
+
+def models(flags: argparse.Namespace) -> files.ModelServerConfig:
+    """The models that the flags name.
+
+    Raises:
+      DexmatchError: they name none, or the file is broken.
+    """
+    if flags.model_config_file:
+        return files.read_models(flags.model_config_file)
+    if not flags.model_base_path:
+        raise DexmatchError("name what to serve: --model_base_path or --model_config_file")
+    return files.one_model(flags.model_name, flags.model_base_path)
+
+
+def _boolean(text: str) -> bool:
+    """As TensorFlow's flags: `--flag`, `--flag=true`, `--flag=false`."""
+    values = {"true": True, "1": True, "false": False, "0": False}
+    if text.lower() not in values:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return values[text.lower()]
+
+
+def _not_negative(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return number

@@ -1,0 +1,149 @@
+"""The embedded engine's process: one event loop that serves gRPC and REST until SIGTERM.
+
+    python -m serving.server.process --model_name=dexmatch --model_base_path=serving_model/dexmatch
+
+It drains at SIGTERM and SIGINT: it stops accepting, answers what is under way, and exits with 0.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+
+# Before TensorFlow is loaded.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import grpc
+import tensorflow as tf
+import uvloop
+from grpc_health.v1.health import aio as health_aio
+
+from pipeline.errors import DexmatchError
+from serving import files
+from serving.server import flags as command_line
+from serving.server import grpc_api, http, rest
+from serving.server.core import ServerCore
+from serving.server.errors import ServingError
+from serving.server.metrics import Metrics
+
+_logger = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Runs until a signal; exits with 2 on a mistake of whoever started it."""
+    flags = command_line.parse()
+    logging.basicConfig(level="WARNING", format="%(levelname)s %(name)s: %(message)s")
+    # Its warnings about how a model was saved are not for those who serve it.
+    tf.get_logger().setLevel("ERROR")
+    tf.config.threading.set_intra_op_parallelism_threads(flags.tensorflow_intra_op_parallelism)
+    tf.config.threading.set_inter_op_parallelism_threads(flags.tensorflow_inter_op_parallelism)
+    try:
+        uvloop.run(serve(flags))
+    except (DexmatchError, ServingError) as error:
+        print(f"Error: {error}", file=sys.stderr, flush=True)
+        sys.exit(2)
+
+
+async def serve(flags: argparse.Namespace) -> None:
+    """Serves until a signal, and drains.
+
+    Raises:
+      DexmatchError: a file is broken or a port is taken.
+      ServingError: a model cannot be loaded.
+    """
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    core = ServerCore(command_line.core_options(flags))
+    metrics = Metrics(core.model_names)
+    health = health_aio.HealthServicer() if flags.enable_grpc_healthcheck_service else None
+    rpc = grpc_api.create_server(core, metrics.observe, flags.max_body_bytes, health)
+    monitoring = flags.monitoring_config_file
+    app = rest.create_app(
+        core,
+        rest.RestSettings(
+            cors=flags.rest_api_enable_cors_support,
+            monitoring_path=files.read_monitoring(monitoring) if monitoring else None,
+            max_body_bytes=flags.max_body_bytes,
+            timeout_ms=flags.rest_api_timeout_in_ms,
+        ),
+        metrics,
+    )
+    web = http.create_server(app, flags.drain_seconds)
+    # A port that is taken should be known before minutes of loading.
+    listener = _listen(flags.host, flags.rest_api_port)
+    rpc_port = _add_port(rpc, f"{_bracketed(flags.host)}:{flags.port}")
+    if flags.grpc_socket_path:
+        _add_port(rpc, f"unix:{flags.grpc_socket_path}")
+    starting = loop.create_task(core.start(command_line.models(flags)))
+    await _first(starting, stopped)
+    if stopped.is_set():
+        starting.cancel()
+        listener.close()
+        await core.stop()
+        return
+    await starting
+    await rpc.start()
+    serving = loop.create_task(web.serve(sockets=[listener]))
+    if health:
+        await grpc_api.set_health(health, True)
+    rest_port = listener.getsockname()[1]
+    print(f"gRPC on {flags.host}:{rpc_port}, REST on {flags.host}:{rest_port}", flush=True)
+    reloading = loop.create_task(_reload(core, flags))
+    await _first(serving, stopped)
+    reloading.cancel()
+    if health:
+        await grpc_api.set_health(health, False)
+    web.should_exit = True
+    await asyncio.gather(rpc.stop(flags.drain_seconds), serving)
+    await core.stop()
+
+
+async def _first(task: asyncio.Task[None], event: asyncio.Event) -> None:
+    """Waits for one of the two."""
+    waiting = asyncio.ensure_future(event.wait())
+    await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+
+
+async def _reload(core: ServerCore, flags: argparse.Namespace) -> None:
+    """Re-reads the model configuration file, if that is asked for."""
+    if not flags.model_config_file or not flags.model_config_file_poll_wait_seconds:
+        return
+    current = command_line.models(flags)
+    while True:
+        await asyncio.sleep(flags.model_config_file_poll_wait_seconds)
+        try:
+            found = command_line.models(flags)
+            if found != current:
+                current = found
+                await core.reload(found)
+        except (DexmatchError, ServingError) as error:
+            _logger.error("the models stay as they are: %s", error)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=http.BACKLOG)
+    except OSError as error:
+        raise DexmatchError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+def _add_port(server: grpc.aio.Server, address: str) -> int:
+    try:
+        return int(server.add_insecure_port(address))
+    except RuntimeError as error:
+        raise DexmatchError(f"cannot listen on {address}: it is taken") from error
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+if __name__ == "__main__":
+    main()
