@@ -217,7 +217,7 @@ def garbage(number):
         (PREDICT, b"[" * deep + b"]" * deep, {}),
         (PREDICT, b'{"instances":' + b"[" * deep + b"1" + b"]" * deep + b"}", {}),
         (PREDICT, b'{"instances":' + b'{"x":' * deep, {}),
-        (PREDICT, b'{"instances": [' + b"9" * source.choice([30, 400, 6_000]) + b"]}", {}),
+        (PREDICT, b'{"instances": [' + b"9" * source.choice([40, 400, 6_000]) + b"]}", {}),
         (PREDICT, b'{"instances": [1e999]}', {}),
         (PREDICT, b'{"instances": ["\xff\xfe", null, {}, [], true]}', {}),
         (PREDICT, b'{"instances": [[1], [1, 2]]}', {}),
