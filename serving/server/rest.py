@@ -25,6 +25,7 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
+from serving.server import json_examples, methods
 from serving.server.core import ServerCore
 from serving.server.errors import ServingError, invalid
 from serving.server.json_answers import write_predict
@@ -63,6 +64,7 @@ _STATUS = re.compile(
     r"/v1/models(?:/([^/:]+))?(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?(?:/(metadata))?",
     re.IGNORECASE | re.ASCII,
 )
+_METHODS = {"classify": methods.CLASSIFY, "regress": methods.REGRESS}
 _CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "POST, GET",
@@ -182,7 +184,11 @@ class _RestApi:
         size = len(body)
         document = await _off_loop(size, parse_object, body)
         name = signature_name(document)
+        if api != "predict":
+            json_examples.check_examples(document)
         with self._core.acquire(spec) as servable:
+            if api != "predict":
+                methods.refuse(servable, name, _METHODS[api])
             request = await _off_loop(size, read_predict, document, servable.signature(name))
             del document
             outputs = await servable.run(name, request.inputs)

@@ -179,6 +179,36 @@ def test_a_bad_body_is_told_before_an_unknown_model(client):
 
 
 @pytest.mark.parametrize(
+    ("api", "kind"), [("classify", "classification"), ("regress", "regression")]
+)
+def test_classify_and_regress_are_refused_to_signatures_for_predict(client, api, kind):
+    def refused(body, status=400, model="toy"):
+        return error_of(client.post(f"/v1/models/{model}:{api}", json=body), status)
+
+    good = {"examples": [{"a": [1, True], "b": 1.5, "c": ["d", b64(b"e")], "f": []}], "context": {}}
+    assert refused(good) == (
+        f"Expected {kind} signature method_name to be tensorflow/serving/{api}. "
+        "Was: tensorflow/serving/predict"
+    )
+    assert refused({**good, "signature_name": "X"}) == "No signature was found with the name: X"
+    refused(good, 404, "other")
+    assert refused({"context": 5}) == "Example must be JSON object but got JSON Number"
+    assert refused({"examples": []}).endswith("'examples' value is an empty array")
+    assert refused({"examples": 5}).endswith("Expecting 'examples' value to be an list/array")
+    assert "'examples' is expected" in refused({"instances": [1]})
+    assert refused({"examples": [{"a": [1, "b"]}]}) == (
+        "Unexpected element type in feature: a expecting type: int64"
+    )
+    assert refused({"examples": [{"a": None}]}) == (
+        "Feature: a has element with unexpected JSON type: Null"
+    )
+    assert refused({"examples": [{"a": 2**63}]}) == (
+        "Feature: a has uint64 element. Only int64 is supported."
+    )
+    assert "without loss of precision" in refused({"examples": [{"a": 1e39}]})
+
+
+@pytest.mark.parametrize(
     ("signature", "body"),
     [
         ("serving_default", {"instances": ["a"]}),
