@@ -16,6 +16,7 @@ from pipeline.commands.run import run
 from pipeline.commands.runs import runs
 from pipeline.commands.search import search
 from pipeline.commands.tag import tag
+from pipeline.commands.versions import list_versions, rollback
 from pipeline.errors import DexmatchError
 
 app = typer.Typer(
@@ -34,6 +35,8 @@ app.command()(runs)
 app.command()(predict)
 app.command()(search)
 app.command()(tag)
+app.command("versions")(list_versions)
+app.command()(rollback)
 app.add_typer(config_commands.app, name="config")
 
 

@@ -21,6 +21,7 @@ from pipeline.errors import DexmatchError
 from pipeline.metadata import AUC, Metadata, Run
 from pipeline.progress import run_progress
 from pipeline.workspace import Workspace
+from serving import files
 
 if TYPE_CHECKING:
     from pipeline.evaluation import Evaluation
@@ -95,6 +96,8 @@ def _check(config: Config) -> datasets.Dataset:
     weights.check(config.model.backbone, config.model.weights)
     if config.tuner.reuse:
         _check_tuned(Workspace.of(config))
+    if config.bulk.dataset:
+        datasets.load(config.bulk.dataset)
     dataset = datasets.load(config.data.dataset)
     _check_columns(config, dataset)
     return dataset
@@ -154,9 +157,23 @@ def _run(config: Config, dataset: datasets.Dataset, workspace: Workspace) -> Non
             metadata_path=str(workspace.metadata),
             checkpoints_directory=str(workspace.checkpoints),
             serving_directory=str(workspace.serving),
+            warmup_batch_sizes=_warmup_batch_sizes(workspace),
+            pinned_versions=_pinned_versions(workspace),
         )
         progress.expect(len(pipeline.components))
         RUNNERS[config.run.orchestrator]().run(pipeline)
+
+
+def _warmup_batch_sizes(workspace: Workspace) -> tuple[int, ...]:
+    """Those of the batching.config beside the pushed models, where there is one."""
+    path = workspace.serving.parent / files.BATCHING
+    return files.batch_sizes(path) if path.exists() else (1,)
+
+
+def _pinned_versions(workspace: Workspace) -> tuple[int, ...]:
+    """Those that the models.config beside the pushed models names, where there is one."""
+    path = workspace.serving.parent / files.MODELS
+    return files.pinned_versions(path, workspace.serving.name) if path.exists() else ()
 
 
 def _evaluation(metadata: Metadata, run: Run) -> "Evaluation | None":

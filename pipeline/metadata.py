@@ -98,6 +98,12 @@ class Run:
         return bool(blessing.properties.get("blessed")) if blessing else None
 
     @property
+    def is_infra_blessed(self) -> bool | None:
+        """Whether a model server served it well; None if none was tried."""
+        blessing = self.output("InfraBlessing")
+        return bool(blessing.properties.get("blessed")) if blessing else None
+
+    @property
     def pushed_version(self) -> str | None:
         """The version under which the model is served, None if it was not pushed."""
         pushed = self.output("PushedModel")

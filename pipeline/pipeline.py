@@ -8,11 +8,16 @@ ImportExampleGen ─► PairSampler ─┬─► LeakageGuard  (stops the run be
                                  ├──────────────────► Transform ─► Trainer ──────────┐
                                  │                                    │              │
                                  ├─► RetrievalEvaluator ◄─────────────┤              │
-                                 └─► Evaluator ◄── Resolver           │              ▼
-                                         │     (latest blessed)       └──────────► Pusher
-                                         └── blessing ───────────────────────────────┘
+                                 └─► Evaluator ◄── Resolver           │              │
+                                         │     (latest blessed)       ▼              │
+                                         ├── blessing ────────► ServingValidator     │
+                                         │                            │ model, warm  │
+                                         └── blessing ────────────► Pusher           │
+                                                                                     ▼
+                                                                                 ModelCard
 
-ModelCard reads the model, the statistics and what all the judges found, and comes last.
+ModelCard reads the model, the statistics and what all the judges found. With `bulk.dataset`, a
+BulkInferrer scores another data set with the model, if it is blessed.
 
 With `tuner.trials`, a Tuner stands between Transform and Trainer; with `tuner.reuse`, a Resolver
 of what an earlier one found. With `model.weights = "last_blessed"`, the Resolver of the latest
@@ -23,6 +28,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
+from tfx import types
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 
@@ -32,8 +38,10 @@ from components.leakage_guard.component import LeakageGuard
 from components.model_card.component import ModelCard
 from components.pair_sampler.component import PairSampler
 from components.pusher.component import Pusher
+from components.pusher.executor import IN_USE, KEEP_VERSIONS
 from components.retrieval.component import RetrievalEvaluator
-from modules import checkpoints, features, weights
+from components.serving_validator.component import ServingValidator
+from modules import checkpoints, features, signatures, weights
 from modules.evaluation import eval_config
 from pipeline import code_digest
 from pipeline.config import TUNED, Config
@@ -53,6 +61,8 @@ def create_pipeline(
     metadata_path: str,
     checkpoints_directory: str,
     serving_directory: str,
+    warmup_batch_sizes: Sequence[int] = (1,),
+    pinned_versions: Sequence[int] = (),
 ) -> tfx.dsl.Pipeline:
     """Composes the pipeline; the runner is the caller's choice.
 
@@ -65,6 +75,8 @@ def create_pipeline(
       metadata_path: the MLMD database file (SQLite).
       checkpoints_directory: where a training that was killed leaves what it needs to go on.
       serving_directory: blessed models are pushed to `<serving_directory>/<version>`.
+      warmup_batch_sizes: a model server is to be warmed up for each.
+      pinned_versions: pushed versions that stay, however old.
     """
     example_gen = tfx.components.ImportExampleGen(
         input_base=dataset,
@@ -151,9 +163,16 @@ def create_pipeline(
         seed=config.pairs.seed,
         code=code_digest.of("components.retrieval"),
     )
+    validator = _serving_validator(config, model, evaluator, examples, warmup_batch_sizes)
     pusher = Pusher(
-        model=model,
+        # A validator hands on the model with its warm-up requests.
+        model=None if validator else model,
         model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=validator.outputs["blessing"] if validator else None,
+        custom_config={
+            KEEP_VERSIONS: config.pusher.keep_versions,
+            IN_USE: list(pinned_versions),
+        },
         push_destination=tfx.proto.PushDestination(
             filesystem=tfx.proto.PushDestination.Filesystem(base_directory=serving_directory)
         ),
@@ -191,8 +210,10 @@ def create_pipeline(
             trainer,
             evaluator,
             retrieval,
+            *([validator] if validator else []),
             pusher,
             card,
+            *_bulk(config, model, evaluator),
         ],
         enable_cache=config.run.cache,
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
@@ -227,6 +248,76 @@ def _schema(config: Config, statistics_gen: BaseNode) -> BaseNode:
     return tfx.components.SchemaGen(
         statistics=statistics_gen.outputs["statistics"], infer_feature_shape=True
     )
+
+
+def _serving_validator(
+    config: Config,
+    model: types.BaseChannel,
+    evaluator: BaseNode,
+    examples: types.BaseChannel,
+    batch_sizes: Sequence[int],
+) -> BaseNode | None:
+    """What serves the candidate before it is pushed; None where it is not to be served."""
+    if config.serving.validator == "none":
+        return None
+    if config.serving.validator == "infra_validator":
+        proto = tfx.proto
+        return tfx.components.InfraValidator(
+            model=model,
+            examples=examples,
+            serving_spec=proto.ServingSpec(
+                tensorflow_serving=proto.TensorFlowServing(tags=[docker.TAG]),
+                local_docker=proto.LocalDockerConfig(),
+            ),
+            request_spec=proto.RequestSpec(
+                tensorflow_serving=proto.TensorFlowServingRequestSpec(
+                    signature_names=[signatures.SERVE_EXAMPLES]
+                ),
+                split_name=features.TEST,
+                num_examples=config.serving.pairs,
+                make_warmup=True,
+            ),
+        )
+    return ServingValidator(
+        model=model,
+        model_blessing=evaluator.outputs["blessing"],
+        examples=examples,
+        settings=config.serving.model_dump(mode="json"),
+        split=features.TEST,
+        seed=config.pairs.seed,
+        image_size=config.image.size,
+        batch_sizes=batch_sizes,
+        code=" ".join(map(code_digest.of, ("modules", "components.serving_validator", "serving"))),
+    )
+
+
+def _bulk(config: Config, model: types.BaseChannel, evaluator: BaseNode) -> list[BaseNode]:
+    """What scores another data set, as examples with a feature more: the probability."""
+    if not config.bulk.dataset:
+        return []
+    proto = tfx.proto
+    example_gen = tfx.components.ImportExampleGen(
+        input_base=config.bulk.dataset,
+        input_config=proto.Input(splits=[proto.Input.Split(name="pairs", pattern=SHARDS)]),
+    ).with_id("BulkExampleGen")
+    column = proto.PredictOutputCol(
+        output_key=features.PROBABILITY, output_column=features.PROBABILITY
+    )
+    inferrer = tfx.components.BulkInferrer(
+        examples=example_gen.outputs["examples"],
+        model=model,
+        model_blessing=evaluator.outputs["blessing"],
+        model_spec=proto.ModelSpec(model_signature_name=[signatures.SERVE_EXAMPLES]),
+        output_example_spec=proto.OutputExampleSpec(
+            output_columns_spec=[
+                proto.OutputColumnsSpec(
+                    signature_name=signatures.SERVE_EXAMPLES,
+                    predict_output=proto.PredictOutput(output_columns=[column]),
+                )
+            ]
+        ),
+    )
+    return [example_gen, inferrer]
 
 
 def _tuning(

@@ -11,6 +11,7 @@ from modules.features import KEY_SLICES, TRUE_PAIRS
 from pipeline import terminal
 from pipeline.metadata import CACHED, FAILED, NEW, UNFINISHED, Execution, Run
 from pipeline.retrieval import CUTOFFS, Ranking, Retrieval
+from pipeline.serving_report import ServingReport
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:  # Its module loads TFMA, and TensorFlow with it.
@@ -77,8 +78,13 @@ def _ranking(ranking: Ranking) -> str:
     return f"recall{shown}, median rank {ranking.median_rank:g}"
 
 
-def print_verdict(run: Run, evaluation: "Evaluation", workspace: Workspace) -> None:
-    """Prints whether the model was blessed and pushed, or which thresholds it missed."""
+def print_verdict(
+    run: Run,
+    evaluation: "Evaluation",
+    served: ServingReport | None,
+    workspace: Workspace,
+) -> None:
+    """Prints whether the model was blessed and pushed, or what it missed."""
     if run.is_blessed:
         terminal.output.print("[bold green]Blessed[/]: every threshold holds.")
     else:
@@ -88,6 +94,12 @@ def print_verdict(run: Run, evaluation: "Evaluation", workspace: Workspace) -> N
         if not evaluation.failures:
             _print_plain("  no threshold could be judged (evaluator.blessing)")
     _print_unjudged(evaluation)
+    if run.is_blessed and run.is_infra_blessed is False:
+        terminal.output.print("[bold red]Cannot be served[/], and was not pushed:")
+        for check in served.failures if served else ():
+            _print_plain(f"  {check.name}: {check.found}")
+    elif run.is_blessed and served:
+        _print_plain(f"Served by {served.engine}: {len(served.checks)} checks passed")
     if run.is_blessed and run.pushed_version:
         _print_plain(f"Pushed to {_relative(workspace.serving / run.pushed_version)}")
 

@@ -78,6 +78,19 @@ def batch_sizes(path: Path) -> tuple[int, ...]:
     return tuple(parameters.allowed_batch_sizes) or (1, max_batch_size(parameters))
 
 
+def pinned_versions(path: Path, name: str) -> tuple[int, ...]:
+    """The versions of a model that a configuration names: served, or behind a label.
+
+    Raises:
+      DexmatchError: the file cannot be read, naming the line.
+    """
+    entries = read_models(path).model_config_list.config
+    named = [entry for entry in entries if entry.name == name]
+    specific = {each for entry in named for each in entry.model_version_policy.specific.versions}
+    labelled = {each for entry in named for each in entry.version_labels.values()}
+    return tuple(sorted(specific | labelled))
+
+
 def one_model(
     name: str, base_path: str | os.PathLike[str], like: Path | None = None
 ) -> ModelServerConfig:

@@ -8,29 +8,15 @@ from typing import Any
 import numpy as np
 import psutil
 import tensorflow as tf
-from serving.client import Client, ClientError
 
 from modules import features, signatures
 from modules.true_pairs import TruePair
+from pipeline.serving_report import Check
+from serving.client import Client, ClientError
 
 _NO_PICTURE = b"no picture"
 _NO_CAPTION = ""
 _MOST_NAMED = 3
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at.
-
-    Attributes:
-      name: what, such as "answers over REST".
-      passed: whether it is as it must be.
-      found: one line, for people.
-    """
-
-    name: str
-    passed: bool
-    found: str
 
 
 @dataclass(frozen=True)

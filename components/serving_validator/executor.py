@@ -1,9 +1,7 @@
 """ServingValidator's executor: boots a model server on the candidate, asks it, and blesses."""
 
-import dataclasses
 import hashlib
 import heapq
-import json
 import logging
 import tempfile
 from collections.abc import Sequence
@@ -11,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from serving import client, engines
 from tfx import types
 from tfx.components.util import model_utils
 from tfx.dsl.components.base import base_executor
@@ -20,11 +17,12 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from components.serving_validator import checks, warmup
-from components.serving_validator.checks import Check
 from modules import reporting, true_pairs
 from modules.true_pairs import TruePair
 from pipeline.config import ServingConfig
 from pipeline.errors import DexmatchError
+from pipeline.serving_report import FILE_NAME, Check, ServingReport
+from serving import client, engines
 
 MODEL = "model"
 MODEL_BLESSING = "model_blessing"
@@ -36,9 +34,6 @@ SEED = "seed"
 IMAGE_SIZE = "image_size"
 BATCH_SIZES = "batch_sizes"
 CODE = "code"
-
-FILE_NAME = "report.json"
-"""In the blessing's folder: the engine, and each check with what it found."""
 
 # The layout of TFX's InfraValidator, which its Pusher reads.
 _BLESSED = "INFRA_BLESSED"
@@ -63,7 +58,7 @@ class Executor(base_executor.BaseExecutor):
         verdict = artifact_utils.get_single_instance(input_dict[MODEL_BLESSING])
         if not model_utils.is_model_blessed(verdict):
             refused = Check("evaluation", False, "the Evaluator refused the model: not served")
-            _write(blessing, "", [refused])
+            _write(blessing, ServingReport("", (refused,)))
             return
         settings = ServingConfig(**exec_properties[SETTINGS])
         (examples,) = input_dict[EXAMPLES]
@@ -88,8 +83,9 @@ class Executor(base_executor.BaseExecutor):
                 exec_properties[IMAGE_SIZE],
                 exec_properties[BATCH_SIZES],
             )
-            passed = _write(blessing, engine.name, found)
-            if passed:
+            report = ServingReport(engine.name, tuple(found))
+            _write(blessing, report)
+            if report.passed:
                 io_utils.copy_dir(str(candidate), path_utils.stamped_model_path(blessing.uri))
                 blessing.set_int_custom_property("has_model", 1)
 
@@ -160,15 +156,13 @@ def _asked_of(
     return found
 
 
-def _write(blessing: types.Artifact, engine: str, found: Sequence[Check]) -> bool:
-    """Blesses if every check passed, and returns whether it did."""
-    passed = all(check.passed for check in found)
-    report = {"engine": engine, "checks": [dataclasses.asdict(check) for check in found]}
+def _write(blessing: types.Artifact, report: ServingReport) -> None:
+    """Blesses if every check passed, in the layout of TFX's InfraValidator."""
     fileio.makedirs(blessing.uri)
-    io_utils.write_string_file(f"{blessing.uri}/{FILE_NAME}", json.dumps(report, indent=1))
-    io_utils.write_string_file(f"{blessing.uri}/{_BLESSED if passed else _NOT_BLESSED}", "")
-    blessing.set_int_custom_property("blessed", int(passed))
-    for check in found:
-        mark = "passed" if check.passed else "FAILED"
-        _log.info("%s: %s: %s", check.name, mark, check.found)
-    return passed
+    io_utils.write_string_file(f"{blessing.uri}/{FILE_NAME}", report.to_json())
+    mark = _BLESSED if report.passed else _NOT_BLESSED
+    io_utils.write_string_file(f"{blessing.uri}/{mark}", "")
+    blessing.set_int_custom_property("blessed", int(report.passed))
+    for check in report.checks:
+        outcome = "passed" if check.passed else "FAILED"
+        _log.info("%s: %s: %s", check.name, outcome, check.found)

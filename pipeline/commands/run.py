@@ -42,7 +42,7 @@ def run(
     """Runs the pipeline: from a data set to a blessed and pushed model.
 
     What an earlier run made from the same input is taken from the cache. Exit status: 0 blessed and
-    pushed, 3 not blessed, 2 a mistake that you can mend, 1 any other failure.
+    pushed, 3 not blessed or not to be served, 2 a mistake that you can mend, 1 any other failure.
 
     Examples:
 
@@ -82,7 +82,7 @@ def execute_and_report(settings: Config, verbose: bool) -> int:
     Returns:
       The exit status, see `run`.
     """
-    from pipeline import execution, retrieval, summary
+    from pipeline import execution, retrieval, serving_report, summary
     from pipeline.terminal import console, say
     from pipeline.workspace import Workspace
 
@@ -102,6 +102,8 @@ def execute_and_report(settings: Config, verbose: bool) -> int:
     if searched := run.output("RetrievalMetrics"):
         summary.print_retrieval(retrieval.load(searched.uri))
     summary.print_warnings(run)
-    summary.print_verdict(run, evaluation, workspace)
+    infra = run.output("InfraBlessing")
+    served = serving_report.load(infra.uri) if infra else None
+    summary.print_verdict(run, evaluation, served, workspace)
     summary.print_pointers(run, workspace, outcome.log)
-    return 0 if run.is_blessed else NOT_BLESSED
+    return 0 if run.is_blessed and run.is_infra_blessed is not False else NOT_BLESSED
