@@ -23,6 +23,10 @@ class Health:
         self._status = NOT_SERVING
         self._changed = asyncio.Condition()
 
+    @property
+    def _is_serving(self) -> bool:
+        return self._status == SERVING
+
     async def set(self, status: int) -> None:
         """Tells everyone who asks, and everyone who watches."""
         async with self._changed:
@@ -51,8 +55,9 @@ class Health:
     async def _watch(self, request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
         told = None
         # It ends with the server: a stream that stays open would hold up the draining.
-        while told != NOT_SERVING:
+        while told is None or self._is_serving:
             told = self._status if request.service in NAMES else SERVICE_UNKNOWN
             yield HealthCheckResponse(status=told)
             async with self._changed:
-                await self._changed.wait_for(lambda before=told: self._status != before)
+                while self._status == told or (told == SERVICE_UNKNOWN and self._is_serving):
+                    await self._changed.wait()
