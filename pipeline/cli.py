@@ -15,6 +15,7 @@ from pipeline.commands.predict import predict
 from pipeline.commands.run import run
 from pipeline.commands.runs import runs
 from pipeline.commands.search import search
+from pipeline.commands.serve import serve
 from pipeline.commands.tag import tag
 from pipeline.commands.versions import list_versions, rollback
 from pipeline.errors import DexmatchError
@@ -37,6 +38,7 @@ app.command()(search)
 app.command()(tag)
 app.command("versions")(list_versions)
 app.command()(rollback)
+app.command()(serve)
 app.add_typer(config_commands.app, name="config")
 
 

@@ -434,7 +434,11 @@ class ServingConfig(Section):
     max_latency_ms: float = Field(
         2000, gt=0, description="the most that 99 % of requests for a single pair may take"
     )
-    max_memory_mb: float = Field(4000, gt=0, description="the most that the server may hold")
+    max_memory_mb: float = Field(
+        4000,
+        gt=0,
+        description="the most that the server may hold; not measured where Docker runs it",
+    )
     start_seconds: float = Field(
         300, gt=0, description="the most that it may take until it serves the model"
     )

@@ -45,6 +45,7 @@ from modules import checkpoints, features, signatures, weights
 from modules.evaluation import eval_config
 from pipeline import code_digest
 from pipeline.config import TUNED, Config
+from serving.engines import docker
 
 SHARDS = "pairs-*.tfrecord.gz"
 """What ImportExampleGen reads of a data set folder."""

@@ -137,6 +137,8 @@ def examine(
         with engines.running(engine, options, timeout_s=settings.start_seconds) as server:
             reporting.report("asking the model server", 1, 2)
             found += _asked_of(server, asked, settings)
+            if engine.is_local:
+                found.append(checks.memory(server.pid, settings.max_memory_mb))
     except DexmatchError as error:
         found.append(Check("start", False, str(error)))
     reporting.report("asking the model server", 2, 2)
@@ -152,7 +154,6 @@ def _asked_of(
         with client.open_model(address) as model:
             found += checks.answers(model, api, asked, settings.tolerance)
             found.append(checks.latency(model, api, asked, settings.max_latency_ms))
-    found.append(checks.memory(server.pid, settings.max_memory_mb))
     return found
 
 
