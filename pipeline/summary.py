@@ -137,10 +137,13 @@ def print_pointers(run: Run, workspace: Workspace, log: Path) -> None:
     evaluation = run.output("ModelEvaluation")
     card = run.output("ModelCard")
     training = run.output("ModelRun")
+    bulk = run.execution("BulkInferrer")
+    scored = bulk.outputs.get("Examples") if bulk else None
     pointers = {
         "model card": _relative(Path(card.uri) / MODEL_CARD) if card else "",
         "evaluation": _relative(Path(evaluation.uri)) if evaluation else "",
         "training": f"tensorboard --logdir {_relative(Path(training.uri))}" if training else "",
+        **({"scored pairs": _relative(Path(scored.uri))} if scored else {}),
         "artifacts": _relative(workspace.artifacts),
         "log": _relative(log),
         "past runs": "dexmatch runs",

@@ -18,6 +18,8 @@ from pipeline.metadata import CACHED, NEW, Metadata
 from pipeline.workspace import Workspace
 
 COMPONENTS = [
+    "BulkExampleGen",
+    "BulkInferrer",
     "ImportExampleGen",
     "PairSampler",
     "LeakageGuard",
@@ -30,6 +32,7 @@ COMPONENTS = [
     "latest_blessed_model",
     "Evaluator",
     "RetrievalEvaluator",
+    "ServingValidator",
     "Pusher",
     "ModelCard",
 ]
@@ -107,7 +110,7 @@ def versions(folder: Path) -> list[str]:
 def first_run(tmp_path_factory, dataset):
     """A folder in which the pipeline has run once, and what it printed."""
     folder = tmp_path_factory.mktemp("first")
-    done = run(folder, dataset)
+    done = run(folder, dataset, bulk__dataset=str(dataset))
     assert done.returncode == 0, done.stdout + done.stderr
     return folder, done
 
@@ -129,6 +132,27 @@ def test_a_model_that_holds_its_bounds_is_blessed_and_pushed(first_run):
     assert versions(folder) == [latest.pushed_version]
     pushed = workspace(folder).serving / latest.pushed_version
     assert (pushed / "saved_model.pb").is_file()
+    assert latest.is_infra_blessed
+    assert (pushed / "assets.extra" / "tf_serving_warmup_requests").is_file()
+
+
+def test_another_data_set_is_scored_with_the_blessed_model(first_run, dataset):
+    import tensorflow as tf
+
+    folder, _ = first_run
+    latest = Metadata(workspace(folder).metadata).latest()
+    scored = Path(latest.execution("BulkInferrer").outputs["Examples"].uri)
+    files = [str(path) for path in scored.rglob("*.gz")]
+    records = list(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator())
+    assert len(records) == 120
+    pushed = tf.saved_model.load(str(workspace(folder).serving / latest.pushed_version))
+    answers = pushed.signatures["serve_examples"](examples=tf.constant(records[:20]))
+    found = [
+        tf.train.Example.FromString(each).features.feature["probability"].float_list.value[0]
+        for each in records[:20]
+    ]
+    assert len(set(found)) > 1
+    assert answers["probability"].numpy() == pytest.approx(found, abs=1e-5)
 
 
 def test_the_pushed_model_answers(first_run):
@@ -147,7 +171,7 @@ def test_the_summary_names_what_matters(first_run):
     folder, done = first_run
     (version,) = versions(folder)
     figures = "against:random", "overall", "caption → image: recall@1", "image → caption: recall@1"
-    for text in (*COMPONENTS, *figures, "Blessed", version, "model_card.html", ".log"):
+    for text in (*COMPONENTS, *figures, "Blessed", "Served by", version, "model_card.html", ".log"):
         assert text in done.stdout, text
     assert "Traceback" not in done.stderr
     # The libraries' chatter goes to the log.
@@ -163,14 +187,15 @@ def test_no_temporary_files_are_left(first_run):
 def test_a_second_run_is_cached_and_pushes_nothing_new(first_run, dataset):
     folder, _ = first_run
     before = versions(folder)
-    done = run(folder, dataset)
+    done = run(folder, dataset, bulk__dataset=str(dataset))
     assert done.returncode == 0, done.stdout + done.stderr
     latest = Metadata(workspace(folder).metadata).latest()
     states = {each.node: each.state for each in latest.executions}
     assert states.pop("latest_blessed_model") == NEW  # A resolver always looks anew.
     changed = {node for node, state in states.items() if state != CACHED}
     # The second run has a baseline, the model that the first one blessed, to be compared with.
-    assert changed <= {"Evaluator", "Pusher", "ModelCard"}
+    judged = {"Evaluator", "BulkInferrer", "ServingValidator", "Pusher", "ModelCard"}
+    assert changed <= judged
     assert versions(folder) == before
 
 

@@ -7,6 +7,7 @@ from components.evaluator.bounds import Unjudged
 from pipeline import summary, terminal
 from pipeline.evaluation import Evaluation, Failure, SliceFigures
 from pipeline.metadata import Execution, Output, Run
+from pipeline.serving_report import Check, ServingReport
 
 FIGURES = {
     "auc": 0.9312,
@@ -33,10 +34,13 @@ def found(**parts) -> Evaluation:
     return Evaluation(**{"slices": slices, "failures": (), **parts})
 
 
-def run(blessed: int) -> Run:
+def run(blessed: int, infra_blessed: int | None = None) -> Run:
     blessing = Output(1, "ModelBlessing", "", {"blessed": blessed})
-    evaluator = Execution("Evaluator", "new", 1.0, {}, {"ModelBlessing": blessing})
-    return Run("1", datetime(2026, 1, 1), (evaluator,))
+    executions = [Execution("Evaluator", "new", 1.0, {}, {"ModelBlessing": blessing})]
+    if infra_blessed is not None:
+        infra = Output(2, "InfraBlessing", "", {"blessed": infra_blessed})
+        executions.append(Execution("ServingValidator", "new", 1.0, {}, {"InfraBlessing": infra}))
+    return Run("1", datetime(2026, 1, 1), tuple(executions))
 
 
 @pytest.fixture
@@ -63,7 +67,7 @@ def test_the_mean_probability_of_true_pairs_is_shown(printed):
 
 def test_every_missed_threshold_is_named(printed):
     missed = Failure("auc", "color:blue", "is 0.4000, must be at least 0.6000")
-    summary.print_verdict(run(0), found(failures=(missed,)), None)
+    summary.print_verdict(run(0), found(failures=(missed,)), None, None)
     text = printed()
     assert "Not blessed" in text
     assert "auc on color:blue is 0.4000, must be at least 0.6000" in text
@@ -84,6 +88,7 @@ def test_small_slices_are_counted_and_named_bounds_are_named(printed):
             )
         ),
         None,
+        None,
     )
     text = printed()
     assert "too small to be judged: 2 slices" in text
@@ -91,5 +96,26 @@ def test_small_slices_are_counted_and_named_bounds_are_named(printed):
 
 
 def test_a_verdict_without_a_judged_threshold_says_so(printed):
-    summary.print_verdict(run(0), found(), None)
+    summary.print_verdict(run(0), found(), None, None)
     assert "no threshold could be judged" in printed()
+
+
+def test_a_model_that_cannot_be_served_is_told_with_the_reasons(printed):
+    served = ServingReport(
+        "embedded",
+        (
+            Check("signatures", True, "all five"),
+            Check("memory", False, "5000 MB (at most 4000)"),
+        ),
+    )
+    summary.print_verdict(run(1, infra_blessed=0), found(), served, None)
+    text = printed()
+    assert "Cannot be served, and was not pushed:" in text
+    assert "memory: 5000 MB (at most 4000)" in text
+    assert "all five" not in text
+
+
+def test_a_model_that_was_served_well_says_by_what(printed):
+    served = ServingReport("docker", (Check("signatures", True, "all five"),))
+    summary.print_verdict(run(1, infra_blessed=1), found(), served, None)
+    assert "Served by docker: 1 checks passed" in printed()
