@@ -5,10 +5,12 @@ import logging
 
 import numpy as np
 
+from modules import reporting
+
 _STEPS = 100
 _RIDGE = 1e-6
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger(f"{reporting.LOGGER}.calibration")
 
 
 def fit(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:

@@ -7,6 +7,7 @@ them in place, and refuses kernels that cannot); other releases of TensorFlow an
 beyond the size that `modules.inputs` sorts, which come in the order of Beam's files.
 """
 
+import logging
 import math
 import tempfile
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from modules import (
     inputs,
     model,
     preprocessing,
+    reporting,
     signatures,
     stages,
     tensorboard,
@@ -40,6 +42,8 @@ from modules import (
 )
 from pipeline.config import AugmentConfig, CaptionConfig, ImageConfig, ModelConfig, TrainerConfig
 from pipeline.errors import DexmatchError
+
+_log = logging.getLogger(f"{reporting.LOGGER}.trainer")
 
 
 def run_fn(fn_args: tfx.components.FnArgs) -> None:
@@ -153,6 +157,12 @@ def train(config: dict[str, Any], fn_args: tfx.components.FnArgs, folders: Folde
             [len(values) for values in attributes.values()],
         )
         trainer = training.PairTrainer(pair_model, vocabulary_size, settings, augmentation)
+    if settings.frozen_epochs and architecture.weights == weights.NONE:
+        _log.warning(
+            'trainer.frozen_epochs = %d with model.weights = "%s": what stays frozen is random',
+            settings.frozen_epochs,
+            weights.NONE,
+        )
     if architecture.weights == weights.LAST_BLESSED:
         warm_start.load(
             pair_model,

@@ -42,12 +42,14 @@ class PairTrainer(keras.Model):
         self.model = model
         self._settings = settings
         self._augment = augmenter(augmentation, settings.seed)
-        # Trained along and thrown away: it teaches the image branch, and answers no request.
-        self._words = keras.layers.Dense(vocabulary_size, name="words")
-        self._words.build((None, model.image_encoder.output_shape[-1]))
-        self._log_scale = self.add_weight(
-            name="log_scale", initializer=keras.initializers.Constant(math.log(_FIRST_SCALE))
-        )
+        # Trained along and thrown away: they teach the branches, and answer no request.
+        if settings.word_loss:
+            self._words = keras.layers.Dense(vocabulary_size, name="words")
+            self._words.build((None, model.image_encoder.output_shape[-1]))
+        if settings.contrastive_loss:
+            self._log_scale = self.add_weight(
+                name="log_scale", initializer=keras.initializers.Constant(math.log(_FIRST_SCALE))
+            )
         self._random = keras.random.SeedGenerator(settings.seed)
         self._loss = keras.metrics.Mean(name="loss")
         self._auc = keras.metrics.AUC(name="auc", from_logits=True)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from modules import captions, model, signatures, weights
+from modules import captions, model, reporting, signatures, weights
 from pipeline.config import ModelConfig
 from pipeline.errors import DexmatchError
 
@@ -33,7 +33,7 @@ _AXES = {model.WORD_VECTORS: 0, model.CLASSIFIER: -1, model.AGREEMENT_WEIGHTS: 0
 
 Attributes = dict[str, list[str]]
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger(f"{reporting.LOGGER}.warm_start")
 
 
 def note(saved_model: str, settings: ModelConfig, attributes: Attributes) -> None:

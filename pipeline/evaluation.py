@@ -15,8 +15,8 @@ from components.evaluator.executor import UNJUDGED_FILE
 from modules.evaluation import slice_name
 from modules.features import AGAINST, OVERALL, PAIR_KIND
 
-MIN_WORST_EXAMPLES = 30
-"""A slice with fewer pairs than this says more about chance than about the model."""
+_UNBOUNDED = ("log_loss", "example_count")
+"""Metrics that may be greater than 1."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,18 @@ class Evaluation:
         """A slice by its name."""
         return next((each for each in self.slices if each.name == name), None)
 
-    def worst(self) -> SliceFigures | None:
-        """The metadata slice with the lowest AUC among those with enough pairs of both labels."""
+    def worst(self, fewest: int) -> SliceFigures | None:
+        """The metadata slice with the lowest AUC among those with enough pairs of both labels.
+
+        Args:
+          fewest: how many are enough; fewer say more about chance than about the model.
+        """
         judged = [
             each
             for each in self.slices
             if each.name != OVERALL
             and not each.name.startswith((f"{AGAINST}:", f"{PAIR_KIND}:"))
-            and each.examples >= MIN_WORST_EXAMPLES
+            and each.examples >= fewest
             and "auc" in each.figures
             and 0 < each.figures.get("mean_label", 0) < 1
         ]
@@ -143,7 +147,9 @@ def _interval(value: Any) -> tuple[float, float]:
     bounds = value.confidence_interval
     if not value.HasField("confidence_interval") or not value.value.HasField("double_value"):
         return math.nan, math.nan
-    return bounds.lower_bound.double_value.value, bounds.upper_bound.double_value.value
+    lower, upper = bounds.lower_bound.double_value.value, bounds.upper_bound.double_value.value
+    # The jackknife's interval is symmetric, and leaves the range of a metric near its end.
+    return max(lower, 0.0), upper if value.key.name in _UNBOUNDED else min(upper, 1.0)
 
 
 def _unjudged(uri: str) -> Iterator[Unjudged]:

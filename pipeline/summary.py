@@ -42,10 +42,10 @@ def print_components(run: Run) -> None:
     terminal.output.print(table)
 
 
-def print_evaluation(evaluation: "Evaluation") -> None:
+def print_evaluation(evaluation: "Evaluation", fewest: int) -> None:
     """Prints the figures overall, against each kind of wrong caption, and on the worst slice."""
     named = [(name, evaluation.slice(name)) for name in KEY_SLICES]
-    if worst := evaluation.worst():
+    if worst := evaluation.worst(fewest):
         named.append((f"{worst.name} (worst)", worst))
     table = terminal.table("test split", "pairs>", *(f"{name}>" for name in _SHOWN_FIGURES))
     # In a narrow terminal a long name is folded, not these, nor a figure.

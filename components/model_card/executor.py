@@ -90,6 +90,7 @@ class Executor(base_executor.BaseExecutor):
             curves=sources.curves(inputs[MODEL_RUN].uri),
             evaluation=found,
             bounds=page.bounds(asked.blessing, found),
+            few=asked.min_slice_pairs,
             threshold=asked.threshold,
             retrieval=retrieval.load(inputs[RETRIEVAL].uri),
             written=f"{datetime.now(UTC):%d %B %Y, %H:%M} UTC",

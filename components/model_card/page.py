@@ -9,7 +9,7 @@ import jinja2
 from components.model_card.sources import Curve, Split
 from modules.features import AGAINST, OVERALL, PAIR_KIND
 from pipeline.config import Threshold
-from pipeline.evaluation import MIN_WORST_EXAMPLES, Evaluation, SliceFigures
+from pipeline.evaluation import Evaluation, SliceFigures
 from pipeline.retrieval import CUTOFFS, Retrieval
 
 TEMPLATE = "model_card.html.j2"
@@ -77,6 +77,7 @@ class Card:
       curves: how the training went.
       evaluation: the Evaluator's findings.
       bounds: the thresholds.
+      few: a slice with fewer pairs is small.
       threshold: probability from which a pair counts as a match.
       retrieval: RetrievalEvaluator's findings.
       written: when, in words.
@@ -96,6 +97,7 @@ class Card:
     curves: Sequence[Curve]
     evaluation: Evaluation
     bounds: Sequence[Bound]
+    few: int
     threshold: float
     retrieval: Retrieval
     written: str
@@ -115,10 +117,9 @@ def render(card: Card) -> str:
         card=card,
         test=card.splits[-1] if card.splits else None,
         figures=[name.replace("_", " ") for name in figures],
-        tables=tables(card.evaluation.slices, figures),
-        worst=card.evaluation.worst(),
+        tables=tables(card.evaluation.slices, figures, card.few),
+        worst=card.evaluation.worst(card.few),
         cutoffs=CUTOFFS,
-        few=MIN_WORST_EXAMPLES,
     )
 
 
@@ -129,7 +130,9 @@ def figure_names(slices: Iterable[SliceFigures]) -> list[str]:
     return first + sorted(found.difference(first))
 
 
-def tables(slices: Iterable[SliceFigures], figures: Sequence[str]) -> dict[str, list[Row]]:
+def tables(
+    slices: Iterable[SliceFigures], figures: Sequence[str], few: int
+) -> dict[str, list[Row]]:
     """The figures by title: overall, by kind of wrong caption, by each metadata column."""
     made: dict[str, list[Row]] = {title: [] for title in _OWN.values()}
     for each in slices:
@@ -140,7 +143,7 @@ def tables(slices: Iterable[SliceFigures], figures: Sequence[str]) -> dict[str, 
             Row(
                 name=" × ".join(values) or OVERALL,
                 pairs=each.examples,
-                is_small=each.examples < MIN_WORST_EXAMPLES,
+                is_small=each.examples < few,
                 cells=tuple(_cell(each, name) for name in figures),
             )
         )

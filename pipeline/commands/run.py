@@ -98,7 +98,7 @@ def execute_and_report(settings: Config, verbose: bool) -> int:
         return 2 if outcome.is_users else 1
     if run is None or evaluation is None:
         raise DexmatchError(f"{workspace.metadata}: no trace of the run that just ended")
-    summary.print_evaluation(evaluation)
+    summary.print_evaluation(evaluation, settings.evaluator.min_slice_pairs)
     if searched := run.output("RetrievalMetrics"):
         summary.print_retrieval(retrieval.load(searched.uri))
     summary.print_warnings(run)

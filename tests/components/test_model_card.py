@@ -250,7 +250,7 @@ def test_any_metric_gets_a_column_and_crosses_a_table_of_their_own():
     ]
     names = page.figure_names(slices)
     assert names == ["auc", "brier", "ece"]
-    tables = page.tables(slices, names)
+    tables = page.tables(slices, names, 50)
     assert list(tables) == ["Overall", "By color × size"]
     (row,) = tables["By color × size"]
     assert (row.name, row.pairs, row.is_small) == ("red × big", 9, True)

@@ -52,7 +52,7 @@ def printed(monkeypatch):
 
 
 def test_the_figures_fit_a_terminal(printed):
-    summary.print_evaluation(found())
+    summary.print_evaluation(found(), 50)
     text = printed()
     for shown in ("0.931±0.020", "0.911", "0.870", "0.835", "0.923", "0.031", "208"):
         assert shown in text
@@ -61,7 +61,7 @@ def test_the_figures_fit_a_terminal(printed):
 
 
 def test_the_mean_probability_of_true_pairs_is_shown(printed):
-    summary.print_evaluation(found())
+    summary.print_evaluation(found(), 50)
     assert "Mean probability of the 208 true pairs: 0.875±0.020" in printed()
 
 
