@@ -13,6 +13,7 @@ from pipeline.commands import data as data_commands
 from pipeline.commands.demo import demo
 from pipeline.commands.run import run
 from pipeline.commands.runs import runs
+from pipeline.commands.serve import serve
 from pipeline.errors import DexmatchError
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ data_commands.app.command()(demo)
 app.add_typer(data_commands.app, name="data")
 app.command()(run)
 app.command()(runs)
+app.command()(serve)
 app.add_typer(config_commands.app, name="config")
 
 
