@@ -54,7 +54,6 @@ HTTP_STATUS = {
     grpc.StatusCode.UNAUTHENTICATED: 401,
 }
 """After `ToHTTPStatusCode`."""
-METRICS_PATH = "/monitoring/prometheus/metrics"
 
 _PREDICTION = re.compile(
     r"/v1/models/([^/:]+)(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?:(classify|regress|predict)",
@@ -71,7 +70,9 @@ _CORS_HEADERS = {
     "Access-Control-Allow-Headers": "Content-Type",
 }
 _LARGE = 1 << 18
-"""Bytes of a body that is read by a thread, so that small requests are answered in between."""
+"""Bytes of JSON that a thread reads or writes, so that small requests are answered in between."""
+_FLOAT_TEXT = 12
+"""Bytes of a float in an answer, roughly."""
 _BODIES = 16
 """Bodies of the largest size that are held at a time."""
 _GZIP_MINIMUM = 2048
@@ -192,7 +193,8 @@ class _RestApi:
             request = await _off_loop(size, read_predict, document, servable.signature(name))
             del document
             outputs = await servable.run(name, request.inputs)
-        return write_predict(outputs, request.is_row)
+        size = _FLOAT_TEXT * sum(array.size for array in outputs.values())
+        return await _off_loop(size, write_predict, outputs, request.is_row)
 
     def _status(self, spec: model_pb2.ModelSpec) -> Response:
         return _json(json.dumps(_as_dict(self._core.status(spec)), indent=1).encode())

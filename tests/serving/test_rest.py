@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from serving.files import PROMETHEUS_PATH
 from serving.server.batching import Batching
 from serving.server.core import CoreOptions
-from serving.server.rest import HTTP_STATUS, METRICS_PATH, RestSettings
+from serving.server.rest import HTTP_STATUS, RestSettings
 
 
 def _load(name):
@@ -40,7 +41,7 @@ def folders(pushed, toy, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(folders):
-    settings = RestSettings(monitoring_path=METRICS_PATH, max_body_bytes=1 << 20)
+    settings = RestSettings(monitoring_path=PROMETHEUS_PATH, max_body_bytes=1 << 20)
     with (
         support.serving(folders, settings) as url,
         httpx.Client(base_url=url, timeout=60) as made,
@@ -314,7 +315,7 @@ def test_cors_headers_only_if_asked_for(client, toy):
             assert response.headers["access-control-allow-methods"] == "POST, GET"
             assert response.headers["access-control-allow-headers"] == "Content-Type"
         assert response.status_code == 200
-        error_of(httpx.get(f"{url}{METRICS_PATH}"), 404)
+        error_of(httpx.get(f"{url}{PROMETHEUS_PATH}"), 404)
 
 
 def test_a_deadline(toy):
@@ -328,7 +329,7 @@ def test_a_deadline(toy):
 
 def test_metrics(client):
     def value(line):
-        page = client.get(METRICS_PATH)
+        page = client.get(PROMETHEUS_PATH)
         assert page.headers["content-type"].startswith("text/plain")
         for each in page.text.splitlines():
             if each.startswith(line + " "):
@@ -347,7 +348,7 @@ def test_metrics(client):
         predict(client, f"other{number}", {"instances": [1]}, status=404)
     after = [value(line) for line in (good, bad, unknown, count)]
     assert np.subtract(after, before).tolist() == [1, 1, 3, 1]
-    page = client.get(METRICS_PATH).text
+    page = client.get(PROMETHEUS_PATH).text
     assert "# TYPE :tensorflow:serving:request_count counter" in page
     assert "# TYPE :tensorflow:serving:request_latency histogram" in page
     bucket = ':tensorflow:serving:request_latency_bucket{API="predict",entrypoint="REST",le="18.0",'
