@@ -15,6 +15,7 @@ from pipeline.commands.predict import predict
 from pipeline.commands.run import run
 from pipeline.commands.runs import runs
 from pipeline.commands.search import search
+from pipeline.commands.serve import serve
 from pipeline.commands.tag import tag
 from pipeline.errors import DexmatchError
 
@@ -31,6 +32,7 @@ data_commands.app.command()(demo)
 app.add_typer(data_commands.app, name="data")
 app.command()(run)
 app.command()(runs)
+app.command()(serve)
 app.command()(predict)
 app.command()(search)
 app.command()(tag)

@@ -1,13 +1,16 @@
-"""Two of TensorFlow Serving's messages that the tensorflow-serving-api package leaves out.
+"""Messages that the installed packages leave out: two of TensorFlow Serving's, and gRPC's health.
 
 Built from a description in Python, so that no compiler is needed; the `.proto` texts are beside it,
 and a test compares them field by field.
 """
 
+from typing import Any
+
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _PACKAGE = "tensorflow.serving"
+_HEALTH_PACKAGE = "grpc.health.v1"
 _INT64, _STRING = ".google.protobuf.Int64Value", ".google.protobuf.StringValue"
 
 BATCHING = descriptor_pb2.DescriptorProto(
@@ -45,6 +48,34 @@ MONITORING = descriptor_pb2.DescriptorProto(
     ],
 )
 
+HEALTH_REQUEST = descriptor_pb2.DescriptorProto(
+    name="HealthCheckRequest",
+    field=[_Field(name="service", number=1, label=_Field.LABEL_OPTIONAL, type=_Field.TYPE_STRING)],
+)
+HEALTH_RESPONSE = descriptor_pb2.DescriptorProto(
+    name="HealthCheckResponse",
+    field=[
+        _Field(
+            name="status",
+            number=1,
+            label=_Field.LABEL_OPTIONAL,
+            type=_Field.TYPE_ENUM,
+            type_name=f".{_HEALTH_PACKAGE}.HealthCheckResponse.ServingStatus",
+        )
+    ],
+    enum_type=[
+        descriptor_pb2.EnumDescriptorProto(
+            name="ServingStatus",
+            value=[
+                descriptor_pb2.EnumValueDescriptorProto(name=name, number=number)
+                for number, name in enumerate(
+                    ("UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")
+                )
+            ],
+        )
+    ],
+)
+
 # A pool of their own: another package may register the same names in the default one.
 _pool = descriptor_pool.DescriptorPool()
 _pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
@@ -58,9 +89,21 @@ _pool.Add(
     )
 )
 
-BatchingParameters = message_factory.GetMessageClass(
-    _pool.FindMessageTypeByName(f"{_PACKAGE}.BatchingParameters")
+_pool.Add(
+    descriptor_pb2.FileDescriptorProto(
+        name="dexmatch/health.proto",
+        package=_HEALTH_PACKAGE,
+        syntax="proto3",
+        message_type=[HEALTH_REQUEST, HEALTH_RESPONSE],
+    )
 )
-MonitoringConfig = message_factory.GetMessageClass(
-    _pool.FindMessageTypeByName(f"{_PACKAGE}.MonitoringConfig")
-)
+
+
+def _message(name: str) -> Any:
+    return message_factory.GetMessageClass(_pool.FindMessageTypeByName(name))
+
+
+BatchingParameters = _message(f"{_PACKAGE}.BatchingParameters")
+MonitoringConfig = _message(f"{_PACKAGE}.MonitoringConfig")
+HealthCheckRequest = _message(f"{_HEALTH_PACKAGE}.HealthCheckRequest")
+HealthCheckResponse = _message(f"{_HEALTH_PACKAGE}.HealthCheckResponse")

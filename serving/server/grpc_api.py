@@ -9,8 +9,6 @@ from typing import Any
 
 import grpc
 from google.protobuf.message import Message
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -27,6 +25,7 @@ from tensorflow_serving.apis import (
 from serving.server import methods, tensors
 from serving.server.core import ServerCore
 from serving.server.errors import ServingError, invalid
+from serving.server.health import Health
 
 SIGNATURE_DEF = "signature_def"
 _LONGEST_MESSAGE = 2000
@@ -46,7 +45,7 @@ def create_server(
     core: ServerCore,
     observe: Observe,
     max_message_bytes: int,
-    health: health_aio.HealthServicer | None = None,
+    health: Health | None = None,
 ) -> grpc.aio.Server:
     """A server that listens nowhere yet.
 
@@ -68,15 +67,8 @@ def create_server(
     )
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(_ModelService(core, observe), server)
     if health:
-        health_pb2_grpc.add_HealthServicer_to_server(health, server)
+        health.add_to(server)
     return server
-
-
-async def set_health(health: health_aio.HealthServicer, is_serving: bool) -> None:
-    """Tells under the names that tensorflow_model_server uses, and under the empty one."""
-    status = health_pb2.HealthCheckResponse
-    for name in ("", "ModelService", "PredictionService"):
-        await health.set(name, status.SERVING if is_serving else status.NOT_SERVING)
 
 
 def _answered(method: _Method) -> _Handler:

@@ -19,7 +19,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import grpc
 import tensorflow as tf
 import uvloop
-from grpc_health.v1.health import aio as health_aio
 
 from pipeline.errors import DexmatchError
 from serving import files
@@ -27,6 +26,7 @@ from serving.server import flags as command_line
 from serving.server import grpc_api, http, rest
 from serving.server.core import ServerCore
 from serving.server.errors import ServingError
+from serving.server.health import NOT_SERVING, SERVING, Health
 from serving.server.metrics import Metrics
 
 _logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ async def serve(flags: argparse.Namespace) -> None:
         loop.add_signal_handler(number, stopped.set)
     core = ServerCore(command_line.core_options(flags))
     metrics = Metrics(core.model_names)
-    health = health_aio.HealthServicer() if flags.enable_grpc_healthcheck_service else None
+    health = Health() if flags.enable_grpc_healthcheck_service else None
     rpc = grpc_api.create_server(core, metrics.observe, flags.max_body_bytes, health)
     monitoring = flags.monitoring_config_file
     app = rest.create_app(
@@ -90,14 +90,14 @@ async def serve(flags: argparse.Namespace) -> None:
     await rpc.start()
     serving = loop.create_task(web.serve(sockets=[listener]))
     if health:
-        await grpc_api.set_health(health, True)
+        await health.set(SERVING)
     rest_port = listener.getsockname()[1]
     print(f"gRPC on {flags.host}:{rpc_port}, REST on {flags.host}:{rest_port}", flush=True)
     reloading = loop.create_task(_reload(core, flags))
     await _first(serving, stopped)
     reloading.cancel()
     if health:
-        await grpc_api.set_health(health, False)
+        await health.set(NOT_SERVING)
     web.should_exit = True
     await asyncio.gather(rpc.stop(flags.drain_seconds), serving)
     await core.stop()

@@ -1,0 +1,135 @@
+"""`dexmatch serve`."""
+
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline import terminal
+from pipeline.commands.run import ConfigOption, SetOption, load_config
+from pipeline.errors import DexmatchError
+from pipeline.workspace import Workspace
+
+_LOADING_S = 600.0
+
+
+def serve(
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="[bold]tensorflow_model_server[/], [bold]docker[/], [bold]embedded[/] (for "
+            "development), or [bold]auto[/]: the first of them that is there."
+        ),
+    ] = "auto",
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that holds the versions of a model; its name is the model's name.",
+            show_default="<pusher.directory>/<run.name>",
+            metavar="FOLDER",
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 for every network.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="For gRPC; 0 for any that is free.")
+    ] = 8500,
+    rest_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="For REST; 0 for any that is free.")
+    ] = 8501,
+    batching: Annotated[
+        bool, typer.Option(help="Join requests, as batching.config beside the model says.")
+    ] = True,
+    poll_seconds: Annotated[
+        float, typer.Option(min=0.1, help="Between two looks for a newly pushed version.")
+    ] = 1.0,
+) -> None:
+    """Serves the pushed model over REST and gRPC, until Ctrl-C.
+
+    A newly pushed version is served as soon as it is found, without losing a request. What clients
+    send and get is the same for every engine.
+
+    Examples:
+
+        dexmatch serve
+
+        dexmatch serve --engine docker --host 0.0.0.0
+
+        dexmatch serve --model exported/mine --port 0 --rest-port 0
+    """
+    folder = (model or Workspace.of(load_config(config, set_)).serving).resolve()
+    _check_pushed(folder)
+    # TensorFlow's protos take longer to load than the help takes to print.
+    from serving import engines, files
+
+    chosen = engines.choose(engine)
+
+    def beside(name: str) -> Path | None:
+        path = folder.parent / name
+        return path if path.is_file() else None
+
+    options = engines.Options(
+        model_name=folder.name,
+        base_path=folder,
+        host=host,
+        grpc_port=port,
+        rest_port=rest_port,
+        models_config=_naming(folder.name, beside(files.MODELS)),
+        batching_config=beside(files.BATCHING) if batching else None,
+        monitoring_config=beside(files.MONITORING),
+        poll_seconds=poll_seconds,
+    )
+    if options.batching_config:
+        files.read_batching(options.batching_config)
+    if options.monitoring_config:
+        files.read_monitoring(options.monitoring_config)
+    # SIGTERM would end this process before it could stop the server.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    with engines.started(chosen, options, echo=terminal.say) as server:
+        terminal.say(_introduction(chosen.name))
+        if not chosen.heeds_host:
+            terminal.say("It listens on every network of this machine, whatever --host says.")
+        engines.wait_until_available(chosen, server, folder.name, _LOADING_S)
+        url = f"{server.rest_url}/v1/models/{folder.name}"
+        terminal.say(f"{folder.name}: REST at {url}, gRPC at {server.grpc_address}")
+        body = (
+            '{"instances": [{"image": {"b64": "\'$(base64 -w0 FILE)\'"}, "caption": "a red bird"}]}'
+        )
+        terminal.say(f"Try: curl -d '{body}' {url}:predict")
+        try:
+            # A plain wait() would not let signals through while it holds the lock.
+            while server.process.poll() is None:
+                threading.Event().wait(0.2)
+        except KeyboardInterrupt:
+            terminal.say("stopping, once the requests under way are answered")
+            return
+        raise DexmatchError(f"{chosen.name} ended: {server.last_lines()}")
+
+
+def _check_pushed(folder: Path) -> None:
+    versions = folder.iterdir() if folder.is_dir() else ()
+    if not any(version.name.isdigit() and version.is_dir() for version in versions):
+        raise DexmatchError(f"{folder}: no pushed model yet; make one with `dexmatch run`")
+
+
+def _naming(name: str, path: Path | None) -> Path | None:
+    """The models.config, if it says something about this model."""
+    from serving import files
+
+    if path and name in {known.name for known in files.read_models(path).model_config_list.config}:
+        return path
+    return None
+
+
+def _introduction(engine: str) -> str:
+    if engine == "embedded":
+        return (
+            "Engine: embedded, which is for development; in production use "
+            "tensorflow_model_server or docker (serving_model/compose.yaml)."
+        )
+    return f"Engine: {engine}"

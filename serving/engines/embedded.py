@@ -1,0 +1,40 @@
+"""The engine in this package, for development, tests and CI."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from serving.engines.engine import Engine, Options, server_flags
+
+_ROOT = Path(__file__).parents[2]
+
+
+class Embedded(Engine):
+    """`python -m serving.server.process`."""
+
+    name = "embedded"
+
+    def missing(self) -> str | None:
+        """See `Engine`: it is always there."""
+        return None
+
+    def command(self, options: Options) -> list[str]:
+        """See `Engine`."""
+        return [
+            *(sys.executable, "-m", "serving.server.process"),
+            f"--host={options.host}",
+            f"--port={options.grpc_port}",
+            f"--rest_api_port={options.rest_port}",
+            f"--file_system_poll_wait_seconds={options.poll_seconds:g}",
+            *server_flags(
+                options,
+                models=options.models_config and options.models_config.resolve(),
+                base_path=options.base_path and options.base_path.resolve(),
+            ),
+        ]
+
+    def environment(self) -> Mapping[str, str]:
+        """This very package, wherever the process is started."""
+        paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {"PYTHONPATH": os.pathsep.join(paths)}
