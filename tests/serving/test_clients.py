@@ -6,7 +6,6 @@ import socket
 import socketserver
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -28,26 +27,14 @@ from serving.client import (
 )
 from serving.client.retries import Deadline
 
-BATCHING = Path(__file__).parents[2] / "serving_model" / "batching.config"
 WIRES = ("http", "grpc")
 IMPATIENT = Settings(deadline_s=0.5, retries=Retries(attempts=10**6, longest_pause_s=0.1))
 
 
-def options(tiny_models, **ports):
-    return engines.Options(
-        "dexmatch",
-        tiny_models.first,
-        batching_config=BATCHING,
-        grpc_port=ports.get("grpc", 0),
-        rest_port=ports.get("http", 0),
-    )
-
-
 @pytest.fixture(scope="module")
-def server(tiny_models):
-    """A real server with the batching that the project ships: at most 32 rows a request."""
-    with engines.running(engines.choose("embedded"), options(tiny_models)) as running:
-        yield {"http": running.rest_url, "grpc": f"grpc://{running.grpc_address}"}
+def server(serving):
+    """The address of the real server for each wire."""
+    return {"http": serving.rest_url, "grpc": f"grpc://{serving.grpc_address}"}
 
 
 @pytest.fixture(params=WIRES)
@@ -143,7 +130,10 @@ def test_a_call_outlives_the_start_of_the_server(tiny_models):
         calls = [pool.submit(call, wire) for wire in WIRES]
         for _ in calls:
             calling.acquire()
-        with engines.started(engines.choose("embedded"), options(tiny_models, **ports)):
+        options = engines.Options(
+            "dexmatch", tiny_models.first, grpc_port=ports["grpc"], rest_port=ports["http"]
+        )
+        with engines.started(engines.choose("embedded"), options):
             answers = [each.result() for each in calls]
     np.testing.assert_array_equal(*answers)
     assert answers[0].any()
