@@ -94,6 +94,27 @@ def tiny(tiny_models):
     return open_model(tiny_models.first)
 
 
+@pytest.fixture(scope="session")
+def serving(tiny_models):
+    """The embedded server on the first of the tiny models, with the project's own settings.
+
+    Requests are joined, so it takes 32 rows at most.
+    """
+    from serving import engines
+
+    settings = Path(__file__).parents[1] / "serving_model"
+    options = engines.Options(
+        "dexmatch",
+        tiny_models.first,
+        grpc_port=0,
+        rest_port=0,
+        batching_config=settings / "batching.config",
+        monitoring_config=settings / "monitoring.config",
+    )
+    with engines.running(engines.choose("embedded"), options) as running:
+        yield running
+
+
 @pytest.fixture
 def free_port():
     """A TCP port on which nobody listens."""

@@ -28,7 +28,6 @@ _OPTIONS = (
     # By default a channel waits a second and more before it looks again whether a server is there,
     # and refuses every call meanwhile. How often that is asked is settled by `Retries`.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
 

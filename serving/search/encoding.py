@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from serving.client import Client
+from serving.client import Client, InvalidRequest, RequestTooLarge
 from serving.client.base import Floats
 from serving.search.pictures import Unreadable, read
 
 _THREADS = 4
 _CAPTIONS = 512
 """In one call, which has one deadline."""
+_NOTHING = b""
+"""Stands for a picture that cannot be had: the model gives it zeros, of the right width."""
+_REFUSED = (InvalidRequest, RequestTooLarge)
 NOT_DECODED = "the model cannot decode it"
 
 
@@ -103,11 +106,27 @@ def _encode(client: Client, paths: list[Path], read_: list[Future[bytes | Unread
         for path, content in zip(paths, contents, strict=True)
         if isinstance(content, Unreadable)
     }
-    # An empty file stands in: the model gives it the embedding of zeros, of the right width.
-    embeddings = client.encode_images(
-        [content if isinstance(content, bytes) else b"" for content in contents]
-    )
+    readable = [content if isinstance(content, bytes) else _NOTHING for content in contents]
+    try:
+        embeddings = client.encode_images(readable)
+    except _REFUSED:
+        # Such as a picture with more pixels than the server takes: the others are no worse for it.
+        embeddings = _encode_each(client, paths, readable, reasons)
     for path, judged in zip(paths, is_judged(embeddings), strict=True):
         if not judged:
             reasons.setdefault(path, NOT_DECODED)
     return Encoded(paths, embeddings, reasons)
+
+
+def _encode_each(
+    client: Client, paths: list[Path], contents: list[bytes], reasons: dict[Path, str]
+) -> Floats:
+    """Encodes pictures one by one, and adds to `reasons` why the model refuses some."""
+    embeddings = []
+    for path, content in zip(paths, contents, strict=True):
+        try:
+            embeddings.append(client.encode_images([content]))
+        except _REFUSED as error:
+            reasons[path] = str(error)
+            embeddings.append(client.encode_images([_NOTHING]))
+    return np.concatenate(embeddings)

@@ -20,13 +20,24 @@ def dexmatch(*arguments, cwd=None):
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["run"], ["runs"], ["data"], ["data", "import"], ["data", "demo"]]
+    "command",
+    [
+        [],
+        ["run"],
+        ["runs"],
+        ["predict"],
+        ["search"],
+        ["tag"],
+        ["data"],
+        ["data", "import"],
+        ["data", "demo"],
+    ],
 )
 def test_help_teaches(command):
     done = dexmatch(*command, "--help")
     assert done.returncode == 0
     assert "Usage: dexmatch" in done.stdout
-    if len(command) == 2 or command in (["run"], ["runs"]):
+    if command not in ([], ["data"]):
         assert f"dexmatch {' '.join(command)}" in done.stdout.split("Examples")[1]
 
 

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import DexmatchError
+from serving.client import open_model
 from serving.search import pictures as picture_files
 from serving.search.encoding import encode_all
 from serving.search.pictures import Unreadable
@@ -60,6 +61,18 @@ def test_order_is_kept_over_batches_and_failures(tmp_path, tiny):
     for number in (1, 40, 69):
         (alone,) = tiny.encode_images([paths[number].read_bytes()])
         np.testing.assert_allclose(encoded.embeddings[number], alone, atol=1e-5)
+
+
+def test_a_picture_that_the_server_refuses_costs_itself_only(tmp_path, serving, tiny, pictures):
+    (tmp_path / "good.png").write_bytes(pictures["rgb.png"])
+    Image.new("L", (7100, 7100)).save(tmp_path / "huge.png")
+    with open_model(serving.rest_url) as client:
+        encoded = encode_all(client, sorted(tmp_path.iterdir()), lambda done: None)
+    assert list(encoded.reasons) == [tmp_path / "huge.png"]
+    assert "50,000,000 pixels" in encoded.reasons[tmp_path / "huge.png"]
+    (expected,) = tiny.encode_images([pictures["rgb.png"]])
+    np.testing.assert_allclose(encoded.embeddings[0], expected, atol=1e-5)
+    assert not encoded.embeddings[1].any()
 
 
 def test_a_link_may_lead_out_of_its_folder(tmp_path, pictures):
