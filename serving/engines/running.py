@@ -27,7 +27,7 @@ STOP_S = 60.0
 """Seconds that a server has to drain, before it is killed."""
 _SHOWN_LINES = 5
 _CHATTER = re.compile(
-    r"^([IW]\d{4} |WARNING: All log messages before absl|\d{4}-\d\d-\d\d .*: [IW] )"
+    r"[IW]\d{4} |E0000 .*cuda|WARNING: All log messages before absl|\d{4}-\d\d-\d\d .*: [IW] "
 )
 """What TensorFlow says of itself at its start."""
 

@@ -91,8 +91,8 @@ async def serve(flags: argparse.Namespace) -> None:
     serving = loop.create_task(web.serve(sockets=[listener]))
     if health:
         await health.set(SERVING)
-    rest_port = listener.getsockname()[1]
-    print(f"gRPC on {flags.host}:{rpc_port}, REST on {flags.host}:{rest_port}", flush=True)
+    if 0 in (flags.port, flags.rest_api_port):
+        print(f"gRPC on port {rpc_port}, REST on port {listener.getsockname()[1]}", flush=True)
     reloading = loop.create_task(_reload(core, flags))
     await _first(serving, stopped)
     reloading.cancel()

@@ -29,7 +29,7 @@ _FIELDS = {
     types_pb2.DT_STRING: "string_val",
 }
 _MOST_REPEATED = 1 << 20
-"""Values to which one value may be repeated, as TensorProto allows."""
+"""Values that may be left out of a proto, as TensorProto allows."""
 
 
 def to_arrays(protos: Mapping[str, tensor_pb2.TensorProto]) -> dict[str, np.ndarray]:
@@ -71,7 +71,10 @@ def _to_array(proto: tensor_pb2.TensorProto) -> np.ndarray:
     if any(size < 0 for size in shape):
         raise ValueError(f"shape {list(shape)} is not complete")
     count = math.prod(shape)
-    dtype = np.dtype(tf.dtypes.as_dtype(proto.dtype).as_numpy_dtype)
+    try:
+        dtype = np.dtype(tf.dtypes.as_dtype(proto.dtype).as_numpy_dtype)
+    except KeyError:
+        raise ValueError(f"type {proto.dtype} has no values") from None
     field = _FIELDS.get(proto.dtype)
     if proto.tensor_content and proto.dtype != types_pb2.DT_STRING:
         values = np.frombuffer(proto.tensor_content, dtype)
@@ -82,8 +85,11 @@ def _to_array(proto: tensor_pb2.TensorProto) -> np.ndarray:
         return tf.make_ndarray(proto)
     else:
         values = np.array(getattr(proto, field), dtype=dtype)
-    if len(values) == 1 and count != 1 and count <= _MOST_REPEATED:
-        return np.broadcast_to(values, count).reshape(shape)
-    if len(values) != count:
+    missing = count - len(values)
+    if missing < 0 or (missing and (missing > _MOST_REPEATED or proto.tensor_content)):
         raise ValueError(f"shape {list(shape)} does not fit {len(values):,} values")
+    if missing:
+        # As Tensor::FromProto: the last value stands for those that are left out.
+        fill = values[-1] if len(values) else dtype.type() if dtype != np.object_ else b""
+        values = np.concatenate([values, np.full(missing, fill, dtype)])
     return values.reshape(shape)

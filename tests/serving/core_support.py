@@ -1,6 +1,10 @@
 """Makes the models of the serving tests."""
 
+import tempfile
+from pathlib import Path
+
 import keras
+import pytest
 import tensorflow as tf
 
 from modules import model, signatures, weights
@@ -21,20 +25,16 @@ def _tiny_backbone(backbone, weights_name, size):
 def push(folder, seed=1):
     """Saves a dexmatch model; another seed gives other answers."""
     keras.utils.set_random_seed(seed)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    vocabulary = folder.parent / "words.txt"
-    vocabulary.write_text("".join(f"{word}\n" for word in WORDS), encoding="utf-8")
     settings = ModelConfig(
         stages=("top",), embedding_dim=WIDTH, recurrent_units=8, word_dim=8, hidden_units=8
     )
-    original, weights.load_backbone = weights.load_backbone, _tiny_backbone
-    try:
+    with tempfile.TemporaryDirectory() as scratch, pytest.MonkeyPatch.context() as patch:
+        vocabulary = Path(scratch) / "words.txt"
+        vocabulary.write_text("".join(f"{word}\n" for word in WORDS), encoding="utf-8")
+        patch.setattr(weights, "load_backbone", _tiny_backbone)
         built = model.build(settings, SIZE, LENGTH, len(WORDS) + 2)
-    finally:
-        weights.load_backbone = original
-    made = signatures.ServingModel(built, str(vocabulary), SIZE, LENGTH, WIDTH)
-    signatures.save(made, str(folder))
-    vocabulary.unlink()
+        made = signatures.ServingModel(built, str(vocabulary), SIZE, LENGTH, WIDTH)
+        signatures.save(made, str(folder))
 
 
 class Toy(tf.Module):

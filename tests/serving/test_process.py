@@ -1,0 +1,170 @@
+"""The embedded engine as a process: versions that change under load, and its end."""
+
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+
+import grpc
+import httpx
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+from pipeline.errors import DexmatchError
+from serving import engines
+from serving.engines.embedded import Embedded
+
+PATIENCE_S = 60
+
+
+def ask(stub, value, model="toy"):
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = model
+    request.inputs["x"].CopyFrom(tf.make_tensor_proto([value], tf.float32))
+    response = stub.Predict(request, timeout=PATIENCE_S)
+    return response.model_spec.version.value, response.outputs["y"].float_val[0] - value
+
+
+class Load:
+    """Clients that ask without a break, over both APIs, and keep what they got."""
+
+    def __init__(self, server, grpc_clients=3, rest_clients=2):
+        self._server = server
+        self._ended = threading.Event()
+        self.answers, self.failures = [], []
+        self._threads = [
+            threading.Thread(target=target, daemon=True)
+            for target, count in ((self._grpc, grpc_clients), (self._rest, rest_clients))
+            for _ in range(count)
+        ]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(PATIENCE_S)
+
+    def _keep(self, question):
+        while not self._ended.is_set():
+            try:
+                self.answers.append(question())
+            except Exception as error:
+                self.failures.append(error)
+            time.sleep(0.002)
+
+    def _grpc(self):
+        with grpc.insecure_channel(self._server.grpc_address) as channel:
+            stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+            self._keep(lambda: ask(stub, 5.0)[1])
+
+    def _rest(self):
+        with httpx.Client(timeout=PATIENCE_S, trust_env=False) as client:
+
+            def question():
+                response = client.post(
+                    f"{self._server.rest_url}/v1/models/toy:predict", json={"instances": [5.0]}
+                )
+                response.raise_for_status()
+                return response.json()["predictions"][0] - 5.0
+
+            self._keep(question)
+
+    def until(self, answer):
+        """Waits until so many of the newest answers are that."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self.answers[-20:] != [answer] * 20:
+            assert time.monotonic() < deadline, (answer, self.answers[-20:], self.failures[:3])
+            time.sleep(0.02)
+
+
+def options(base, **settings):
+    return engines.Options(
+        "toy", base, grpc_port=0, rest_port=0, **{"poll_seconds": 0.1, **settings}
+    )
+
+
+@pytest.mark.parametrize("batching", [False, True])
+def test_no_request_fails_while_versions_change(models, toy, tmp_path, batching):
+    base = tmp_path / "toy"
+    shutil.copytree(toy, base)
+    config = tmp_path / "batching.config"
+    config.write_text("max_batch_size { value: 4 } allowed_batch_sizes: [1, 4]")
+    for version in (2, 3):
+        models.save_toy(tmp_path / "made" / str(version), offset=version)
+    asked = options(base, batching_config=config if batching else None)
+    with engines.running(Embedded(), asked) as server, Load(server) as load:
+        load.until(1.0)
+        for version in (2, 3):
+            (tmp_path / "made" / str(version)).rename(base / str(version))
+            load.until(float(version))
+        # Rolled back, and forth again.
+        (base / "3").rename(base / "withdrawn-3")
+        load.until(2.0)
+        (base / "withdrawn-3").rename(base / "3")
+        load.until(3.0)
+        (base / "4").mkdir()  # Not to be loaded.
+        time.sleep(0.5)
+        load.until(3.0)
+    assert not load.failures
+    assert set(load.answers) == {1.0, 2.0, 3.0}
+    assert server.process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains(toy, tmp_path, number):
+    # Requests that wait a second in the queue are under way when the signal comes.
+    config = tmp_path / "batching.config"
+    config.write_text("max_batch_size { value: 64 } batch_timeout_micros { value: 1500000 }")
+    with engines.running(Embedded(), options(toy, batching_config=config)) as server:
+        answers, failures = [], []
+
+        def over_grpc():
+            with grpc.insecure_channel(server.grpc_address) as channel:
+                keep(
+                    lambda: ask(prediction_service_pb2_grpc.PredictionServiceStub(channel), 5.0)[1]
+                )
+
+        def over_rest():
+            url = f"{server.rest_url}/v1/models/toy:predict"
+            keep(
+                lambda: (
+                    httpx.post(url, json={"instances": [5.0]}, timeout=PATIENCE_S).json()[
+                        "predictions"
+                    ][0]
+                    - 5.0
+                )
+            )
+
+        def keep(question):
+            try:
+                answers.append(question())
+            except Exception as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=one) for one in (over_grpc, over_rest) * 3]
+        for thread in threads:
+            thread.start()
+        # More than requests need to reach the queue, and less than they wait there.
+        time.sleep(0.5)
+        os.kill(server.pid, number)
+        for thread in threads:
+            thread.join(PATIENCE_S)
+        assert server.process.wait(PATIENCE_S) == 0
+    assert not failures
+    assert answers == [1.0] * 6
+
+
+def test_a_port_that_is_taken_is_told(toy):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for ports in ({"grpc_port": port, "rest_port": 0}, {"grpc_port": 0, "rest_port": port}):
+            with pytest.raises(DexmatchError, match=f"cannot listen on 127.0.0.1:{port}"):
+                with engines.running(Embedded(), engines.Options("toy", toy, **ports)):
+                    pass
