@@ -142,9 +142,7 @@ def options_of(arguments: argparse.Namespace, batching: bool) -> engines.Options
     return engines.Options(
         model_name=MODEL,
         base_path=arguments.model.resolve(),
-        models_config=None,
         batching_config=arguments.batching if batching else None,
-        monitoring_config=None,
         grpc_port=0,
         rest_port=0,
     )
@@ -163,29 +161,29 @@ def measure_grid(
 ) -> Iterator[Point]:
     """All points; a server for those with batching and one for those without."""
     largest = files.max_batch_size(files.read_batching(arguments.batching))
-    rates: dict[tuple[int, int], float] = {}
-
-    def in_process(batch: int, side: int) -> float:
-        if (batch, side) not in rates:
-            rates[batch, side] = serving_load.apart(
-                serving_load.in_process, version, batch, side, arguments.seconds
-            )
-        return rates[batch, side]
-
-    for batch, side in itertools.product(sorted({1, largest, *grid.batches}), grid.sides):
-        in_process(batch, side)
     total = 2 * len(APIS) * len(grid.clients) * len(grid.batches) * len(grid.sides)
-    with terminal.progress("Measuring", total) as done:
+    with (
+        serving_load.process() as in_process,
+        serving_load.process() as in_load,
+        terminal.progress("Measuring", total) as done,
+    ):
         count = 0
         for batching in (False, True):
             with engines.running(engine, options_of(arguments, batching)) as server:
-                for api, side, batch, clients in itertools.product(
-                    APIS, grid.sides, grid.batches, grid.clients
+                for side, batch, clients, api in itertools.product(
+                    grid.sides, grid.batches, grid.clients, APIS
                 ):
+                    joined = max(batch, min(largest, clients * batch)) if batching else batch
+                    # Each time anew: what else the machine does changes by the minute.
+                    rates = {
+                        size: in_process(
+                            serving_load.in_process, version, size, side, arguments.seconds
+                        )
+                        for size in sorted({batch, joined})
+                    }
                     address = server.rest_url if api == "REST" else server.grpc_address
                     load = Load(api, address, clients, batch, side, arguments.seconds)
-                    measured = serving_load.apart(serving_load.run, load)
-                    joined = max(batch, min(largest, clients * batch)) if batching else batch
+                    measured = in_load(serving_load.run, load)
                     rate = batch * len(measured.latencies) / measured.seconds
                     yield Point(
                         api=api,
@@ -196,8 +194,8 @@ def measure_grid(
                         rate=rate,
                         p50=quantile(measured.latencies, 50),
                         p99=quantile(measured.latencies, 99),
-                        of_same_batch=rate / in_process(batch, side),
-                        of_joined_batch=rate / in_process(joined, side),
+                        of_same_batch=rate / rates[batch],
+                        of_joined_batch=rate / rates[joined],
                         codes=measured.codes,
                     )
                     count += 1
@@ -246,11 +244,14 @@ def show(points: list[Point]) -> None:
 
 def faults(engine: engines.Engine, arguments: argparse.Namespace) -> dict[str, Any]:
     """Sends bad requests and too many, and prints codes and memory."""
-    with engines.running(engine, options_of(arguments, batching=True)) as server:
+    with (
+        serving_load.process() as in_load,
+        engines.running(engine, options_of(arguments, batching=True)) as server,
+    ):
         process = psutil.Process(server.pid)
 
         def send(numbers: range) -> Counter[Any]:
-            found: Counter[Any] = serving_load.apart(
+            found: Counter[Any] = in_load(
                 serving_load.send_garbage, server.rest_url, numbers, LARGE_BYTES, LARGE_EVERY
             )
             return found
@@ -264,8 +265,8 @@ def faults(engine: engines.Engine, arguments: argparse.Namespace) -> dict[str, A
         bursts = {}
         for api, address in (("REST", server.rest_url), ("gRPC", server.grpc_address)):
             load = Load(api, address, 1, 32, 64, 0.0)
-            bursts[api] = dict(serving_load.apart(serving_load.burst, load, BURST))
-        memory.append(process.memory_info().rss)
+            bursts[api] = dict(in_load(serving_load.burst, load, BURST))
+            memory.append(process.memory_info().rss)
         answer = httpx.get(f"{server.rest_url}/v1/models/{MODEL}", timeout=60)
     table = terminal.table("bad request", "code", "times>")
     for (kind, code), count in sorted(seen.items()):
@@ -274,16 +275,16 @@ def faults(engine: engines.Engine, arguments: argparse.Namespace) -> dict[str, A
         for code, count in sorted(codes.items()):
             table.add_row(f"{BURST} at once over {api}", code, f"{count:,}")
     terminal.output.print(table)
-    before, after, last = (rss / _MEGABYTE for rss in memory)
+    first, last, rest, rpc = (f"{rss / _MEGABYTE:,.0f} MB" for rss in memory)
     terminal.output.print(
-        f"memory of the server: {before:,.0f} MB after {warm:,} bad requests, {after:,.0f} MB "
-        f"after {arguments.garbage:,}, {last:,.0f} MB after too many at once; its status afterwards: "
-        f"{answer.status_code}"
+        f"memory of the server: {first} after {warm:,} bad requests, {last} after "
+        f"{arguments.garbage:,}; {rest} after {BURST} at once over REST, {rpc} after as many over "
+        f"gRPC; its status afterwards: {answer.status_code}"
     )
     return {
         "codes": {f"{kind}: {code}": count for (kind, code), count in sorted(seen.items())},
         "bursts": bursts,
-        "megabytes": [before, after, last],
+        "megabytes": [rss / _MEGABYTE for rss in memory],
     }
 
 
