@@ -49,6 +49,7 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "rgb.jpg": lambda: _encoded(_painting(), "JPEG", quality=90),
     "grey.jpg": lambda: _encoded(_painting().convert("L"), "JPEG", quality=90),
     "rgb.bmp": lambda: _encoded(_painting(), "BMP"),
+    "rgb.webp": lambda: _encoded(_painting(), "WEBP", lossless=True),
     "first_frame.gif": lambda: _encoded(
         _painting().quantize(16),
         "GIF",

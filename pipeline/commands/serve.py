@@ -13,7 +13,6 @@ from pipeline.errors import DexmatchError
 from pipeline.workspace import Workspace
 
 _LOADING_S = 600.0
-_EXAMPLE = """{"instances": [{"image": {"b64": "'$(base64 -w0 FILE)'"}, "caption": "red bird"}]}"""
 
 
 def serve(

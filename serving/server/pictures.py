@@ -14,7 +14,7 @@ from tensorflow.core.example import example_pb2
 from modules import features
 from serving.server.errors import invalid
 
-_FORMATS = ("PNG", "JPEG", "GIF", "BMP")
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 """What `tf.io.decode_image` reads."""
 _BEYOND = (2**32, 2**32)
 """Stands for the size of a picture that Pillow refuses for its size."""

@@ -278,8 +278,9 @@ def test_the_same_answer_alone_and_in_any_batch(pushed, pictures, batching):
     assert alone[-1] == 0 and (alone[:-1] > 0).all()
 
 
-def test_too_large_a_picture_is_refused_before_it_is_decoded(pushed, pictures):
-    small, large = pictures["thin.png"], pictures["rgb.png"]  # 500 and 1,120 pixels.
+@pytest.mark.parametrize("name", ["rgb.png", "rgb.jpg", "rgb.bmp", "rgb.webp", "first_frame.gif"])
+def test_too_large_a_picture_is_refused_before_it_is_decoded(pushed, pictures, name):
+    small, large = pictures["thin.png"], pictures[name]  # 500 and 1,120 pixels.
     example = tf.train.Example()
     example.features.feature["image"].bytes_list.value.append(large)
 
