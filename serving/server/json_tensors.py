@@ -199,11 +199,12 @@ def _is_too_big(value: float) -> bool:
     return math.isinf(value) and value is not INFINITY and value is not MINUS_INFINITY
 
 
-def _fits_float(value: float, dtype: np.dtype) -> bool:
-    """IsLosslessDecimal: integers up to 64 bits must be exact, others only within the range."""
-    if type(value) is int and -(2**63) <= value < 2**64:
+def _fits_float(value: int, dtype: np.dtype) -> bool:
+    """IsLosslessDecimal: integers up to 64 bits must be exact, larger ones only in range."""
+    if -(2**63) <= value < 2**64:
         return abs(value) <= _LARGEST_EXACT[dtype.name]
-    return not math.isfinite(value) or abs(value) <= float(np.finfo(dtype).max)
+    # Compared as integers: a float cannot hold all of them.
+    return abs(value) <= int(np.finfo(dtype).max)
 
 
 def _explain_rows(rows: list[Any], infos: Mapping[str, TensorInfo]) -> NoReturn:

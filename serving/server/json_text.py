@@ -130,14 +130,14 @@ def decimals(values: np.ndarray) -> list[str]:
     """
     if values.dtype == np.float16:
         values = values.astype(np.float32)
-    digits = 9 if values.dtype == np.float32 else 17
     numbers = values.tolist()
-    short = ("%.6g " * len(numbers) % tuple(numbers)).split()
-    is_same = (np.array(short, np.float64).astype(values.dtype) == values).tolist()
-    return [
-        _decimal(text if same else f"{number:.{digits}g}")
-        for text, same, number in zip(short, is_same, numbers, strict=True)
-    ]
+    made = _formatted("%.6g", numbers)
+    back = np.array(list(map(float, made)), np.float64).astype(values.dtype)
+    wrong = np.flatnonzero(back != values).tolist()
+    full = "%.9g" if values.dtype == np.float32 else "%.17g"
+    for place, text in zip(wrong, _formatted(full, [numbers[n] for n in wrong]), strict=True):
+        made[place] = text
+    return [text if "." in text or "e" in text else _whole(text) for text in made]
 
 
 def write_string(value: bytes) -> str:
@@ -178,7 +178,10 @@ def _base64(text: str) -> bytes:
         return binascii.a2b_base64(digits + "=" * missing, strict_mode=True)
 
 
-def _decimal(text: str) -> str:
-    if "." in text or "e" in text:
-        return text
+def _formatted(pattern: str, numbers: list[float]) -> list[str]:
+    # One call for all of them: embeddings come by the ten thousand.
+    return (f"{pattern} " * len(numbers) % tuple(numbers)).split()
+
+
+def _whole(text: str) -> str:
     return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}.get(text) or text + ".0"

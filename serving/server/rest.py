@@ -25,6 +25,7 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
+from serving.server import json_examples, methods
 from serving.server.core import ServerCore
 from serving.server.errors import ServingError, invalid
 from serving.server.json_answers import write_predict
@@ -53,7 +54,6 @@ HTTP_STATUS = {
     grpc.StatusCode.UNAUTHENTICATED: 401,
 }
 """After `ToHTTPStatusCode`."""
-METRICS_PATH = "/monitoring/prometheus/metrics"
 
 _PREDICTION = re.compile(
     r"/v1/models/([^/:]+)(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?:(classify|regress|predict)",
@@ -63,13 +63,16 @@ _STATUS = re.compile(
     r"/v1/models(?:/([^/:]+))?(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?(?:/(metadata))?",
     re.IGNORECASE | re.ASCII,
 )
+_METHODS = {"classify": methods.CLASSIFY, "regress": methods.REGRESS}
 _CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "POST, GET",
     "Access-Control-Allow-Headers": "Content-Type",
 }
 _LARGE = 1 << 18
-"""Bytes of a body that is read by a thread, so that small requests are answered in between."""
+"""Bytes of JSON that a thread reads or writes, so that small requests are answered in between."""
+_FLOAT_TEXT = 12
+"""Bytes of a float in an answer, roughly."""
 _BODIES = 16
 """Bodies of the largest size that are held at a time."""
 _GZIP_MINIMUM = 2048
@@ -182,11 +185,16 @@ class _RestApi:
         size = len(body)
         document = await _off_loop(size, parse_object, body)
         name = signature_name(document)
+        if api != "predict":
+            json_examples.check_examples(document)
         with self._core.acquire(spec) as servable:
+            if api != "predict":
+                methods.refuse(servable, name, _METHODS[api])
             request = await _off_loop(size, read_predict, document, servable.signature(name))
             del document
             outputs = await servable.run(name, request.inputs)
-        return write_predict(outputs, request.is_row)
+        size = _FLOAT_TEXT * sum(array.size for array in outputs.values())
+        return await _off_loop(size, write_predict, outputs, request.is_row)
 
     def _status(self, spec: model_pb2.ModelSpec) -> Response:
         return _json(json.dumps(_as_dict(self._core.status(spec)), indent=1).encode())

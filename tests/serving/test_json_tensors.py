@@ -275,6 +275,8 @@ def test_a_number_too_big_for_a_double_is_refused_and_infinity_is_not():
     of = signature(x="double")
     too_big = "JSON Parse error: Number too big to be stored in double."
     assert refused(b'{"inputs": [1, 1e999]}', of) == too_big
+    assert "loss of precision" in refused(b'{"inputs": [' + b"9" * 400 + b"]}", of)
+    assert parse(b'{"inputs": [' + b"9" * 300 + b"]}", of).inputs["x"] == [1e300]
     made = parse(b'{"inputs": [NaN, Infinity, -Infinity]}', of).inputs["x"]
     np.testing.assert_array_equal(made, [np.nan, np.inf, -np.inf])
 

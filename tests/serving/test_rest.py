@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from serving.files import PROMETHEUS_PATH
 from serving.server.batching import Batching
 from serving.server.core import CoreOptions
-from serving.server.rest import HTTP_STATUS, METRICS_PATH, RestSettings
+from serving.server.rest import HTTP_STATUS, RestSettings
 
 
 def _load(name):
@@ -40,7 +41,7 @@ def folders(pushed, toy, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(folders):
-    settings = RestSettings(monitoring_path=METRICS_PATH, max_body_bytes=1 << 20)
+    settings = RestSettings(monitoring_path=PROMETHEUS_PATH, max_body_bytes=1 << 20)
     with (
         support.serving(folders, settings) as url,
         httpx.Client(base_url=url, timeout=60) as made,
@@ -179,6 +180,36 @@ def test_a_bad_body_is_told_before_an_unknown_model(client):
 
 
 @pytest.mark.parametrize(
+    ("api", "kind"), [("classify", "classification"), ("regress", "regression")]
+)
+def test_classify_and_regress_are_refused_to_signatures_for_predict(client, api, kind):
+    def refused(body, status=400, model="toy"):
+        return error_of(client.post(f"/v1/models/{model}:{api}", json=body), status)
+
+    good = {"examples": [{"a": [1, True], "b": 1.5, "c": ["d", b64(b"e")], "f": []}], "context": {}}
+    assert refused(good) == (
+        f"Expected {kind} signature method_name to be tensorflow/serving/{api}. "
+        "Was: tensorflow/serving/predict"
+    )
+    assert refused({**good, "signature_name": "X"}) == "No signature was found with the name: X"
+    refused(good, 404, "other")
+    assert refused({"context": 5}) == "Example must be JSON object but got JSON Number"
+    assert refused({"examples": []}).endswith("'examples' value is an empty array")
+    assert refused({"examples": 5}).endswith("Expecting 'examples' value to be an list/array")
+    assert "'examples' is expected" in refused({"instances": [1]})
+    assert refused({"examples": [{"a": [1, "b"]}]}) == (
+        "Unexpected element type in feature: a expecting type: int64"
+    )
+    assert refused({"examples": [{"a": None}]}) == (
+        "Feature: a has element with unexpected JSON type: Null"
+    )
+    assert refused({"examples": [{"a": 2**63}]}) == (
+        "Feature: a has uint64 element. Only int64 is supported."
+    )
+    assert "without loss of precision" in refused({"examples": [{"a": 1e39}]})
+
+
+@pytest.mark.parametrize(
     ("signature", "body"),
     [
         ("serving_default", {"instances": ["a"]}),
@@ -284,7 +315,7 @@ def test_cors_headers_only_if_asked_for(client, toy):
             assert response.headers["access-control-allow-methods"] == "POST, GET"
             assert response.headers["access-control-allow-headers"] == "Content-Type"
         assert response.status_code == 200
-        error_of(httpx.get(f"{url}{METRICS_PATH}"), 404)
+        error_of(httpx.get(f"{url}{PROMETHEUS_PATH}"), 404)
 
 
 def test_a_deadline(toy):
@@ -298,7 +329,7 @@ def test_a_deadline(toy):
 
 def test_metrics(client):
     def value(line):
-        page = client.get(METRICS_PATH)
+        page = client.get(PROMETHEUS_PATH)
         assert page.headers["content-type"].startswith("text/plain")
         for each in page.text.splitlines():
             if each.startswith(line + " "):
@@ -317,7 +348,7 @@ def test_metrics(client):
         predict(client, f"other{number}", {"instances": [1]}, status=404)
     after = [value(line) for line in (good, bad, unknown, count)]
     assert np.subtract(after, before).tolist() == [1, 1, 3, 1]
-    page = client.get(METRICS_PATH).text
+    page = client.get(PROMETHEUS_PATH).text
     assert "# TYPE :tensorflow:serving:request_count counter" in page
     assert "# TYPE :tensorflow:serving:request_latency histogram" in page
     bucket = ':tensorflow:serving:request_latency_bucket{API="predict",entrypoint="REST",le="18.0",'
