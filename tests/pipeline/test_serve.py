@@ -1,0 +1,61 @@
+"""`dexmatch serve` as people run it, with the embedded engine."""
+
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from pipeline.errors import DexmatchError
+from serving.client import open_model
+
+PROGRAM = "from pipeline.cli import main; main()"
+
+
+def test_it_serves_until_ctrl_c(tiny_models, pictures, tiny):
+    command = ["serve", "--engine", "embedded", "--model", str(tiny_models.first)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *command, "--port", "0", "--rest-port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    said = []
+    try:
+        for line in process.stderr:
+            said.append(line)
+            if line.startswith("Try: "):
+                break
+        text = "".join(said)
+        assert "embedded, which is for development" in text
+        rest, rpc = re.search(r"REST at (\S+)/v1/models/first, gRPC at (\S+)", text).groups()
+        images, captions = [pictures["rgb.png"]], ["a red bird"]
+        expected = tiny.score(images, captions)
+        for address in (rest, f"grpc://{rpc}"):
+            with open_model(address, model="first") as served:
+                assert served.score(images, captions) == pytest.approx(expected, abs=1e-5)
+    finally:
+        process.send_signal(signal.SIGINT)
+        rest_of_it = process.stderr.read()
+        process.wait(60)
+        process.stderr.close()
+    assert process.returncode == 0, text + rest_of_it
+    assert "Traceback" not in rest_of_it
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "no pushed model yet; make one with `dexmatch run`"),
+        (["--engine", "apache"], "apache: no engine"),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    if arguments:
+        (tmp_path / "serving_model" / "dexmatch" / "1").mkdir(parents=True)
+    done = CliRunner().invoke(app, ["serve", *arguments])
+    assert isinstance(done.exception, DexmatchError)
+    assert message in str(done.exception)
