@@ -1,9 +1,10 @@
 import json
+from pathlib import Path
 
 import pytest
 from tfx.components.pusher import executor as tfx_pusher
 from tfx.types import standard_artifacts
-from tfx.utils import io_utils
+from tfx.utils import io_utils, path_utils
 
 from components.pusher import executor
 
@@ -27,12 +28,16 @@ class Push:
         (folder / "blessing" / ("BLESSED" if blessed else "NOT_BLESSED")).touch()
         self._archive = str(folder / "archive")
 
-    def run(self, config=None):
+    def run(self, config=None, infra=None):
         pushed = standard_artifacts.PushedModel()
         pushed.uri = self._archive
         destination = {"filesystem": {"base_directory": str(self.base)}}
         executor.Executor().Do(
-            {"model": [self._model], "model_blessing": [self._blessing]},
+            {
+                # With an infra blessing, the model is the one in there.
+                **({"infra_blessing": [infra]} if infra else {"model": [self._model]}),
+                "model_blessing": [self._blessing],
+            },
             {"pushed_model": [pushed]},
             {"push_destination": json.dumps(destination), "custom_config": json.dumps(config)},
         )
@@ -107,3 +112,32 @@ def test_old_versions_are_removed_after_a_push(known):
     config = {executor.KEEP_VERSIONS: 2, executor.IN_USE: [1]}
     version = known.run(config).get_string_custom_property("pushed_version")
     assert known.names() == ["1", version, "3"]
+
+
+def infra_blessing(folder, blessed):
+    """As ServingValidator leaves it."""
+    blessing = standard_artifacts.InfraBlessing()
+    blessing.uri = str(folder / "infra")
+    stamped = Path(path_utils.stamped_model_path(blessing.uri))
+    (stamped / "assets.extra").mkdir(parents=True)
+    (stamped / "saved_model.pb").write_bytes(b"graph")
+    (stamped / "assets.extra" / "tf_serving_warmup_requests").write_bytes(b"requests")
+    blessing.set_int_custom_property("blessed", int(blessed))
+    blessing.set_int_custom_property("has_model", 1)
+    return blessing
+
+
+def test_the_model_with_its_warm_up_is_pushed(tmp_path):
+    push = Push(tmp_path)
+    version = push.run(infra=infra_blessing(tmp_path, blessed=True)).get_string_custom_property(
+        "pushed_version"
+    )
+    pushed = push.base / version
+    assert (pushed / "assets.extra" / "tf_serving_warmup_requests").read_bytes() == b"requests"
+
+
+def test_a_model_that_cannot_be_served_is_not_pushed(tmp_path):
+    push = Push(tmp_path)
+    pushed = push.run(infra=infra_blessing(tmp_path, blessed=False))
+    assert pushed.get_int_custom_property("pushed") == 0
+    assert push.names() == []
