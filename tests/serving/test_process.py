@@ -119,9 +119,9 @@ def test_no_request_fails_while_versions_change(models, toy, tmp_path, batching)
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_drains(toy, tmp_path, number):
-    # Requests that wait a second in the queue are under way when the signal comes.
+    # Requests that wait for seconds in the queue are under way when the signal comes.
     config = tmp_path / "batching.config"
-    config.write_text("max_batch_size { value: 64 } batch_timeout_micros { value: 1500000 }")
+    config.write_text("max_batch_size { value: 64 } batch_timeout_micros { value: 6000000 }")
     with engines.running(Embedded(), options(toy, batching_config=config)) as server:
         answers, failures = [], []
 
@@ -152,7 +152,7 @@ def test_a_signal_drains(toy, tmp_path, number):
         for thread in threads:
             thread.start()
         # More than requests need to reach the queue, and less than they wait there.
-        time.sleep(0.5)
+        time.sleep(2)
         os.kill(server.pid, number)
         for thread in threads:
             thread.join(PATIENCE_S)
