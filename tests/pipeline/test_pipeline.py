@@ -1,0 +1,64 @@
+"""Which components a configuration asks for, without running them."""
+
+import pytest
+from tfx.proto import infra_validator_pb2
+from tfx.utils import proto_utils
+
+from pipeline import config as configs
+from pipeline.pipeline import create_pipeline
+
+
+def composed(tmp_path, *overrides):
+    pipeline = create_pipeline(
+        configs.load(None, overrides),
+        dataset=str(tmp_path / "data"),
+        metadata_columns=["color"],
+        pipeline_root=str(tmp_path / "root"),
+        metadata_path=str(tmp_path / "metadata.sqlite"),
+        checkpoints_directory=str(tmp_path / "checkpoints"),
+        serving_directory=str(tmp_path / "serving"),
+        warmup_batch_sizes=(1, 32),
+    )
+    return {component.id: component for component in pipeline.components}
+
+
+@pytest.mark.parametrize(
+    ("validator", "component"),
+    [
+        ("serving_validator", "ServingValidator"),
+        ("infra_validator", "InfraValidator"),
+        ("none", None),
+    ],
+)
+def test_the_pusher_takes_the_model_from_whoever_served_it(tmp_path, validator, component):
+    found = composed(tmp_path, f"serving.validator={validator}")
+    assert {"ServingValidator", "InfraValidator"} & found.keys() == {component} - {None}
+    inputs = found["Pusher"].spec.inputs
+    assert ("model" in inputs) == (component is None)
+    assert ("infra_blessing" in inputs) == (component is not None)
+    assert "model_blessing" in inputs
+
+
+def test_infra_validator_asks_the_image_that_serves(tmp_path):
+    validator = composed(tmp_path, "serving.validator=infra_validator")["InfraValidator"]
+    spec = infra_validator_pb2.ServingSpec()
+    proto_utils.json_to_proto(validator.spec.exec_properties["serving_spec"], spec)
+    assert spec.tensorflow_serving.tags == ["2.20.0"]
+    requests = infra_validator_pb2.RequestSpec()
+    proto_utils.json_to_proto(validator.spec.exec_properties["request_spec"], requests)
+    assert requests.make_warmup
+    assert requests.tensorflow_serving.signature_names == ["serve_examples"]
+
+
+def test_another_data_set_is_scored_only_if_it_is_named(tmp_path):
+    assert "BulkInferrer" not in composed(tmp_path)
+    found = composed(tmp_path, "bulk.dataset=datasets/new")
+    assert found["BulkInferrer"].spec.inputs["examples"].producer_component_id == "BulkExampleGen"
+
+
+@pytest.mark.parametrize(("tuning", "node"), [("trials=2", "Tuner"), ("reuse=true", None)])
+def test_what_was_tuned_reaches_the_trainer(tmp_path, tuning, node):
+    found = composed(tmp_path, f"tuner.{tuning}")
+    assert ("Tuner" in found) == (node == "Tuner")
+    assert "hyperparameters" in found["Trainer"].spec.inputs
+    assert "hyperparameters" not in composed(tmp_path)["Trainer"].spec.inputs
