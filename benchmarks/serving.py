@@ -3,6 +3,7 @@ clients cost.
 
     python -m benchmarks.serving --quick
     python -m benchmarks.serving --model serving_model/dexmatch --seconds 5 --json figures.json
+    python -m benchmarks.serving --quick --clients 16 --batches 1 --seconds 10
     python -m benchmarks.serving --faults
 
 The server, the load generator and the model in process have a process each, on one machine: the
@@ -91,6 +92,10 @@ def main() -> None:
     parser.add_argument("--engine", choices=engines.ENGINES, default="embedded")
     parser.add_argument("--seconds", type=float, default=3.0, help="at each point")
     parser.add_argument("--quick", action="store_true", help="a few points")
+    for name in ("clients", "batches", "sides"):
+        parser.add_argument(
+            f"--{name}", type=numbers, metavar="N,N,...", help="these, and not the grid's"
+        )
     parser.add_argument("--faults", action="store_true", help="bad clients only")
     parser.add_argument("--garbage", type=int, default=GARBAGE, help="bad requests")
     parser.add_argument("--json", type=Path, help="writes the figures there, too")
@@ -101,6 +106,11 @@ def main() -> None:
         raise SystemExit(f"Error: {error}") from None
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """ "1,16" to its numbers."""
+    return tuple(int(part) for part in text.split(","))
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -116,7 +126,12 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             f"{version}: {size / _MEGABYTE:.1f} MB, first answer {figures['cold_start_s']:.1f} s "
             f"after the start of the server ({engine.name})"
         )
-        grid = QUICK if arguments.quick else FULL
+        chosen = {
+            name: getattr(arguments, name)
+            for name in ("clients", "batches", "sides")
+            if getattr(arguments, name)
+        }
+        grid = dataclasses.replace(QUICK if arguments.quick else FULL, **chosen)
         points = list(measure_grid(engine, arguments, grid, version))
         show(points)
         figures["points"] = [dataclasses.asdict(point) for point in points]

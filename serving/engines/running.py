@@ -70,7 +70,8 @@ def started(
         options = _localised(engine, _with_ports(options), Path(scratch))
         process = subprocess.Popen(
             engine.command(options),
-            stdin=subprocess.DEVNULL,
+            # It ends with this process, even one that is killed: the embedded engine watches it.
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -98,6 +99,8 @@ def started(
                 process.kill()
                 process.wait()
             reader.join()
+            if process.stdin:
+                process.stdin.close()
 
 
 @contextlib.contextmanager

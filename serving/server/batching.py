@@ -1,8 +1,10 @@
 """Requests of one signature are joined along dimension 0 and run as one.
 
 After TensorFlow Serving's BatchingSession and SharedBatchScheduler: a batch is run when it is full
-or its first request has waited for `timeout_s`, and a thread is free. Everything here runs on the
-event loop; only TensorFlow runs in threads.
+or its first request has waited for `timeout_s`, and a thread is free. It does not wait once it has
+as many requests as the last batch of its signature: clients that send one after another are all
+back then, and a lone client never waits. Everything here runs on the event loop; only TensorFlow
+runs in threads.
 """
 
 import asyncio
@@ -107,6 +109,8 @@ class Batcher:
         self._threads = threads
         self._slots = slots
         self._queues: dict[_Key, _Queue] = {}
+        self._last: dict[str, int] = {}
+        """Requests in the last batch of each signature."""
 
     async def run(self, signature: str, inputs: Arrays) -> dict[str, np.ndarray]:
         """Waits for the answer to one request.
@@ -136,6 +140,8 @@ class Batcher:
                 self._batching,
                 self._threads,
                 self._slots,
+                expected=lambda: self._last.get(signature, self._batching.max_batch_size),
+                on_answered=functools.partial(self._last.__setitem__, signature),
                 on_idle=functools.partial(self._queues.pop, key),
             )
         return await queue.add(inputs, rows)
@@ -153,12 +159,16 @@ class _Queue:
         batching: Batching,
         threads: Executor,
         slots: Slots,
+        expected: Callable[[], int],
+        on_answered: Callable[[int], None],
         on_idle: Callable[[], object],
     ):
         self._run = run
         self._batching = batching
         self._threads = threads
         self._slots = slots
+        self._expected = expected
+        self._on_answered = on_answered
         self._on_idle = on_idle
         self._batches: deque[_Batch] = deque()
         self._running: set[asyncio.Task[None]] = set()
@@ -188,8 +198,9 @@ class _Queue:
         while self._batches:
             first = self._batches[0]
             full = first.rows >= self._batching.max_batch_size or len(self._batches) > 1
+            complete = full or len(first.tasks) >= self._expected()
             # Timers fire up to a clock tick early.
-            if not full and loop.time() < first.due - 1e-3:
+            if not complete and loop.time() < first.due - 1e-3:
                 return False
             if not self._slots.take():
                 self._slots.when_free(self._start)
@@ -214,6 +225,7 @@ class _Queue:
             return
         loop = asyncio.get_running_loop()
         answers = await loop.run_in_executor(self._threads, self._run_joined, tasks)
+        self._on_answered(len(tasks))
         for task, answer in zip(tasks, answers, strict=True):
             if task.answer.done():
                 continue

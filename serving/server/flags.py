@@ -63,6 +63,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         default=DRAIN_SECONDS,
         help="given to the requests under way after SIGTERM",
     )
+    own.add_argument(
+        "--stop_with_stdin",
+        action="store_true",
+        help="stop when standard input ends, as it does when whoever started this is gone",
+    )
     return parser.parse_args(arguments)
 
 

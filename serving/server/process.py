@@ -58,6 +58,8 @@ async def serve(flags: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
+    if flags.stop_with_stdin:
+        await loop.connect_read_pipe(lambda: _UntilEnd(stopped), sys.stdin)
     core = ServerCore(command_line.core_options(flags))
     metrics = Metrics(core.model_names)
     health = Health() if flags.enable_grpc_healthcheck_service else None
@@ -101,6 +103,16 @@ async def serve(flags: argparse.Namespace) -> None:
     web.should_exit = True
     await asyncio.gather(rpc.stop(flags.drain_seconds), serving)
     await core.stop()
+
+
+class _UntilEnd(asyncio.Protocol):
+    """Sets an event at the end of a pipe."""
+
+    def __init__(self, event: asyncio.Event):
+        self._event = event
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._event.set()
 
 
 async def _first(task: asyncio.Task[None], event: asyncio.Event) -> None:

@@ -122,7 +122,7 @@ def test_the_embedded_engine_understands_its_command_line(options):
     assert parsed.enable_batching and parsed.rest_api_enable_cors_support
     assert flags.core_options(parsed).batching.max_batch_size == 32
     assert flags.core_options(parsed).poll_s == 0.2
-    own = {"host"}
+    own = {"host", "stop_with_stdin"}
     assert given(words[3:]).keys() - own <= REAL_FLAGS
 
 

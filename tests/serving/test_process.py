@@ -4,11 +4,14 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 
 import grpc
 import httpx
+import psutil
 import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
@@ -159,6 +162,28 @@ def test_a_signal_drains(toy, tmp_path, number):
         assert server.process.wait(PATIENCE_S) == 0
     assert not failures
     assert answers == [1.0] * 6
+
+
+STARTS_A_SERVER = """
+import sys, time
+from pathlib import Path
+from serving import engines
+options = engines.Options("toy", Path(sys.argv[1]), grpc_port=0, rest_port=0)
+with engines.running(engines.choose("embedded"), options) as server:
+    print(server.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_it_ends_with_a_process_that_is_killed(toy):
+    starter = subprocess.Popen(
+        [sys.executable, "-c", STARTS_A_SERVER, str(toy)], stdout=subprocess.PIPE, text=True
+    )
+    server = psutil.Process(int(starter.stdout.readline()))
+    starter.kill()
+    starter.wait()
+    starter.stdout.close()
+    server.wait(PATIENCE_S)  # Raises if it goes on.
 
 
 def test_a_port_that_is_taken_is_told(toy):
