@@ -23,7 +23,7 @@ class Embedded(Engine):
         """See `Engine`."""
         return [
             *(sys.executable, "-m", "serving.server.process"),
-            "--stop_with_stdin",
+            "--stop_with_stdin=true",
             f"--host={options.host}",
             f"--port={options.grpc_port}",
             f"--rest_api_port={options.rest_port}",

@@ -65,7 +65,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     own.add_argument(
         "--stop_with_stdin",
-        action="store_true",
+        type=_boolean,
+        nargs="?",
+        const=True,
+        default=False,
         help="stop when standard input ends, as it does when whoever started this is gone",
     )
     return parser.parse_args(arguments)
