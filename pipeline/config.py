@@ -451,6 +451,11 @@ class MonitorConfig(Section):
     same) to 1 (nothing in common), both as TFDV measures them. A bound of 1 is never crossed.
     """
 
+    unjudged: Share = Field(
+        0.05,
+        description="L-infinity: of the share of unreadable pictures, and of captions without a "
+        "word",
+    )
     caption_length: Share = Field(
         0.15, description="L-infinity: of the shares of short, longer and long captions"
     )

@@ -52,8 +52,9 @@ def monitor(
 
     TFDV measures how far captions (length, words that the model does not know), picture sizes and,
     where the log has answers, scores are from the training data; scores from the test split. The
-    bounds are the section `monitor` of the configuration. Records that cannot be read are counted
-    and named.
+    bounds are the section `monitor` of the configuration. Of numbers the table shows median, least
+    and most; of texts the one whose share changed most. Records that cannot be read are counted and
+    named.
 
     Exit status, for cron: 0 no drift; 4 drift; 2 a mistake that you can mend, such as a missing
     file; 1 any other failure.
@@ -67,6 +68,9 @@ def monitor(
         0 6 * * * cd /srv/dexmatch && dexmatch monitor requests.tfrecord.1 || mail -s drift me
     """
     settings = load_config(config, set_)
+    for log in logs:
+        if not log.is_file():
+            raise DexmatchError(f"{log}: no such file")
     workspace = Workspace.of(settings)
     runs = Metadata(workspace.metadata).runs()
     chosen = run_names.find(runs, run) if run else _serving_run(runs, workspace)

@@ -1,7 +1,9 @@
 """Which figures of the requests have drifted away from the training data."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.config import MonitorConfig
 from pipeline.monitoring import statistics
@@ -9,6 +11,7 @@ from pipeline.monitoring.statistics import JENSEN_SHANNON, L_INFINITY, Distribut
 from pipeline.monitoring.traffic import Traffic
 from pipeline.monitoring.training import Reference
 
+READABLE, WITH_WORDS = "readable", "with words"
 OK, DRIFT, TOO_FEW, NOT_COMPARED = "ok", "drift", "too few", "not compared"
 
 
@@ -44,7 +47,17 @@ def measure(traffic: Traffic, reference: Reference, settings: MonitorConfig) -> 
     for (height, width), count in traffic.sizes.items():
         heights[height] += count
         widths[width] += count
-    watched = (
+    # What an importer let through can be decoded, and has words.
+    readable = Distribution.of({READABLE: reference.image_height.count})
+    worded = Distribution.of({WITH_WORDS: reference.caption_length.count})
+    broken = {READABLE: traffic.sizes.total(), "unreadable": traffic.unreadable}
+    empty = {
+        WITH_WORDS: traffic.lengths.total() - traffic.wordless,
+        "without words": traffic.wordless,
+    }
+    watched: tuple[tuple[str, Mapping[Any, int], Distribution | None, float], ...] = (
+        ("pictures", broken, readable, settings.unjudged),
+        ("captions", empty, worded, settings.unjudged),
         ("caption length", traffic.lengths, reference.caption_length, settings.caption_length),
         ("unknown words", traffic.words, reference.words, settings.unknown_words),
         ("image height", heights, reference.image_height, settings.image_size),
@@ -75,7 +88,8 @@ def _measure(
 
 
 def _words(log: Distribution, training: Distribution | None) -> tuple[str, str]:
-    """Training and log in words: ranges of numbers, of texts the one whose share changed most."""
+    """Training and log in words: of numbers the median, the least and the most, of texts the one
+    whose share changed most."""
     if log.is_numeric:
         return _range(training) if training else "-", _range(log)
     before, after = training.shares if training else {}, log.shares
@@ -89,4 +103,4 @@ def _words(log: Distribution, training: Distribution | None) -> tuple[str, str]:
 
 def _range(distribution: Distribution) -> str:
     found = distribution.statistics.num_stats
-    return f"median {found.median:.4g} ({found.min:.4g} to {found.max:.4g})"
+    return f"{found.median:.3g} ({found.min:.3g}–{found.max:.3g})"

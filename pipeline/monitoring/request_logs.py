@@ -153,10 +153,10 @@ def _of_example(record: bytes) -> _Found:
 
 def _of_line(line: bytes) -> _Found:
     try:
-        document = parse_object(line)
-        body, answer = document, {}
-        if "request" in document:
-            body, answer = document["request"], document.get("response") or {}
+        body: Any = parse_object(line)
+        answer: Any = {}
+        if "request" in body:
+            body, answer = body["request"], body.get("response") or {}
             if not isinstance(body, dict) or not isinstance(answer, dict):
                 raise _UnreadableError("`request` and `response` must be objects")
         name = body.get("signature_name") or signatures.SERVING_DEFAULT
