@@ -71,11 +71,15 @@ def max_batch_size(parameters: Any) -> int:
 def batch_sizes(path: Path) -> tuple[int, ...]:
     """The sizes that batches are run with, such as to warm a model up for.
 
+    Powers of two, and the largest size, where any size is allowed.
+
     Raises:
       DexmatchError: see `read_batching`.
     """
     parameters = read_batching(path)
-    return tuple(parameters.allowed_batch_sizes) or (1, max_batch_size(parameters))
+    largest = max_batch_size(parameters)
+    powers = (1 << power for power in range((largest - 1).bit_length()))
+    return tuple(parameters.allowed_batch_sizes) or (*powers, largest)
 
 
 def pinned_versions(path: Path, name: str) -> tuple[int, ...]:

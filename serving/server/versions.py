@@ -8,6 +8,7 @@ Everything here runs on the event loop; scans and loads run in threads.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import re
@@ -266,6 +267,8 @@ class Model:
             version.unused.clear()
             await version.unused.wait()
         version.servable = None
+        # What TensorFlow loads refers to itself in circles.
+        await asyncio.get_running_loop().run_in_executor(self._options.threads, gc.collect)
         await self._enter(version, ModelVersionStatus.END)
 
     async def _enter(self, version: _Version, state: int) -> None:

@@ -83,6 +83,21 @@ def test_a_file_that_is_not_there_is_told(tmp_path):
         files.read_batching(tmp_path / "none.config")
 
 
+@pytest.mark.parametrize(
+    ("text", "sizes"),
+    [
+        ("max_batch_size { value: 1 }", (1,)),
+        ("max_batch_size { value: 8 }", (1, 2, 4, 8)),
+        ("max_batch_size { value: 9 }", (1, 2, 4, 8, 9)),
+        ("max_batch_size { value: 9 } allowed_batch_sizes: [3, 9]", (3, 9)),
+    ],
+)
+def test_the_sizes_to_warm_up_for(tmp_path, text, sizes):
+    path = tmp_path / "batching.config"
+    path.write_text(text)
+    assert files.batch_sizes(path) == sizes
+
+
 def test_metrics_may_be_off_and_elsewhere(tmp_path):
     path = tmp_path / "monitoring.config"
     path.write_text("prometheus_config { enable: false }")
