@@ -46,6 +46,18 @@ def serve(
     batching: Annotated[
         bool, typer.Option(help="Join requests, as batching.config beside the model says.")
     ] = True,
+    log_requests: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write requests with their answers to this TFRecord file, for `dexmatch monitor`; "
+            "for the embedded engine. It holds the pictures and captions of whoever asks.",
+            metavar="FILE",
+            show_default="no log",
+        ),
+    ] = None,
+    log_sampling: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the requests that are logged.")
+    ] = 0.01,
     poll_seconds: Annotated[
         float, typer.Option(min=0.1, help="Between two looks for a newly pushed version.")
     ] = 1.0,
@@ -62,6 +74,8 @@ def serve(
         dexmatch serve --engine docker --host 0.0.0.0
 
         dexmatch serve --model exported/mine --port 0 --rest-port 0
+
+        dexmatch serve --engine embedded --log-requests requests.tfrecord --log-sampling 0.05
     """
     folder = (model or Workspace.of(load_config(config, set_)).serving).resolve()
     _check_pushed(folder)
@@ -69,6 +83,10 @@ def serve(
     from serving import engines, files
 
     chosen = engines.choose(engine)
+    if log_requests and not chosen.logs_requests:
+        raise DexmatchError(
+            f"--log-requests: {chosen.name} writes no log of requests; use --engine embedded"
+        )
 
     def beside(name: str) -> Path | None:
         path = folder.parent / name
@@ -84,6 +102,8 @@ def serve(
         batching_config=beside(files.BATCHING) if batching else None,
         monitoring_config=beside(files.MONITORING),
         poll_seconds=poll_seconds,
+        request_log=log_requests,
+        request_log_sampling=log_sampling,
     )
     if options.batching_config:
         files.read_batching(options.batching_config)
