@@ -126,6 +126,17 @@ def of_run(run: Run) -> Evaluation:
     return load(output.uri)
 
 
+def check_metric(evaluation: Evaluation, metric: str) -> None:
+    """Refuses what `--sort` was given if it is no figure.
+
+    Raises:
+      DexmatchError: no slice has it; names those that there are.
+    """
+    known = sorted({name for each in evaluation.slices for name in each.figures})
+    if metric not in known:
+        raise DexmatchError(f"--sort {metric}: no such figure; there are: {', '.join(known)}")
+
+
 def load(uri: str) -> Evaluation:
     """Reads a `ModelEvaluation` artifact.
 

@@ -55,6 +55,7 @@ def compare(
 
         one, other = (evaluation.of_run(run) for run in pair)
     fewest = settings.evaluator.min_slice_pairs
+    evaluation.check_metric(one, sort)
     figures = comparison.changes(one, other)
     by_slice = comparison.most_changed(one, other, sort, fewest)[:most]
     keys = comparison.configuration_changes(*pair)

@@ -11,7 +11,6 @@ from pipeline import run_names, terminal
 from pipeline.commands.run import ConfigOption, SetOption, load_config
 from pipeline.commands.run_argument import OptionalRun
 from pipeline.config import HIGHER_IS_BETTER, LOWER_IS_BETTER
-from pipeline.errors import DexmatchError
 from pipeline.metadata import Metadata
 from pipeline.workspace import Workspace
 
@@ -69,6 +68,7 @@ def slices(
         from pipeline import evaluation
 
         evaluated = evaluation.of_run(found)
+    evaluation.check_metric(evaluated, sort)
     fewest = settings.evaluator.min_slice_pairs
     chosen = _sorted(evaluated, sort)
     if worst:
@@ -88,9 +88,6 @@ def slices(
 
 def _sorted(evaluated: "Evaluation", metric: str) -> "list[SliceFigures]":
     """All slices but the whole split, the worst first, those without the figure last."""
-    known = sorted({name for each in evaluated.slices for name in each.figures})
-    if metric not in known:
-        raise DexmatchError(f"--sort {metric}: no such figure; there are: {', '.join(known)}")
     sign = -1 if metric in LOWER_IS_BETTER else 1
     slices_ = [each for each in evaluated.slices if each.name != OVERALL]
     return sorted(
