@@ -11,7 +11,7 @@ from pipeline.monitoring.statistics import JENSEN_SHANNON, L_INFINITY, Distribut
 from pipeline.monitoring.traffic import Traffic
 from pipeline.monitoring.training import Reference
 
-READABLE, WITH_WORDS = "readable", "with words"
+READABLE, WITH_WORDS = "readable", "words"
 OK, DRIFT, TOO_FEW, NOT_COMPARED = "ok", "drift", "too few", "not compared"
 
 
@@ -53,7 +53,7 @@ def measure(traffic: Traffic, reference: Reference, settings: MonitorConfig) -> 
     broken = {READABLE: traffic.sizes.total(), "unreadable": traffic.unreadable}
     empty = {
         WITH_WORDS: traffic.lengths.total() - traffic.wordless,
-        "without words": traffic.wordless,
+        "no words": traffic.wordless,
     }
     watched: tuple[tuple[str, Mapping[Any, int], Distribution | None, float], ...] = (
         ("pictures", broken, readable, settings.unjudged),
@@ -103,4 +103,5 @@ def _words(log: Distribution, training: Distribution | None) -> tuple[str, str]:
 
 def _range(distribution: Distribution) -> str:
     found = distribution.statistics.num_stats
-    return f"{found.median:.3g} ({found.min:.3g}–{found.max:.3g})"
+    median, least, most = (round(each, 3) for each in (found.median, found.min, found.max))
+    return f"{median:g} ({least:g}–{most:g})"

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import tensorflow as tf
 import tfx  # noqa: F401  Before tensorflow_data_validation.
 from ml_metadata.metadata_store import metadata_store
@@ -58,6 +59,20 @@ class Store:
             )
 
 
+def write_statistics(folder, columns):
+    """Writes what StatisticsGen does for a split.
+
+    Args:
+      columns: name of a feature to its values.
+    """
+    # It cannot be loaded before tfx.
+    import tensorflow_data_validation as tfdv
+
+    folder.mkdir(parents=True)
+    made = tfdv.generate_statistics_from_dataframe(pd.DataFrame(columns))
+    (folder / "FeatureStats.pb").write_bytes(made.SerializeToString())
+
+
 def write_evaluation(folder, slices, scores=()):
     """Writes what the Evaluator does, in TFMA's format.
 
@@ -92,9 +107,9 @@ def _metrics(name, figures):
         column, _, value = part.partition(":")
         made.slice_key.single_slice_keys.add(column=column, bytes_value=value.encode())
     for metric, figure in figures.items():
-        value, lower, upper, baseline = figure if isinstance(figure, tuple) else (figure,) + (
-            None,
-        ) * 3
+        value, lower, upper, baseline = (
+            figure if isinstance(figure, tuple) else (figure,) + (None,) * 3
+        )
         added = made.metric_keys_and_values.add()
         added.key.name = metric
         added.value.double_value.value = value
