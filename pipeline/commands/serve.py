@@ -110,7 +110,7 @@ def serve(
     if options.monitoring_config:
         files.read_monitoring(options.monitoring_config)
     # SIGTERM would end this process before it could stop the server.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with engines.started(chosen, options, echo=terminal.say) as server:
         terminal.say(_introduction(chosen.name))
         if not chosen.heeds_host:

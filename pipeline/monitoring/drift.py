@@ -103,5 +103,5 @@ def _words(log: Distribution, training: Distribution | None) -> tuple[str, str]:
 
 def _range(distribution: Distribution) -> str:
     found = distribution.statistics.num_stats
-    median, least, most = (round(each, 3) for each in (found.median, found.min, found.max))
+    median, least, most = (round(each, 2) for each in (found.median, found.min, found.max))
     return f"{median:g} ({least:g}–{most:g})"
