@@ -10,12 +10,16 @@ import typer
 from pipeline import terminal
 from pipeline.commands import config as config_commands
 from pipeline.commands import data as data_commands
+from pipeline.commands import run_argument
+from pipeline.commands.compare import compare
 from pipeline.commands.demo import demo
+from pipeline.commands.monitor import monitor
 from pipeline.commands.predict import predict
 from pipeline.commands.run import run
 from pipeline.commands.runs import runs
 from pipeline.commands.search import search
 from pipeline.commands.serve import serve
+from pipeline.commands.slices import slices
 from pipeline.commands.tag import tag
 from pipeline.commands.versions import list_versions, rollback
 from pipeline.errors import DexmatchError
@@ -33,9 +37,12 @@ data_commands.app.command()(demo)
 app.add_typer(data_commands.app, name="data")
 app.command()(run)
 app.command()(runs)
+app.command(context_settings=run_argument.SETTINGS)(slices)
+app.command(context_settings=run_argument.SETTINGS)(compare)
 app.command("versions")(list_versions)
 app.command()(rollback)
 app.command()(serve)
+app.command()(monitor)
 app.command()(predict)
 app.command()(search)
 app.command()(tag)

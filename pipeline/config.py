@@ -308,14 +308,14 @@ _SLICE = (
     '"color:red × shape:round"; with the value *, each value of the column is bounded, and with '
     '"*:*" each slice by metadata'
 )
-_HIGHER_IS_BETTER = ("auc", "auc_pr", "accuracy", "precision", "recall")
-_LOWER_IS_BETTER = ("ece", "log_loss")
+HIGHER_IS_BETTER = ("auc", "auc_pr", "accuracy", "precision", "recall")
+LOWER_IS_BETTER = ("ece", "log_loss")
 
 
 class Threshold(Section):
     """A bound that a candidate must hold on a slice to be blessed."""
 
-    metric: Literal[(*_HIGHER_IS_BETTER, *_LOWER_IS_BETTER)]  # type: ignore[valid-type]
+    metric: Literal[(*HIGHER_IS_BETTER, *LOWER_IS_BETTER)]  # type: ignore[valid-type]
     slice: str = Field(OVERALL, description=_SLICE)
     min: Share | None = Field(None, description="where higher is better: the least it may be")
     max_drop: Share | None = Field(
@@ -343,7 +343,7 @@ class Threshold(Section):
 
     @model_validator(mode="after")
     def _is_a_bound(self) -> "Threshold":
-        lower_is_better = self.metric in _LOWER_IS_BETTER
+        lower_is_better = self.metric in LOWER_IS_BETTER
         fit = ("max", "max_rise") if lower_is_better else ("min", "max_drop")
         unfit = ("min", "max_drop") if lower_is_better else ("max", "max_rise")
         if any(getattr(self, name) is not None for name in unfit):
@@ -444,6 +444,35 @@ class ServingConfig(Section):
     )
 
 
+class MonitorConfig(Section):
+    """How far requests may be from the training data before `dexmatch monitor` calls it drift.
+
+    L-infinity is the largest change of a value's share, Jensen-Shannon a divergence from 0 (the
+    same) to 1 (nothing in common), both as TFDV measures them. A bound of 1 is never crossed.
+    """
+
+    unjudged: Share = Field(
+        0.05,
+        description="L-infinity: of the share of unreadable pictures, and of captions without a "
+        "word",
+    )
+    caption_length: Share = Field(
+        0.15, description="L-infinity: of the shares of short, longer and long captions"
+    )
+    unknown_words: Share = Field(
+        0.05, description="L-infinity: of the share of words that the vocabulary does not have"
+    )
+    image_size: Share = Field(0.1, description="Jensen-Shannon: of height and of width of pictures")
+    scores: Share = Field(
+        0.2,
+        description="Jensen-Shannon: of the probabilities, against those of the test split, in "
+        "which most captions are wrong ones",
+    )
+    min_values: int = Field(
+        100, ge=1, description="with fewer in the log, what was measured is shown, not judged"
+    )
+
+
 class BulkConfig(Section):
     """A data set that is scored in one go by a blessed model, with TFX's BulkInferrer."""
 
@@ -475,6 +504,7 @@ class Config(Section):
     augment: AugmentConfig = AugmentConfig()
     evaluator: EvaluatorConfig = EvaluatorConfig()
     serving: ServingConfig = ServingConfig()
+    monitor: MonitorConfig = MonitorConfig()
     pusher: PusherConfig = PusherConfig()
     bulk: BulkConfig = BulkConfig()
     card: CardConfig = CardConfig()

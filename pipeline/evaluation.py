@@ -14,6 +14,8 @@ from components.evaluator.bounds import Unjudged
 from components.evaluator.executor import UNJUDGED_FILE
 from modules.evaluation import slice_name
 from modules.features import AGAINST, OVERALL, PAIR_KIND
+from pipeline.errors import DexmatchError
+from pipeline.metadata import Run
 
 _UNBOUNDED = ("log_loss", "example_count")
 """Metrics that may be greater than 1."""
@@ -41,6 +43,22 @@ class SliceFigures:
     def examples(self) -> int:
         """Number of pairs."""
         return int(self.figures["example_count"])
+
+    @property
+    def has_both_labels(self) -> bool:
+        """Whether there are true and wrong pairs, without which no ranking can be judged."""
+        return 0 < self.figures.get("mean_label", 0) < 1
+
+    def shown(self, metric: str, *, interval: bool = True) -> str:
+        """A figure for people, "0.931±0.020" with half the width of its interval, "-" if it has
+        none."""
+        value = self.figures.get(metric)
+        if value is None:
+            return "-"
+        if interval and metric in self.intervals:
+            lower, upper = self.intervals[metric]
+            return f"{value:.3f}±{(upper - lower) / 2:.3f}"
+        return f"{value:.3f}"
 
 
 @dataclass(frozen=True)
@@ -90,9 +108,33 @@ class Evaluation:
             and not each.name.startswith((f"{AGAINST}:", f"{PAIR_KIND}:"))
             and each.examples >= fewest
             and "auc" in each.figures
-            and 0 < each.figures.get("mean_label", 0) < 1
+            and each.has_both_labels
         ]
         return min(judged, key=lambda each: each.figures["auc"], default=None)
+
+
+def of_run(run: Run) -> Evaluation:
+    """What the Evaluator found in a run.
+
+    Raises:
+      DexmatchError: the run was not evaluated, or the files are gone.
+    """
+    output = run.output("ModelEvaluation")
+    if output is None or not Path(output.uri).is_dir():
+        where = f": {output.uri} is gone" if output else ""
+        raise DexmatchError(f"run {run.id} has no evaluation{where}; runs: dexmatch runs")
+    return load(output.uri)
+
+
+def check_metric(evaluation: Evaluation, metric: str) -> None:
+    """Refuses what `--sort` was given if it is no figure.
+
+    Raises:
+      DexmatchError: no slice has it; names those that there are.
+    """
+    known = sorted({name for each in evaluation.slices for name in each.figures})
+    if metric not in known:
+        raise DexmatchError(f"--sort {metric}: no such figure; there are: {', '.join(known)}")
 
 
 def load(uri: str) -> Evaluation:

@@ -38,6 +38,28 @@ def captured(path: Path, echo: bool = False) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def hushed() -> Iterator[None]:
+    """Throws away what libraries print to standard error and log below the level ERROR.
+
+    TensorFlow tells, as it is loaded, what processors it found: whatever its log level, from C++
+    and so on the descriptor itself.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    standard_error, disabled = os.dup(2), logging.root.manager.disable
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    logging.disable(logging.WARNING)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(standard_error, 2)
+        logging.disable(disabled)
+        os.close(standard_error)
+        os.close(nowhere)
+
+
+@contextlib.contextmanager
 def _redirected(target: int) -> Iterator[io.TextIOWrapper]:
     """Points descriptors 1 and 2 at `target`, and the consoles at where they pointed before."""
     sys.stdout.flush()

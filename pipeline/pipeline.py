@@ -190,7 +190,7 @@ def create_pipeline(
         name=config.run.name,
         dataset=PurePath(dataset).name,
         config=config.model_dump(
-            mode="json", exclude={"run": True, "pusher": True, "data": {"dataset"}}
+            mode="json", exclude={"run": True, "pusher": True, "monitor": True, "data": {"dataset"}}
         ),
         code=" ".join(map(code_digest.of, ("modules", "components.model_card"))),
     )

@@ -112,14 +112,8 @@ def print_warnings(run: Run) -> None:
 
 
 def _figure(figures: "SliceFigures", metric: str) -> str:
-    """A figure, and half the width of its confidence interval for those that decide."""
-    value = figures.figures.get(metric)
-    if value is None:
-        return "-"
-    if metric in _WITH_INTERVAL and metric in figures.intervals:
-        lower, upper = figures.intervals[metric]
-        return f"{value:.3f}±{(upper - lower) / 2:.3f}"
-    return f"{value:.3f}"
+    """A figure, with its confidence interval for those that decide."""
+    return figures.shown(metric, interval=metric in _WITH_INTERVAL)
 
 
 def _print_unjudged(evaluation: "Evaluation") -> None:

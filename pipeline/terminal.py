@@ -6,11 +6,12 @@ Progress and remarks go to stderr, results to stdout, so that `dexmatch ... --js
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
 from rich import box
 from rich.console import Console, JustifyMethod
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     Progress,
@@ -21,6 +22,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 console = Console(stderr=True, highlight=False)
 """For remarks, progress and errors."""
@@ -29,6 +31,8 @@ output = Console(highlight=False)
 
 PATIENCE = 2.0
 """Seconds. What takes less is not worth a display."""
+_ANY_WIDTH = 10_000
+
 LINE_INTERVAL = 15.0
 """Seconds between two lines where stderr is no terminal, such as a log file."""
 
@@ -59,6 +63,30 @@ def table(*columns: str) -> Table:
     for column in columns:
         justify: JustifyMethod = "right" if column.endswith(">") else "left"
         made.add_column(column.rstrip(">"), justify=justify, overflow="fold", min_width=4)
+    return made
+
+
+def fitted(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], fewest: int) -> Table:
+    """A table without the last columns, as many as the terminal is too narrow for.
+
+    Args:
+      columns: as for `table`, the most telling first.
+      rows: a cell for each column; an empty row is a line between its neighbours. The first cell
+        is folded where even the fewest columns are too wide, the others never.
+      fewest: how many columns are shown however narrow the terminal is.
+    """
+    for count in range(len(columns), fewest - 1, -1):
+        made = table(*columns[:count])
+        for column in made.columns[1:]:
+            column.no_wrap = True
+        for row in rows:
+            if row:
+                made.add_row(*row[:count])
+            else:
+                made.add_section()
+        wanted = Measurement.get(output, output.options.update(max_width=_ANY_WIDTH), made).maximum
+        if wanted <= output.width:
+            break
     return made
 
 

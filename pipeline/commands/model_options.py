@@ -1,9 +1,7 @@
 """Options that the commands which ask a model share, and what they stand for."""
 
-import contextlib
-import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,36 +49,18 @@ def open_chosen(settings: Config, server: str | None, model: Path | None) -> "Cl
     """
     if server and model:
         raise DexmatchError("--server and --model: name one of them")
+    from pipeline import logs
     from pipeline.workspace import Workspace
     from serving.client import Retries, Settings, open_model
 
     if server and "://" not in server:
         raise DexmatchError(f"--server {server}: begin with http://, https:// or grpc://")
-    with _hushed():
+    with logs.hushed():
         return open_model(
             server or model or Workspace.of(settings).serving,
             settings.run.name,
             Settings(deadline_s=_DEADLINE_S, retries=Retries(attempts=_ATTEMPTS)),
         )
-
-
-@contextlib.contextmanager
-def _hushed() -> Iterator[None]:
-    """Keeps TensorFlow from telling, as it is loaded, what processors it found.
-
-    It does so whatever its log level, from C++ and so on the descriptor itself.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    standard_error = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(standard_error, 2)
-        os.close(standard_error)
-        os.close(nowhere)
 
 
 def picture_names(arguments: Iterable[str]) -> list[str]:

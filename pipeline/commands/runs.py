@@ -18,7 +18,8 @@ def runs(
 ) -> None:
     """Lists past runs: when, on which data, the figures, blessed or not, the pushed version.
 
-    The runs are those of the workspace that the configuration names.
+    The runs are those of the workspace that the configuration names. Other commands take a run by
+    its number here, or counted from the end: -1 is the latest.
 
     Examples:
 
@@ -27,7 +28,8 @@ def runs(
         dexmatch runs --set run.name=mine --json
     """
     workspace = Workspace.of(load_config(config, set_))
-    found = [_describe(run) for run in Metadata(workspace.metadata).runs()]
+    every = Metadata(workspace.metadata).runs()
+    found = [_describe(number, run) for number, run in enumerate(every, 1)]
     if as_json:
         print(json.dumps(found, indent=2))
         return
@@ -35,11 +37,13 @@ def runs(
         terminal.say(f"no runs yet in {workspace.root}; start one: dexmatch run --data DIR")
         return
     table = terminal.table(
-        "started", "data", "state", "AUC>", "random>", "hard>", "blessed", "pushed"
+        "run>", "started", "data", "state", "AUC>", "random>", "hard>", "blessed", "pushed"
     )
+    table.columns[1].no_wrap = True
     for run in found:
         aucs = run["auc"]
         table.add_row(
+            str(run["number"]),
             run["started"][:16].replace("T", " "),
             run["data"] or "-",
             run["state"],
@@ -50,8 +54,9 @@ def runs(
     terminal.output.print(table)
 
 
-def _describe(run: Run) -> dict[str, Any]:
+def _describe(number: int, run: Run) -> dict[str, Any]:
     return {
+        "number": number,
         "id": run.id,
         "started": run.started.isoformat(timespec="seconds"),
         "data": run.dataset.name if run.dataset else None,

@@ -45,6 +45,18 @@ def serve(
     batching: Annotated[
         bool, typer.Option(help="Join requests, as batching.config beside the model says.")
     ] = True,
+    log_requests: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write requests with their answers to this TFRecord file, for `dexmatch monitor`; "
+            "for the embedded engine. It holds the pictures and captions of whoever asks.",
+            metavar="FILE",
+            show_default="no log",
+        ),
+    ] = None,
+    log_sampling: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the requests that are logged.")
+    ] = 0.01,
     poll_seconds: Annotated[
         float, typer.Option(min=0.1, help="Between two looks for a newly pushed version.")
     ] = 1.0,
@@ -61,6 +73,8 @@ def serve(
         dexmatch serve --engine docker --host 0.0.0.0
 
         dexmatch serve --model exported/mine --port 0 --rest-port 0
+
+        dexmatch serve --engine embedded --log-requests requests.tfrecord --log-sampling 0.05
     """
     folder = (model or Workspace.of(load_config(config, set_)).serving).resolve()
     _check_pushed(folder)
@@ -68,6 +82,10 @@ def serve(
     from serving import engines, files
 
     chosen = engines.choose(engine)
+    if log_requests and not chosen.logs_requests:
+        raise DexmatchError(
+            f"--log-requests: {chosen.name} writes no log of requests; use --engine embedded"
+        )
 
     def beside(name: str) -> Path | None:
         path = folder.parent / name
@@ -83,13 +101,15 @@ def serve(
         batching_config=beside(files.BATCHING) if batching else None,
         monitoring_config=beside(files.MONITORING),
         poll_seconds=poll_seconds,
+        request_log=log_requests,
+        request_log_sampling=log_sampling,
     )
     if options.batching_config:
         files.read_batching(options.batching_config)
     if options.monitoring_config:
         files.read_monitoring(options.monitoring_config)
     # SIGTERM would end this process before it could stop the server.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with engines.started(chosen, options, echo=terminal.say) as server:
         terminal.say(_introduction(chosen.name))
         if not chosen.heeds_host:

@@ -14,6 +14,7 @@ class Embedded(Engine):
     """`python -m serving.server.process`."""
 
     name = "embedded"
+    logs_requests = True
 
     def missing(self) -> str | None:
         """See `Engine`: it is always there."""
@@ -21,6 +22,12 @@ class Embedded(Engine):
 
     def command(self, options: Options) -> list[str]:
         """See `Engine`."""
+        log = []
+        if options.request_log:
+            log = [
+                f"--request_log_file={options.request_log.resolve()}",
+                f"--request_log_sampling_rate={options.request_log_sampling:g}",
+            ]
         return [
             *(sys.executable, "-m", "serving.server.process"),
             "--stop_with_stdin=true",
@@ -28,6 +35,7 @@ class Embedded(Engine):
             f"--port={options.grpc_port}",
             f"--rest_api_port={options.rest_port}",
             f"--file_system_poll_wait_seconds={options.poll_seconds:g}",
+            *log,
             *server_flags(
                 options,
                 models=options.models_config and options.models_config.resolve(),

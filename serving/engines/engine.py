@@ -24,6 +24,9 @@ class Options:
       monitoring_config: says where metrics are shown; None if they are not.
       poll_seconds: between two looks for new versions; the binary takes whole seconds.
       cors: whether pages of other origins may ask over REST.
+      request_log: where sampled requests are written; None if they are not. For engines that
+        `logs_requests`.
+      request_log_sampling: share of the requests that are written.
     """
 
     model_name: str
@@ -36,6 +39,8 @@ class Options:
     monitoring_config: Path | None = None
     poll_seconds: float = 1.0
     cors: bool = False
+    request_log: Path | None = None
+    request_log_sampling: float = 0.01
 
 
 class Engine(abc.ABC):
@@ -45,11 +50,13 @@ class Engine(abc.ABC):
       name: as `--engine` takes it.
       is_local: whether it sees this machine's paths.
       heeds_host: whether it listens on `Options.host` only.
+      logs_requests: whether it writes `Options.request_log`.
     """
 
     name: str
     is_local = True
     heeds_host = True
+    logs_requests = False
 
     @abc.abstractmethod
     def missing(self) -> str | None:

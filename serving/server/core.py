@@ -16,6 +16,7 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 from serving.server import warmup
 from serving.server.batching import Batching, Slots
 from serving.server.errors import ServingError, invalid
+from serving.server.request_log import RequestLog
 from serving.server.servable import RunOptions, Servable
 from serving.server.versions import LoadOptions, Model
 
@@ -37,6 +38,7 @@ class CoreOptions:
       max_pixels: pictures with more are refused; None for no limit.
       max_requests: under way at a time; beyond, UNAVAILABLE.
       tags: of the graph to load.
+      request_log: takes a sample of the answered requests; the core closes it.
     """
 
     poll_s: float = 1.0
@@ -49,6 +51,7 @@ class CoreOptions:
     max_pixels: int | None = None
     max_requests: int = 1000
     tags: tuple[str, ...] = ("serve",)
+    request_log: RequestLog | None = None
 
 
 class ServerCore:
@@ -75,6 +78,7 @@ class ServerCore:
             slots=Slots(batching.threads) if batching else None,
             max_pixels=options.max_pixels,
             tags=options.tags,
+            record=options.request_log.offer if options.request_log else None,
         )
         self._load_options = LoadOptions(
             self._load_threads, options.max_load_retries, options.load_retry_interval_s
@@ -103,6 +107,8 @@ class ServerCore:
         await asyncio.gather(*(model.close() for model in self._models.values()), *self._closing)
         self._load_threads.shutdown(wait=False, cancel_futures=True)
         self._run_threads.shutdown(wait=False, cancel_futures=True)
+        if self._options.request_log:
+            await asyncio.to_thread(self._options.request_log.close)
 
     async def reload(self, config: ModelServerConfig) -> None:
         """Serves the models of a configuration, and waits until they can answer.

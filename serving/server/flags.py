@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.errors import DexmatchError
 from serving import files
+from serving.server import request_log
 from serving.server.batching import Batching
 from serving.server.core import CoreOptions
 
@@ -58,6 +59,21 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     own.add_argument("--max_pixels", type=int, default=MAX_PIXELS, help="of a picture")
     own.add_argument("--max_requests", type=int, default=MAX_REQUESTS, help="under way at a time")
     own.add_argument(
+        "--request_log_file",
+        type=Path,
+        metavar="FILE",
+        help="writes requests with their answers there, as TFRecord of PredictionLog",
+    )
+    own.add_argument(
+        "--request_log_sampling_rate", type=_share, default=0.01, help="share of them, up to 1"
+    )
+    own.add_argument(
+        "--request_log_max_bytes",
+        type=int,
+        default=request_log.MAX_BYTES,
+        help=f"of the file, after which the next begins; {request_log.KEPT_FILES} older are kept",
+    )
+    own.add_argument(
         "--drain_seconds",
         type=int,
         default=DRAIN_SECONDS,
@@ -78,7 +94,8 @@ def core_options(flags: argparse.Namespace) -> CoreOptions:
     """How the core is to work.
 
     Raises:
-      DexmatchError: the file with the batching parameters is broken.
+      DexmatchError: the file with the batching parameters is broken, or the log of requests
+        cannot be written.
     """
     return CoreOptions(
         poll_s=flags.file_system_poll_wait_seconds,
@@ -91,6 +108,15 @@ def core_options(flags: argparse.Namespace) -> CoreOptions:
         max_pixels=flags.max_pixels,
         max_requests=flags.max_requests,
         tags=tuple(flags.saved_model_tags.split(",")),
+        request_log=_request_log(flags),
+    )
+
+
+def _request_log(flags: argparse.Namespace) -> request_log.RequestLog | None:
+    if not flags.request_log_file:
+        return None
+    return request_log.RequestLog(
+        flags.request_log_file, flags.request_log_sampling_rate, flags.request_log_max_bytes
     )
 
 
@@ -129,6 +155,13 @@ def _boolean(text: str) -> bool:
     if text.lower() not in values:
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
     return values[text.lower()]
+
+
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
+    return number
 
 
 def _not_negative(text: str) -> float:

@@ -14,6 +14,7 @@ UNKNOWN_MODEL = "unknown"
 """Stands for all names that are no model's: each label value costs memory for good."""
 _MICROSECONDS = 1e6
 _COUNT = ":tensorflow:serving:request_count"
+_LOGGED = ":tensorflow:serving:request_log_count"
 _LATENCY = ":tensorflow:serving:request_latency"
 
 
@@ -37,6 +38,13 @@ class Metrics:
             _COUNT,
             "The total number of requests.",
             ["model_name", "status"],
+            registry=self._registry,
+        )
+        self._logged = Gauge(
+            _LOGGED,
+            "The total number of requests logged from the model server sliced down by model_name "
+            "and status code.",
+            ["model_name", "status_code"],
             registry=self._registry,
         )
         self._latency = Histogram(
@@ -64,9 +72,20 @@ class Metrics:
         if code is grpc.StatusCode.OK:
             self._latency.labels(model, api, entrypoint).observe(seconds * _MICROSECONDS)
 
+    def observe_log(self, model: str, code: grpc.StatusCode) -> None:
+        """Counts a request that was to be logged.
+
+        Args:
+          code: OK if it is in the file, RESOURCE_EXHAUSTED if it was dropped, or why it could not
+            be written.
+        """
+        self._logged.labels(model, code.name).inc()
+
     def text(self) -> bytes:
         """The page that Prometheus reads."""
         lines = generate_latest(self._registry).decode().splitlines(keepends=True)
         # When a histogram was made is an OpenMetrics sample; the real server has none.
         kept = "".join(line for line in lines if f"{_LATENCY}_created" not in line.split("{")[0])
-        return kept.replace(f"# TYPE {_COUNT} gauge", f"# TYPE {_COUNT} counter").encode()
+        for name in (_COUNT, _LOGGED):
+            kept = kept.replace(f"# TYPE {name} gauge", f"# TYPE {name} counter")
+        return kept.encode()

@@ -32,8 +32,8 @@ def check_sizes(inputs: Mapping[str, np.ndarray], max_pixels: int) -> None:
       ServingError: INVALID_ARGUMENT, naming the picture's number.
     """
     for number, content in enumerate(_contents(inputs)):
-        size = _size(content)
-        if size and size[0] * size[1] > max_pixels:
+        found = size(content)
+        if found and found[0] * found[1] > max_pixels:
             raise invalid(
                 f"picture {number} has more than the {max_pixels:,} pixels that this server takes"
             )
@@ -53,7 +53,7 @@ def _contents(inputs: Mapping[str, np.ndarray]) -> Iterator[bytes]:
             yield from example.features.feature[features.IMAGE].bytes_list.value
 
 
-def _size(content: bytes) -> tuple[int, int] | None:
+def size(content: bytes) -> tuple[int, int] | None:
     """Width and height; None if it is no picture."""
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:

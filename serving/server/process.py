@@ -60,8 +60,11 @@ async def serve(flags: argparse.Namespace) -> None:
         loop.add_signal_handler(number, stopped.set)
     if flags.stop_with_stdin:
         await loop.connect_read_pipe(lambda: _UntilEnd(stopped), sys.stdin)
-    core = ServerCore(command_line.core_options(flags))
+    options = command_line.core_options(flags)
+    core = ServerCore(options)
     metrics = Metrics(core.model_names)
+    if options.request_log:
+        options.request_log.start(metrics.observe_log)
     health = Health() if flags.enable_grpc_healthcheck_service else None
     rpc = grpc_api.create_server(core, metrics.observe, flags.max_body_bytes, health)
     monitoring = flags.monitoring_config_file

@@ -1,7 +1,7 @@
 """One version of one model: loading, checking of inputs, running, warm-up."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +88,7 @@ class RunOptions:
       slots: for batches, shared by all models; needed with `batching`.
       max_pixels: pictures with more are refused before they are decoded; None for no limit.
       tags: of the graph to load; TensorFlow's default is `serve`.
+      record: told of every answered request: servable, signature, inputs, outputs.
     """
 
     threads: Executor
@@ -95,6 +96,7 @@ class RunOptions:
     slots: Slots | None = None
     max_pixels: int | None = None
     tags: tuple[str, ...] = ("serve",)
+    record: Callable[["Servable", Signature, Arrays, Arrays], None] | None = None
 
 
 class Servable:
@@ -163,7 +165,10 @@ class Servable:
             answer = await loop.run_in_executor(
                 self._options.threads, self.call, found.name, inputs
             )
-        return {name: answer[name] for name in wanted}
+        chosen = {name: answer[name] for name in wanted}
+        if self._options.record:
+            self._options.record(self, found, inputs, chosen)
+        return chosen
 
     def check(self, signature: Signature, inputs: Arrays) -> None:
         """Holds inputs against the signature.

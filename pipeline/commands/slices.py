@@ -1,0 +1,134 @@
+"""`dexmatch slices`."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from modules.features import OVERALL
+from pipeline import run_names, terminal
+from pipeline.commands.run import ConfigOption, SetOption, load_config
+from pipeline.commands.run_argument import OptionalRun
+from pipeline.config import HIGHER_IS_BETTER, LOWER_IS_BETTER
+from pipeline.metadata import Metadata
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipeline.evaluation import Evaluation, SliceFigures
+
+_BESIDE = ("auc", "auc_pr", "accuracy", "precision", "recall", "ece", "log_loss")
+"""Shown beside the metric that is sorted by, as far as there is room."""
+_FEWEST_COLUMNS = 3
+
+
+def slices(
+    run: OptionalRun = None,
+    sort: Annotated[
+        str,
+        typer.Option(
+            help=f"What to sort by: {', '.join((*HIGHER_IS_BETTER, *LOWER_IS_BETTER))}, or "
+            "another figure of the evaluation.",
+            metavar="METRIC",
+        ),
+    ] = "auc",
+    worst: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Only so many, of those with true and wrong pairs and enough of them "
+            "(evaluator.min_slice_pairs).",
+            show_default="all slices",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Shows a run's figures by slice of the test split, the worst first.
+
+    Where higher is better, the lowest come first, and for ece and log_loss the highest. Slices with
+    fewer pairs than evaluator.min_slice_pairs are dimmed: their figures say more about chance than
+    about the model. After ± stands half of the 95 % confidence interval.
+
+    Examples:
+
+        dexmatch slices
+
+        dexmatch slices --sort auc --worst 10
+
+        dexmatch slices -2 --sort ece --json
+    """
+    settings = load_config(config, set_)
+    runs = Metadata(Workspace.of(settings).metadata).runs()
+    found = run_names.find(runs, run, "ModelEvaluation")
+    from pipeline import logs
+
+    with logs.hushed():
+        from pipeline import evaluation
+
+        evaluated = evaluation.of_run(found)
+    evaluation.check_metric(evaluated, sort)
+    fewest = settings.evaluator.min_slice_pairs
+    chosen = _sorted(evaluated, sort)
+    if worst:
+        judged = [each for each in chosen if each.examples >= fewest and each.has_both_labels]
+        chosen = [each for each in judged if sort in each.figures][:worst]
+    overall = evaluated.slice(OVERALL)
+    if as_json:
+        named = [each for each in (overall, *chosen) if each]
+        described = [_describe(each, fewest) for each in named]
+        print(json.dumps({"run": found.id, "sort": sort, "slices": described}, indent=2))
+        return
+    rows = [_row(overall, sort, fewest), ()] if overall else []
+    rows += [_row(each, sort, fewest) for each in chosen]
+    has_baseline = any(each.baseline for each in evaluated.slices)
+    _print(rows, sort, has_baseline)
+
+
+def _sorted(evaluated: "Evaluation", metric: str) -> "list[SliceFigures]":
+    """All slices but the whole split, the worst first, those without the figure last."""
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    slices_ = [each for each in evaluated.slices if each.name != OVERALL]
+    return sorted(
+        slices_,
+        key=lambda each: (metric not in each.figures, sign * each.figures.get(metric, 0)),
+    )
+
+
+def _row(figures: "SliceFigures", metric: str, fewest: int) -> tuple[Text, ...]:
+    baseline = figures.baseline.get(metric)
+    value = figures.figures.get(metric)
+    change = "-" if baseline is None or value is None else f"{value - baseline:+.3f}"
+    cells = (
+        figures.name,
+        f"{figures.examples:,}",
+        figures.shown(metric),
+        "-" if baseline is None else f"{baseline:.3f}",
+        change,
+        *(figures.shown(name, interval=False) for name in _BESIDE if name != metric),
+    )
+    style = "dim" if figures.examples < fewest else ""
+    return tuple(Text(cell, style) for cell in cells)
+
+
+def _print(rows: list[tuple[Text, ...]], metric: str, has_baseline: bool) -> None:
+    columns = [
+        *("slice", "pairs>", f"{metric}>", "blessed>", "change>"),
+        *(f"{name}>" for name in _BESIDE if name != metric),
+    ]
+    if not has_baseline:
+        del columns[3:5]
+        rows = [row[:3] + row[5:] for row in rows]
+    terminal.output.print(terminal.fitted(columns, rows, _FEWEST_COLUMNS))
+
+
+def _describe(figures: "SliceFigures", fewest: int) -> dict[str, Any]:
+    return {
+        "slice": figures.name,
+        "pairs": figures.examples,
+        "is_small": figures.examples < fewest,
+        "figures": figures.figures,
+        "intervals": figures.intervals,
+        "baseline": figures.baseline,
+    }

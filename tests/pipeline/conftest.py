@@ -1,0 +1,40 @@
+"""Runs in miniature for the commands that look back at them."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from pipeline.errors import DexmatchError
+
+
+@pytest.fixture(scope="session")
+def support():
+    """The functions of `runs_support`."""
+    path = Path(__file__).with_name("runs_support.py")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def ask():
+    """Runs a command; raises what the user would be told in one line."""
+
+    def invoke(*arguments, status=0, width=80):
+        from pipeline import terminal
+
+        terminal.output.width = width
+        try:
+            done = CliRunner().invoke(app, [str(each) for each in arguments])
+        finally:
+            terminal.output._width = None
+        if isinstance(done.exception, DexmatchError):
+            raise done.exception
+        assert done.exit_code == status, (done.output, done.exception)
+        return done
+
+    return invoke
