@@ -12,6 +12,7 @@ from pipeline.commands import config as config_commands
 from pipeline.commands import data as data_commands
 from pipeline.commands.demo import demo
 from pipeline.commands.predict import predict
+from pipeline.commands.report import report
 from pipeline.commands.run import run
 from pipeline.commands.runs import runs
 from pipeline.commands.search import search
@@ -33,6 +34,7 @@ data_commands.app.command()(demo)
 app.add_typer(data_commands.app, name="data")
 app.command()(run)
 app.command()(runs)
+app.command()(report)
 app.command("versions")(list_versions)
 app.command()(rollback)
 app.command()(serve)

@@ -3,13 +3,15 @@
 Needs ml-metadata only, so that `dexmatch runs` answers at once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+from pipeline.errors import DexmatchError
 
 _RUN = "pipeline_run"
 _NODE = "node"
@@ -57,6 +59,8 @@ class Execution:
       seconds: from start to end.
       parameters: what it was told.
       outputs: what it made, by artifact type.
+      read: (id, key) of each artifact that it read, under the name of the input.
+      made: all that it made, under the name of the output.
     """
 
     node: str
@@ -64,6 +68,8 @@ class Execution:
     seconds: float
     parameters: dict[str, Any]
     outputs: dict[str, Output]
+    read: tuple[tuple[int, str], ...] = ()
+    made: tuple[tuple[Output, str], ...] = field(default=())
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,7 @@ class Metadata:
     """
 
     def __init__(self, path: Path):
+        self._path = path
         connection = mlmd.ConnectionConfig()
         if path.exists():
             connection.sqlite.filename_uri = str(path)
@@ -165,6 +172,25 @@ class Metadata:
             return None
         run = self._run(max(contexts, key=lambda each: each.id))
         return run if since is None or run.started >= since else None
+
+    def find(self, run_id: str | None) -> Run:
+        """The run with an id, or with the only id that begins so; without one, the newest.
+
+        Raises:
+          DexmatchError: there is none, or several begin so.
+        """
+        contexts = sorted(self._store.get_contexts_by_type(_RUN), key=lambda each: each.id)
+        if not contexts:
+            raise DexmatchError(f"no runs yet in {self._path.parent}; start one: dexmatch run")
+        if run_id is None:
+            return self._run(contexts[-1])
+        found = [each for each in contexts if each.name == run_id] or [
+            each for each in contexts if each.name.startswith(run_id)
+        ]
+        if len(found) != 1:
+            many = f"{len(found)} runs begin so; write more of its id" if found else "no such run"
+            raise DexmatchError(f"run {run_id!r}: {many} (dexmatch runs --json lists them)")
+        return self._run(found[0])
 
     def has(self, type_name: str) -> bool:
         """Whether some run has made an artifact of a type, and it is still there."""
@@ -194,21 +220,38 @@ class Metadata:
         # A node's context is named "<pipeline>.<node>".
         node = next(each.name for each in contexts if each.type == _NODE).partition(".")[2]
         milliseconds = execution.last_update_time_since_epoch - execution.create_time_since_epoch
+        events = self._store.get_events_by_execution_ids([execution.id])
+        made = self._outputs(events)
         return Execution(
             node=node,
             state=_STATES.get(execution.last_known_state, UNFINISHED),
             seconds=milliseconds / 1000,
             parameters=_values(execution),
-            outputs={output.type: output for output in self._outputs(execution.id)},
+            outputs={output.type: output for output, _ in made},
+            read=tuple(
+                (event.artifact_id, _key(event))
+                for event in events
+                if event.type == mlmd.Event.INPUT
+            ),
+            made=tuple(made),
         )
 
-    def _outputs(self, execution_id: int) -> list[Output]:
-        events = self._store.get_events_by_execution_ids([execution_id])
-        ids = [event.artifact_id for event in events if event.type == mlmd.Event.OUTPUT]
+    def _outputs(self, events: list[mlmd.Event]) -> list[tuple[Output, str]]:
+        keys = {
+            event.artifact_id: _key(event) for event in events if event.type == mlmd.Event.OUTPUT
+        }
         return [
-            Output(id=each.id, type=each.type, uri=each.uri, properties=_values(each))
-            for each in self._store.get_artifacts_by_id(ids)
+            (
+                Output(id=each.id, type=each.type, uri=each.uri, properties=_values(each)),
+                keys[each.id],
+            )
+            for each in self._store.get_artifacts_by_id(list(keys))
         ]
+
+
+def _key(event: mlmd.Event) -> str:
+    """The name of the input or output, the first step of an event's path."""
+    return next((step.key for step in event.path.steps if step.key), "")
 
 
 def _values(node: mlmd.Artifact | mlmd.Execution) -> dict[str, Any]:

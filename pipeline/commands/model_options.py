@@ -56,7 +56,7 @@ def open_chosen(settings: Config, server: str | None, model: Path | None) -> "Cl
 
     if server and "://" not in server:
         raise DexmatchError(f"--server {server}: begin with http://, https:// or grpc://")
-    with _hushed():
+    with hushed():
         return open_model(
             server or model or Workspace.of(settings).serving,
             settings.run.name,
@@ -65,7 +65,7 @@ def open_chosen(settings: Config, server: str | None, model: Path | None) -> "Cl
 
 
 @contextlib.contextmanager
-def _hushed() -> Iterator[None]:
+def hushed() -> Iterator[None]:
     """Keeps TensorFlow from telling, as it is loaded, what processors it found.
 
     It does so whatever its log level, from C++ and so on the descriptor itself.
