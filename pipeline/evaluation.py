@@ -131,8 +131,7 @@ def _figures(metrics: metrics_for_slice_pb2.MetricsForSlice) -> SliceFigures:
         name=_slice_name(metrics.slice_key),
         figures=dict(_numbers(own)),
         intervals={
-            name: _within_range(name, lower, upper)
-            for name, (lower, upper) in _intervals(own)
+            name: _within_range(name, lower, upper) for name, (lower, upper) in _intervals(own)
         },
         baseline=dict(
             _numbers(each for each in values if each.key.model_name == tfma.BASELINE_KEY)

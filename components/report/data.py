@@ -57,6 +57,10 @@ class Data:
         """The features that any distance is known of."""
         return sorted({name for _, found in self.distances for name in found})
 
+    def measure(self, feature: str) -> str:
+        """How a feature's distances are measured."""
+        return next(found[feature].measure for _, found in self.distances if feature in found)
+
     def payload(self) -> list[dict[str, Any]]:
         """For JSON: the histograms by split."""
         charts = {"Words per caption": "lengths", "Longer side of the picture, pixels": "sides"}

@@ -13,8 +13,14 @@ from modules import features
 
 NOTABLE = 0.1
 """A distance from which it is marked; both distances go from 0 to 1."""
-_NOT_COMPARED = (features.IMAGE, features.ID, features.CAPTION_ID, features.CAPTION, features.GROUP,
-                 features.HARD_CAPTION)
+_NOT_COMPARED = (
+    features.IMAGE,
+    features.ID,
+    features.CAPTION_ID,
+    features.CAPTION,
+    features.GROUP,
+    features.HARD_CAPTION,
+)
 """Their values are nearly all distinct, so the distance only tells how many examples there are."""
 _MEASURES = {
     anomalies_pb2.DriftSkewInfo.Measurement.L_INFTY: "L∞",

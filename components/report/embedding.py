@@ -52,12 +52,13 @@ def opened(picture: bytes, side: int) -> Image.Image | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(picture))
-            image.draft("RGB", (2 * side, 2 * side))
-            image = image.convert("RGBA")
+            encoded = Image.open(io.BytesIO(picture))
+            encoded.draft("RGB", (2 * side, 2 * side))
+            image = encoded.convert("RGBA")
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
-    image = ImageOps.contain(image, (side, side)) if max(image.size) > side else image
+    if max(image.size) > side:
+        image = ImageOps.contain(image, (side, side))
     white = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(white, image).convert("RGB")
 

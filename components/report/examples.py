@@ -79,9 +79,7 @@ class Examples:
         return [self.shown[at] for at in self.of_slices[0][name][:count]] if self.shown else []
 
 
-def gather(
-    pairs: Pairs, slices: Sequence[Sequence[tuple[str, str]]], threshold: float
-) -> Examples:
+def gather(pairs: Pairs, slices: Sequence[Sequence[tuple[str, str]]], threshold: float) -> Examples:
     """Chooses pairs, the same ones for the same scores.
 
     Args:

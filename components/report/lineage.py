@@ -97,9 +97,7 @@ def gather(of: Sources, other: Sources | None) -> Lineage:
         config=differences(flat(of.config), flat(other.config)) if other else (),
         libraries=of.libraries,
         are_libraries_of_run=of.are_libraries_of_run,
-        library_changes=differences(of.libraries, other.libraries)
-        if other and both_known
-        else (),
+        library_changes=differences(of.libraries, other.libraries) if other and both_known else (),
     )
 
 

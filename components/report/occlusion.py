@@ -92,9 +92,7 @@ def gather(
     return tuple(each for each in found if each is not None)
 
 
-def _occlude(
-    example: Example, content: bytes, served: Mapping[str, Any]
-) -> Occlusion | None:
+def _occlude(example: Example, content: bytes, served: Mapping[str, Any]) -> Occlusion | None:
     image = embedding.opened(content, _SIDE)
     if image is None:
         return None

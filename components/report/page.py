@@ -32,7 +32,15 @@ from modules import features, reporting
 from pipeline.retrieval import CUTOFFS
 
 TEMPLATE = "report.html.j2"
-_SCRIPTS = ("core.js", "figures.js", "charts.js", "slices.js", "curves.js", "examples.js", "start.js")
+_SCRIPTS = (
+    "core.js",
+    "figures.js",
+    "charts.js",
+    "slices.js",
+    "curves.js",
+    "examples.js",
+    "start.js",
+)
 _STYLE = "report.css"
 _PARTS = 7
 _OCCLUDED = 3
@@ -86,9 +94,7 @@ def gather(of: Sources, before: Sources | None, compared: Sources | None) -> Rep
         Evaluator compared with, the latest blessed one.
     """
     other = compared.evaluation if compared else None
-    baseline = (
-        f"run {compared.run.id}" if compared and compared.run else "the latest blessed model"
-    )
+    baseline = f"run {compared.run.id}" if compared and compared.run else "the latest blessed model"
     judged = verdict.gather(of, other, baseline)
     table = slices.gather(
         of.evaluation, judged.bounds, of.evaluator.min_slice_pairs, other, baseline

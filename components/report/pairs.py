@@ -92,10 +92,10 @@ def read(folder: str, served: Mapping[str, Any], columns: Iterable[str]) -> Pair
     rows = []
     for record in _records(files):
         example = tf.train.Example.FromString(record)
-        caption = _first(example, features.CAPTION)
-        position = captions.add(caption, caption)
+        text = _first(example, features.CAPTION)
+        position = captions.add(text, text)
         if position == len(texts):
-            texts.append(caption)
+            texts.append(text)
         content = _first(example, features.IMAGE)
         rows.append(
             _Row(
@@ -130,9 +130,7 @@ def read(folder: str, served: Mapping[str, Any], columns: Iterable[str]) -> Pair
         captions=[_text(text) for text in texts],
         picture_embeddings=picture_embeddings,
         caption_embeddings=caption_embeddings,
-        columns={
-            column: [row.values[at] for row in rows] for at, column in enumerate(columns)
-        },
+        columns={column: [row.values[at] for row in rows] for at, column in enumerate(columns)},
     )
 
 

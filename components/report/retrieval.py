@@ -92,10 +92,7 @@ def gather(of: Sources, pairs: Pairs, served: Mapping[str, Any]) -> Searches:
         said = pairs.caption_embeddings[captions if caption is None else [caption] * len(items)]
         scores = score(matcher, seen, said)
         is_right = np.array(
-            [
-                ((item, caption) if picture is None else (picture, item)) in joined
-                for item in items
-            ],
+            [((item, caption) if picture is None else (picture, item)) in joined for item in items],
             bool,
         )
         best = np.argsort(-scores, kind="stable")[:_TOP]
@@ -127,8 +124,6 @@ def gather(of: Sources, pairs: Pairs, served: Mapping[str, Any]) -> Searches:
         pictures=len(pictures),
         captions=len(captions),
     )
-
-
 
 
 def _drawn(items: list[int], name: Any) -> list[int]:

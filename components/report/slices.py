@@ -98,9 +98,7 @@ def gather(
     metrics = tuple(figure_names(found.slices))
     missed = {(each.slice, each.metric) for each in bounds if each.state == MISSED}
     overall = next((each.figures for each in found.slices if each.name == OVERALL), {})
-    before = {
-        each.name: _baseline(each, other) for each in found.slices
-    }
+    before = {each.name: _baseline(each, other) for each in found.slices}
     return Slices(
         metrics=metrics,
         rows=tuple(

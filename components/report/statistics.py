@@ -84,8 +84,10 @@ def gather(of: Sources) -> Statistics:
     read = {name: load(uri) for name, uri in of.split_uris(sources.STATISTICS).items()}
     schema = load_schema(of)
     found = {
-        split: {_name(each): _figures(each, data.datasets[0].num_examples, _name(each))
-                for each in data.datasets[0].features}
+        split: {
+            _name(each): _figures(each, data.datasets[0].num_examples, _name(each))
+            for each in data.datasets[0].features
+        }
         for split, data in read.items()
     }
     expected = {each.name: expectation(each, schema) for each in schema.feature}
@@ -145,7 +147,9 @@ def _figures(
             bars=_histogram(statistics),
         )
     total = statistics.common_stats.tot_num_values or 1
-    ranks = [] if name in _OPAQUE else statistics.rank_histogram.buckets[:_BARS]
+    # Where nearly every value is another, the most frequent ones say nothing.
+    is_telling = name not in _OPAQUE and statistics.unique <= max(_TOP, total / 2)
+    ranks = statistics.rank_histogram.buckets[:_BARS] if is_telling else []
     highest = max((bucket.sample_count for bucket in ranks), default=1.0) or 1.0
     return FeatureStatistics(
         missing=missing,

@@ -81,7 +81,7 @@ class Training:
     charts: tuple[Chart, ...]
     stages: tuple[Stage, ...]
     seconds: float | None
-    settings: dict[str, dict[str, Any]]
+    settings: dict[str, dict[str, str]]
     trials: Trials | None
 
     def payload(self) -> list[dict[str, Any]]:
@@ -104,9 +104,7 @@ class Training:
 
 def gather(of: Sources) -> Training:
     """Reads logs, configuration and trials; what a run does not have is left out."""
-    found = (
-        logs.scalars(of.uri(sources.MODEL_RUN)) if sources.MODEL_RUN in of.artifacts else {}
-    )
+    found = logs.scalars(of.uri(sources.MODEL_RUN)) if sources.MODEL_RUN in of.artifacts else {}
     charts: dict[str, list[Line]] = {}
     for name, points in found.items():
         folder, _, tag = name.partition(": ")
@@ -118,7 +116,9 @@ def gather(of: Sources) -> Training:
         stages=_stages([line for lines in charts.values() for line in lines]),
         seconds=trainer.seconds if trainer else None,
         settings={
-            section: of.config[section] for section in _SECTIONS if section in of.config
+            section: {key: _shown(value) for key, value in of.config[section].items()}
+            for section in _SECTIONS
+            if section in of.config
         },
         trials=_trials(Path(of.uri(sources.TUNER_RESULTS)) / _TUNER_FILE)
         if sources.TUNER_RESULTS in of.artifacts
@@ -155,7 +155,9 @@ def _trials(path: Path) -> Trials | None:
 
 
 def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _finite(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""Whether to trust the model: every threshold with its value, bound and margin, and what changed."""
+"""Whether to trust the model: thresholds with value, bound and margin, and what changed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -109,9 +109,7 @@ def gather(of: Sources, baseline: Evaluation | None, baseline_name: str) -> Verd
     infra = of.artifacts.get(sources.INFRA_BLESSING)
     pushed = of.artifacts.get(sources.PUSHED)
     changes = tuple(_changes(found, baseline))
-    judged = [
-        each for threshold in of.evaluator.blessing for each in judge(threshold, found)
-    ]
+    judged = [each for threshold in of.evaluator.blessing for each in judge(threshold, found)]
     return Verdict(
         is_blessed=bool(blessing.properties.get("blessed")),
         is_infra_blessed=bool(infra.properties.get("blessed")) if infra else None,
@@ -161,9 +159,7 @@ def judge(threshold: Threshold, found: Evaluation) -> Iterator[Judged]:
                 is_missed = key in missed if abs(margin) < 1e-6 else margin < 0
                 state = MISSED if is_missed else HOLDS
             judged = None if reason else margin
-            yield Judged(
-                threshold.metric, each.name, asked, value, bound, judged, state, reason
-            )
+            yield Judged(threshold.metric, each.name, asked, value, bound, judged, state, reason)
 
 
 def _bounds(threshold: Threshold, each: SliceFigures) -> bool:

@@ -75,7 +75,11 @@ drawers.training = (element) => {
     name: plain(line.name),
     mode: "lines+markers",
   }));
-  plot(element, traces, { xaxis: { title: { text: "epoch" } }, showlegend: true });
+  plot(element, traces, {
+    xaxis: { title: { text: "epoch" }, tickformat: "d" },
+    yaxis: { tickformat: ".3~g" },
+    showlegend: true,
+  });
 };
 
 function histogram(element, at) {

@@ -74,18 +74,27 @@ drawers.reliability = (element) => {
   );
 };
 
+const scoreBins = 25;
+
 drawers.histogram = (element) => {
   const pairs = pairsData();
   const rows = chosenRows();
-  const traces = pairs.kindNames.map((name, kind) => ({
-    x: rows.filter((at) => pairs.kinds[at] === kind).map((at) => pairs.scores[at]),
-    name,
-    type: "histogram",
-    xbins: { start: 0, end: 1.0001, size: 0.04 },
-    opacity: 0.6,
-  }));
-  plot(element, traces.filter((trace) => trace.x.length), {
-    barmode: "overlay",
+  // Outlines, which three kinds can share a chart with.
+  const traces = pairs.kindNames.map((name, kind) => {
+    const counts = new Array(scoreBins).fill(0);
+    for (const at of rows) {
+      if (pairs.kinds[at] === kind) counts[Math.min(scoreBins - 1, Math.floor(pairs.scores[at] * scoreBins))]++;
+    }
+    return {
+      x: counts.map((_, bin) => (bin + 0.5) / scoreBins),
+      y: counts,
+      name,
+      mode: "lines",
+      line: { shape: "hvh", width: 2 },
+      fill: "tozeroy",
+    };
+  });
+  plot(element, traces.filter((trace) => trace.y.some((count) => count)), {
     showlegend: true,
     xaxis: { title: { text: "score" }, range: [0, 1] },
     yaxis: { title: { text: "pairs" } },

@@ -29,6 +29,13 @@ function showPage() {
   window.scrollTo(0, 0);
 }
 
+// The middle of a graph that is wider than the page is where its components are.
+preparations.lineage = once(() => {
+  const graph = document.querySelector(".graph");
+  if (graph) graph.scrollLeft = (graph.scrollWidth - graph.clientWidth) / 2;
+  return true;
+});
+
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const isDark = () => (document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light")) === "dark";
 
