@@ -36,7 +36,7 @@ drawers.pr = (element) => {
         y: precision,
         text: thresholds.map((each) => `from ${each.toFixed(3)}`),
         mode: "lines",
-        line: { shape: "hv" },
+        line: { shape: "vh" },
         name: `average precision ${shown(average)}`,
       },
       { x: [0, 1], y: [share, share], mode: "lines", name: "chance", line: { dash: "dot", color: colour("soft") } },
@@ -91,7 +91,6 @@ drawers.histogram = (element) => {
       name,
       mode: "lines",
       line: { shape: "hvh", width: 2 },
-      fill: "tozeroy",
     };
   });
   plot(element, traces.filter((trace) => trace.y.some((count) => count)), {
