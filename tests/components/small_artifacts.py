@@ -8,6 +8,7 @@ import tfx  # noqa: F401  It must come before tensorflow_data_validation.
 # isort: split
 import tensorflow_data_validation as tfdv
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.utils import config_util
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.retrieval.artifacts import RetrievalMetrics
@@ -57,8 +58,10 @@ def statistics(folder, records):
 def evaluation(folder, records, settings, columns):
     """TFMA's findings on a file of examples that hold what a model said of them."""
     made = artifact(standard_artifacts.ModelEvaluation, folder, "evaluation")
+    config = eval_config(settings, columns)
     tfma.run_model_analysis(
-        eval_config=eval_config(settings, columns),
+        # As TFX's Evaluator does where there is no baseline yet.
+        eval_config=config_util.update_eval_config_with_defaults(config, rubber_stamp=True),
         data_location=str(records),
         output_path=made.uri,
     )
