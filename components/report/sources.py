@@ -29,7 +29,7 @@ PUSHED = "pushed_model"
 INFRA_BLESSING = "infra_blessing"
 TUNER_RESULTS = "tuner_results"
 
-_MADE_BY = {
+MADE_BY = {
     EXAMPLES: ("PairSampler", "Examples"),
     MODEL: ("Trainer", "Model"),
     MODEL_RUN: ("Trainer", "ModelRun"),
@@ -80,13 +80,13 @@ class Sources:
             removed.
         """
         found = {}
-        for key, (node, type_name) in _MADE_BY.items():
-            execution = run.execution(node) if node else None
-            output = (
-                (execution.outputs.get(type_name) if execution else None)
-                if node
-                else run.output(type_name)
+        for key, (node, type_name) in MADE_BY.items():
+            made = (
+                each.outputs[type_name]
+                for each in run.executions
+                if node in (None, each.node) and type_name in each.outputs
             )
+            output = next(made, None)
             if output is not None and Path(output.uri).exists():
                 found[key] = output
         for key in _NEEDED:

@@ -39,6 +39,7 @@ CONFIG = Config.model_validate(
             "slice_columns": ["color", "stage"],
             "slice_crosses": [["color", "stage"]],
             "min_slice_pairs": 20,
+            "confidence": "none",  # They take minutes.
             "blessing": [
                 {"metric": "auc", "min": 0.0},
                 {"metric": "accuracy", "slice": "color:red", "min": 0.999},
