@@ -15,6 +15,7 @@ from pipeline.commands.compare import compare
 from pipeline.commands.demo import demo
 from pipeline.commands.monitor import monitor
 from pipeline.commands.predict import predict
+from pipeline.commands.report import report
 from pipeline.commands.run import run
 from pipeline.commands.runs import runs
 from pipeline.commands.search import search
@@ -39,6 +40,7 @@ app.command()(run)
 app.command()(runs)
 app.command(context_settings=run_argument.SETTINGS)(slices)
 app.command(context_settings=run_argument.SETTINGS)(compare)
+app.command(context_settings=run_argument.SETTINGS)(report)
 app.command("versions")(list_versions)
 app.command()(rollback)
 app.command()(serve)

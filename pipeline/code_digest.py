@@ -8,9 +8,11 @@ import hashlib
 import importlib.util
 from pathlib import Path
 
+_KINDS = ("*.py", "*.j2", "*.js", "*.css")
+
 
 def of(package: str) -> str:
-    """Hex digest of the source of every module and template in a package.
+    """Hex digest of the source of every module, template, script and style in a package.
 
     Args:
       package: dotted name, such as "modules".
@@ -20,7 +22,7 @@ def of(package: str) -> str:
         raise ValueError(f"{package} is not a package")
     root = Path(next(iter(spec.submodule_search_locations)))
     digest = hashlib.sha256()
-    for path in sorted((*root.rglob("*.py"), *root.rglob("*.j2"))):
+    for path in sorted(each for kind in _KINDS for each in root.rglob(kind)):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0")
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

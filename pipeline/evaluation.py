@@ -32,12 +32,17 @@ class SliceFigures:
         come from a t-distribution and may leave the range of the metric. The pairs are resampled
         one by one, though pairs with the same picture are alike, so they are rather too narrow.
       baseline: the same figures of the latest blessed model; empty if there is none.
+      changes: the 95 % confidence intervals of the figures' differences from the baseline's, where
+        there are any.
+      parts: (column, value) pairs that make the slice; none for overall.
     """
 
     name: str
     figures: dict[str, float]
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     baseline: dict[str, float] = field(default_factory=dict)
+    changes: dict[str, tuple[float, float]] = field(default_factory=dict)
+    parts: tuple[tuple[str, str], ...] = ()
 
     @property
     def examples(self) -> int:
@@ -168,13 +173,15 @@ def _figures(metrics: metrics_for_slice_pb2.MetricsForSlice) -> SliceFigures:
         name=_slice_name(metrics.slice_key),
         figures=dict(_numbers(own)),
         intervals={
-            name: (lower, upper)
-            for name, (lower, upper) in ((each.key.name, _interval(each)) for each in own)
-            if math.isfinite(lower) and math.isfinite(upper)
+            name: _within_range(name, lower, upper) for name, (lower, upper) in _intervals(own)
         },
         baseline=dict(
             _numbers(each for each in values if each.key.model_name == tfma.BASELINE_KEY)
         ),
+        changes=dict(
+            _intervals(each for each in metrics.metric_keys_and_values if each.key.is_diff)
+        ),
+        parts=tuple((column, str(value)) for column, value in _parts(metrics.slice_key)),
     )
 
 
@@ -185,13 +192,19 @@ def _numbers(values: Iterable[Any]) -> Iterator[tuple[str, float]]:
             yield each.key.name, each.value.double_value.value
 
 
-def _interval(value: Any) -> tuple[float, float]:
-    bounds = value.confidence_interval
-    if not value.HasField("confidence_interval") or not value.value.HasField("double_value"):
-        return math.nan, math.nan
-    lower, upper = bounds.lower_bound.double_value.value, bounds.upper_bound.double_value.value
+def _intervals(values: Iterable[Any]) -> Iterator[tuple[str, tuple[float, float]]]:
+    for each in values:
+        if each.HasField("confidence_interval") and each.value.HasField("double_value"):
+            bounds = each.confidence_interval
+            lower = bounds.lower_bound.double_value.value
+            upper = bounds.upper_bound.double_value.value
+            if math.isfinite(lower) and math.isfinite(upper):
+                yield each.key.name, (lower, upper)
+
+
+def _within_range(name: str, lower: float, upper: float) -> tuple[float, float]:
     # The jackknife's interval is symmetric, and leaves the range of a metric near its end.
-    return max(lower, 0.0), upper if value.key.name in _UNBOUNDED else min(upper, 1.0)
+    return max(lower, 0.0), upper if name in _UNBOUNDED else min(upper, 1.0)
 
 
 def _unjudged(uri: str) -> Iterator[Unjudged]:
@@ -203,10 +216,12 @@ def _unjudged(uri: str) -> Iterator[Unjudged]:
 
 
 def _slice_name(key: metrics_for_slice_pb2.SliceKey) -> str:
-    return slice_name(
-        (part.column, _text(getattr(part, part.WhichOneof("kind"))))
-        for part in key.single_slice_keys
-    )
+    return slice_name(_parts(key))
+
+
+def _parts(key: metrics_for_slice_pb2.SliceKey) -> Iterator[tuple[str, Any]]:
+    for part in key.single_slice_keys:
+        yield part.column, _text(getattr(part, part.WhichOneof("kind")))
 
 
 def _missing_name(spec: Any) -> str:

@@ -3,7 +3,7 @@
 Needs ml-metadata only, so that `dexmatch runs` answers at once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,8 @@ class Execution:
       seconds: from start to end.
       parameters: what it was told.
       outputs: what it made, by artifact type.
+      read: (id, key) of each artifact that it read, under the name of the input.
+      made: all that it made, under the name of the output.
     """
 
     node: str
@@ -64,6 +66,8 @@ class Execution:
     seconds: float
     parameters: dict[str, Any]
     outputs: dict[str, Output]
+    read: tuple[tuple[int, str], ...] = ()
+    made: tuple[tuple[Output, str], ...] = field(default=())
 
 
 @dataclass(frozen=True)
@@ -194,21 +198,38 @@ class Metadata:
         # A node's context is named "<pipeline>.<node>".
         node = next(each.name for each in contexts if each.type == _NODE).partition(".")[2]
         milliseconds = execution.last_update_time_since_epoch - execution.create_time_since_epoch
+        events = self._store.get_events_by_execution_ids([execution.id])
+        made = self._outputs(events)
         return Execution(
             node=node,
             state=_STATES.get(execution.last_known_state, UNFINISHED),
             seconds=milliseconds / 1000,
             parameters=_values(execution),
-            outputs={output.type: output for output in self._outputs(execution.id)},
+            outputs={output.type: output for output, _ in made},
+            read=tuple(
+                (event.artifact_id, _key(event))
+                for event in events
+                if event.type == mlmd.Event.INPUT
+            ),
+            made=tuple(made),
         )
 
-    def _outputs(self, execution_id: int) -> list[Output]:
-        events = self._store.get_events_by_execution_ids([execution_id])
-        ids = [event.artifact_id for event in events if event.type == mlmd.Event.OUTPUT]
+    def _outputs(self, events: list[mlmd.Event]) -> list[tuple[Output, str]]:
+        keys = {
+            event.artifact_id: _key(event) for event in events if event.type == mlmd.Event.OUTPUT
+        }
         return [
-            Output(id=each.id, type=each.type, uri=each.uri, properties=_values(each))
-            for each in self._store.get_artifacts_by_id(ids)
+            (
+                Output(id=each.id, type=each.type, uri=each.uri, properties=_values(each)),
+                keys[each.id],
+            )
+            for each in self._store.get_artifacts_by_id(list(keys))
         ]
+
+
+def _key(event: mlmd.Event) -> str:
+    """The name of the input or output, the first step of an event's path."""
+    return next((step.key for step in event.path.steps if step.key), "")
 
 
 def _values(node: mlmd.Artifact | mlmd.Execution) -> dict[str, Any]:

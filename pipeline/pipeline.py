@@ -14,9 +14,9 @@ ImportExampleGen ─► PairSampler ─┬─► LeakageGuard  (stops the run be
                                          │                            │ model, warm  │
                                          └── blessing ────────────► Pusher           │
                                                                                      ▼
-                                                                                 ModelCard
+                                                                            ModelCard, Report
 
-ModelCard reads the model, the statistics and what all the judges found. With `bulk.dataset`, a
+ModelCard and Report read the model, the data and what all the judges found. With `bulk.dataset`, a
 BulkInferrer scores another data set with the model, if it is blessed.
 
 With `tuner.trials`, a Tuner stands between Transform and Trainer; with `tuner.reuse`, a Resolver
@@ -39,6 +39,7 @@ from components.model_card.component import ModelCard
 from components.pair_sampler.component import PairSampler
 from components.pusher.component import Pusher
 from components.pusher.executor import IN_USE, KEEP_VERSIONS
+from components.report.component import Report
 from components.retrieval.component import RetrievalEvaluator
 from components.serving_validator.component import ServingValidator
 from modules import checkpoints, features, signatures, weights
@@ -178,6 +179,9 @@ def create_pipeline(
             filesystem=tfx.proto.PushDestination.Filesystem(base_directory=serving_directory)
         ),
     )
+    told = config.model_dump(
+        mode="json", exclude={"run": True, "pusher": True, "data": {"dataset"}}
+    )
     card = ModelCard(
         model=model,
         model_run=trainer.outputs["model_run"],
@@ -189,11 +193,33 @@ def create_pipeline(
         pushed_model=pusher.outputs["pushed_model"],
         name=config.run.name,
         dataset=PurePath(dataset).name,
-        config=config.model_dump(
-            mode="json", exclude={"run": True, "pusher": True, "monitor": True, "data": {"dataset"}}
-        ),
+        config=told,
         code=" ".join(map(code_digest.of, ("modules", "components.model_card"))),
     )
+    report = Report(
+        examples=examples,
+        model=model,
+        model_run=trainer.outputs["model_run"],
+        statistics=statistics_gen.outputs["statistics"],
+        schema=schema,
+        anomalies=example_validator.outputs["anomalies"],
+        evaluation=evaluator.outputs["evaluation"],
+        blessing=evaluator.outputs["blessing"],
+        retrieval=retrieval.outputs["metrics"],
+        pushed_model=pusher.outputs["pushed_model"],
+        infra_blessing=validator.outputs["blessing"] if validator else None,
+        tuner_results=tuning.outputs.get("tuner_results") if tuning else None,
+        name=config.run.name,
+        config=told,
+        metadata_path=metadata_path,
+        code=" ".join(
+            map(code_digest.of, ("modules", "components.model_card", "components.report"))
+        ),
+    )
+    bulk = _bulk(config, model, evaluator)
+    # It tells of all that was run.
+    for node in (card, *bulk):
+        report.add_upstream_node(node)
     return tfx.dsl.Pipeline(
         pipeline_name=config.run.name,
         pipeline_root=pipeline_root,
@@ -214,7 +240,8 @@ def create_pipeline(
             *([validator] if validator else []),
             pusher,
             card,
-            *_bulk(config, model, evaluator),
+            *bulk,
+            report,
         ],
         enable_cache=config.run.cache,
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(

@@ -24,6 +24,8 @@ _COUNTS = "pairs_"
 
 MODEL_CARD = "model_card.html"
 """File in a `ModelCard` artifact."""
+REPORT = "report.html"
+"""File in a `Report` artifact."""
 
 
 def print_components(run: Run) -> None:
@@ -129,11 +131,13 @@ def _print_unjudged(evaluation: "Evaluation") -> None:
 def print_pointers(run: Run, workspace: Workspace, log: Path) -> None:
     """Prints where to look next."""
     evaluation = run.output("ModelEvaluation")
+    report = run.output("Report")
     card = run.output("ModelCard")
     training = run.output("ModelRun")
     bulk = run.execution("BulkInferrer")
     scored = bulk.outputs.get("Examples") if bulk else None
     pointers = {
+        **({"report": _relative(Path(report.uri) / REPORT)} if report else {}),
         "model card": _relative(Path(card.uri) / MODEL_CARD) if card else "",
         "evaluation": _relative(Path(evaluation.uri)) if evaluation else "",
         "training": f"tensorboard --logdir {_relative(Path(training.uri))}" if training else "",

@@ -9,6 +9,7 @@ import dataclasses
 import importlib.util
 import io
 import socket
+import types
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,6 +66,20 @@ def pictures() -> dict[str, bytes]:
     return {name: make() for name, make in PICTURES.items()}
 
 
+def _module(path: str) -> types.ModuleType:
+    """A module of the tests, by its path from here."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, Path(__file__).parent / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def metadata_store() -> type:
+    """What writes MLMD databases, given a path; see `metadata_store.Store`."""
+    return _module("metadata_store.py").Store
+
+
 @dataclasses.dataclass(frozen=True)
 class TinyModels:
     """Two models that answer differently: folders of versions, each with version 1."""
@@ -76,10 +91,7 @@ class TinyModels:
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory) -> TinyModels:
     """Models like pushed ones, made in seconds."""
-    path = Path(__file__).with_name("serving") / "core_support.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    support = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(support)
+    support = _module("serving/core_support.py")
     base = tmp_path_factory.mktemp("models")
     models = TinyModels(base / "first", base / "second")
     support.push(models.first / "1", seed=1)

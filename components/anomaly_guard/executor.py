@@ -54,7 +54,7 @@ def read_anomalies(split_uri: str) -> anomalies_pb2.Anomalies:
 
 def explain(split: str, anomalies: anomalies_pb2.Anomalies, schema: schema_pb2.Schema) -> list[str]:
     """One sentence an anomaly: split, feature, what came, what was expected."""
-    expected = {feature.name: _expectation(feature, schema) for feature in schema.feature}
+    expected = {feature.name: expectation(feature, schema) for feature in schema.feature}
     sentences = [
         f"split {split}, feature {name!r}: {_one_line(info.description)}; "
         f"expected {expected.get(name, 'no such feature')}"
@@ -65,7 +65,7 @@ def explain(split: str, anomalies: anomalies_pb2.Anomalies, schema: schema_pb2.S
     return sentences
 
 
-def _expectation(feature: schema_pb2.Feature, schema: schema_pb2.Schema) -> str:
+def expectation(feature: schema_pb2.Feature, schema: schema_pb2.Schema) -> str:
     """A feature's schema in words."""
     words = [schema_pb2.FeatureType.Name(feature.type).lower()]
     if feature.presence.min_fraction == 1:

@@ -5,7 +5,6 @@ import os
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +35,6 @@ DATASET = "dataset"
 CONFIG = "config"
 CODE = "code"
 
-_LIBRARIES = (
-    "tensorflow",
-    "keras",
-    "tfx",
-    "tensorflow-transform",
-    "tensorflow-data-validation",
-    "tensorflow-model-analysis",
-    "apache-beam",
-    "numpy",
-)
 _NOT_RECIPE = ("card", "evaluator")
 """Sections that are told in a place of their own."""
 
@@ -74,7 +63,7 @@ class Executor(base_executor.BaseExecutor):
             is_blessed=bool(inputs[BLESSING].get_int_custom_property("blessed")),
             version=pushed.get_string_custom_property("pushed_version"),
             details=_details(inputs[MODEL], config, exec_properties[CODE]),
-            libraries=[(name, metadata.version(name)) for name in _LIBRARIES],
+            libraries=list(sources.libraries().items()),
             owner=[
                 ("Owner", own.owner),
                 ("Licence", own.licence),

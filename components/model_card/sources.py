@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import tensorflow as tf
@@ -12,6 +13,16 @@ from modules import features
 
 _STATISTICS_FILE = "FeatureStats.pb"
 _MOST_VALUES = 12
+_LIBRARIES = (
+    "tensorflow",
+    "keras",
+    "tfx",
+    "tensorflow-transform",
+    "tensorflow-data-validation",
+    "tensorflow-model-analysis",
+    "apache-beam",
+    "numpy",
+)
 
 
 @dataclass(frozen=True)
@@ -122,14 +133,44 @@ class Curve:
     steps: int
 
 
+@dataclass(frozen=True)
+class Point:
+    """A value in a TensorBoard log.
+
+    Attributes:
+      step: the epoch.
+      value: the figure.
+      wall_time: seconds since 1970.
+    """
+
+    step: int
+    value: float
+    wall_time: float
+
+
 def curves(model_run: str) -> list[Curve]:
-    """Reads the scalars of TensorBoard logs; none if there are no logs."""
+    """The scalars of TensorBoard logs, summed up; none if there are no logs."""
+    return [
+        Curve(name, points[0].value, points[-1].value, len(points))
+        for name, points in scalars(model_run).items()
+    ]
+
+
+def scalars(model_run: str) -> dict[str, list[Point]]:
+    """Reads the scalars of TensorBoard logs by "<folder>: <tag>"; none if there are no logs."""
     root = Path(model_run)
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[Point]] = {}
     for path in sorted(root.rglob("events.out.tfevents.*")):
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            for value in event_pb2.Event.FromString(record).summary.value:
+            event = event_pb2.Event.FromString(record)
+            for value in event.summary.value:
                 if value.metadata.plugin_data.plugin_name == "scalars":
                     name = f"{path.parent.relative_to(root).as_posix()}: {value.tag}"
-                    found.setdefault(name, []).append(float(tf.make_ndarray(value.tensor)))
-    return [Curve(name, all_[0], all_[-1], len(all_)) for name, all_ in sorted(found.items())]
+                    figure = float(tf.make_ndarray(value.tensor))
+                    found.setdefault(name, []).append(Point(event.step, figure, event.wall_time))
+    return dict(sorted(found.items()))
+
+
+def libraries() -> dict[str, str]:
+    """The versions of the libraries that a model depends on, by name."""
+    return {name: metadata.version(name) for name in _LIBRARIES}

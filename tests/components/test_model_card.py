@@ -1,31 +1,21 @@
 import json
 import re
-import shutil
 from html.parser import HTMLParser
 
 import pytest
 import tensorflow as tf
-import tfx  # noqa: F401  It must come before tensorflow_data_validation.
-
-# isort: split
-import tensorflow_data_validation as tfdv
-import tensorflow_model_analysis as tfma
-from tfx.types import artifact_utils, standard_artifacts
+from tfx.types import standard_artifacts
 
 from components.leakage_guard.artifacts import LeakageReport
 from components.model_card import executor, page, sources
 from components.model_card.artifacts import ModelCard
-from components.retrieval.artifacts import RetrievalMetrics
 from modules import features
-from modules.evaluation import eval_config
-from pipeline import retrieval
 from pipeline.config import Config, Threshold
 from pipeline.evaluation import Evaluation, SliceFigures
 from pipeline.metadata import WARNING
 from pipeline.summary import MODEL_CARD
 
 EVIL = "<script>alert(1)</script>"
-SPLITS = ("train", "val", "test")
 CONFIG = Config.model_validate(
     {
         "data": {"schema_file": "/home/somebody/private/schema.pbtxt"},
@@ -62,44 +52,12 @@ def example(number: int, split: str) -> bytes:
     return made.SerializeToString()
 
 
-def artifact(kind, folder, name, **properties):
-    made = kind()
-    made.uri = str(folder / name)
-    (folder / name).mkdir(parents=True, exist_ok=True)
-    for key, value in properties.items():
-        if isinstance(value, int):
-            made.set_int_custom_property(key, value)
-        else:
-            made.set_string_custom_property(key, value)
-    return made
-
-
-def inputs(folder, blessed: int, version: str) -> dict:
+def inputs(small, folder, blessed: int, version: str) -> dict:
     """The artifacts that the card is made from, made by TFDV, TFMA and TensorFlow themselves."""
-    statistics = artifact(standard_artifacts.ExampleStatistics, folder, "statistics")
-    statistics.split_names = artifact_utils.encode_split_names(list(SPLITS))
-    for split in ("train", "test"):
-        records = folder / f"{split}.tfrecord"
-        with tf.io.TFRecordWriter(str(records)) as writer:
-            for number in range(80):
-                writer.write(example(number, split))
-        found = tfdv.generate_statistics_from_tfrecord(str(records))
-        target = folder / "statistics" / f"Split-{split}"
-        target.mkdir()
-        (target / "FeatureStats.pb").write_bytes(found.SerializeToString())
-    shutil.copytree(target, target.with_name("Split-val"))
-    evaluation = artifact(standard_artifacts.ModelEvaluation, folder, "evaluation")
-    tfma.run_model_analysis(
-        eval_config=eval_config(CONFIG.evaluator, ["color"]),
-        data_location=str(folder / "test.tfrecord"),
-        output_path=evaluation.uri,
-    )
-    ranking = retrieval.Ranking((0.125, 0.25, 0.5), 9.5)
-    direction = retrieval.Direction(40, 40, ranking, ranking)
-    searched = artifact(RetrievalMetrics, folder, "retrieval")
-    (folder / "retrieval" / retrieval.FILE_NAME).write_text(
-        retrieval.Retrieval(40, 1234, direction, direction).to_json(), encoding="utf-8"
-    )
+    records = {split: folder / f"{split}.tfrecord" for split in ("train", "test")}
+    for split, path in records.items():
+        small.write_records(path, [example(number, split) for number in range(80)])
+    artifact = small.artifact
     model = artifact(standard_artifacts.Model, folder, "model")
     module = tf.Module()
     module.kernel, module.bias = tf.Variable(tf.zeros([30, 40])), tf.Variable(tf.zeros([40]))
@@ -109,19 +67,19 @@ def inputs(folder, blessed: int, version: str) -> dict:
     return {
         executor.MODEL: model,
         executor.MODEL_RUN: artifact(standard_artifacts.ModelRun, folder, "model_run"),
-        executor.STATISTICS: statistics,
+        executor.STATISTICS: small.statistics(folder, records),
         executor.LEAKAGE: artifact(LeakageReport, folder, "leakage", **leakage),
-        executor.EVALUATION: evaluation,
+        executor.EVALUATION: small.evaluation(folder, records["test"], CONFIG.evaluator, ["color"]),
         executor.BLESSING: artifact(
             standard_artifacts.ModelBlessing, folder, "blessing", blessed=blessed
         ),
-        executor.RETRIEVAL: searched,
+        executor.RETRIEVAL: small.searched(folder),
         executor.PUSHED: artifact(standard_artifacts.PushedModel, folder, "pushed", **pushed),
     }
 
 
-def write_card(folder, given: dict) -> str:
-    card = artifact(ModelCard, folder, "card")
+def write_card(small, folder, given: dict) -> str:
+    card = small.artifact(ModelCard, folder, "card")
     executor.Executor().Do(
         {name: [each] for name, each in given.items()},
         {executor.CARD: [card]},
@@ -136,13 +94,13 @@ def write_card(folder, given: dict) -> str:
 
 
 @pytest.fixture(scope="module")
-def given(tmp_path_factory):
-    return inputs(tmp_path_factory.mktemp("artifacts"), blessed=0, version="")
+def given(small, tmp_path_factory):
+    return inputs(small, tmp_path_factory.mktemp("artifacts"), blessed=0, version="")
 
 
 @pytest.fixture(scope="module")
-def html(given, tmp_path_factory):
-    return write_card(tmp_path_factory.mktemp("card"), given)
+def html(small, given, tmp_path_factory):
+    return write_card(small, tmp_path_factory.mktemp("card"), given)
 
 
 def text_of(html: str) -> str:
@@ -218,20 +176,22 @@ def test_a_card_tells_nobody_where_files_lie(html, given):
     assert given[executor.MODEL].uri not in html
 
 
-def test_a_blessed_model_is_told_with_its_version(given, tmp_path):
+def test_a_blessed_model_is_told_with_its_version(small, given, tmp_path):
     blessed = {
         **given,
-        executor.BLESSING: artifact(standard_artifacts.ModelBlessing, tmp_path, "b", blessed=1),
-        executor.PUSHED: artifact(
+        executor.BLESSING: small.artifact(
+            standard_artifacts.ModelBlessing, tmp_path, "b", blessed=1
+        ),
+        executor.PUSHED: small.artifact(
             standard_artifacts.PushedModel, tmp_path, "p", pushed_version="1700000000"
         ),
     }
-    text = text_of(write_card(tmp_path, blessed))
+    text = text_of(write_card(small, tmp_path, blessed))
     assert "Blessed: every threshold holds. Pushed as version 1700000000." in text
 
 
-def test_training_figures_are_read_from_the_logs(given, tmp_path):
-    run = artifact(standard_artifacts.ModelRun, tmp_path, "run")
+def test_training_figures_are_read_from_the_logs(small, given, tmp_path):
+    run = small.artifact(standard_artifacts.ModelRun, tmp_path, "run")
     metadata = tf.compat.v1.SummaryMetadata(
         plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
     )
@@ -239,7 +199,7 @@ def test_training_figures_are_read_from_the_logs(given, tmp_path):
         for step, value in enumerate((0.5, 0.625, 0.75)):
             tf.summary.write("auc", tf.constant(value), step, metadata=metadata)
     assert sources.curves(run.uri) == [sources.Curve("validation: auc", 0.5, 0.75, 3)]
-    text = text_of(write_card(tmp_path, {**given, executor.MODEL_RUN: run}))
+    text = text_of(write_card(small, tmp_path, {**given, executor.MODEL_RUN: run}))
     assert "validation: auc 0.5 0.75 3" in text
 
 

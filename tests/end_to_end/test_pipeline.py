@@ -194,7 +194,7 @@ def test_a_second_run_is_cached_and_pushes_nothing_new(first_run, dataset):
     assert states.pop("latest_blessed_model") == NEW  # A resolver always looks anew.
     changed = {node for node, state in states.items() if state != CACHED}
     # The second run has a baseline, the model that the first one blessed, to be compared with.
-    judged = {"Evaluator", "BulkInferrer", "ServingValidator", "Pusher", "ModelCard"}
+    judged = {"Evaluator", "BulkInferrer", "ServingValidator", "Pusher", "ModelCard", "Report"}
     assert changed <= judged
     assert versions(folder) == before
 

@@ -1,63 +1,15 @@
 from datetime import datetime, timedelta
 
 import pytest
-from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline.metadata import CACHED, FAILED, NEW, UNFINISHED, Metadata
 
 
-class Store:
-    """Writes runs as TFX does."""
-
-    def __init__(self, path):
-        connection = mlmd.ConnectionConfig()
-        connection.sqlite.filename_uri = str(path)
-        connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
-        self._store = metadata_store.MetadataStore(connection)
-        self._contexts = {
-            name: self._store.put_context_type(mlmd.ContextType(name=name))
-            for name in ("pipeline_run", "node")
-        }
-        self._execution_type = self._store.put_execution_type(mlmd.ExecutionType(name="any"))
-
-    def context(self, kind, name):
-        context = mlmd.Context(type_id=self._contexts[kind], name=name)
-        found = self._store.get_context_by_type_and_name(kind, name)
-        return found.id if found else self._store.put_contexts([context])[0]
-
-    def execute(self, run, node, state, artifact_type=None, parameters=None, **properties):
-        execution = mlmd.Execution(type_id=self._execution_type, last_known_state=state)
-        for name, value in (parameters or {}).items():
-            execution.custom_properties[name].string_value = value
-        (execution_id,) = self._store.put_executions([execution])
-        contexts = [
-            self.context("pipeline_run", run),
-            self.context("node", f"dexmatch.{node}"),
-        ]
-        self._store.put_attributions_and_associations(
-            [],
-            [mlmd.Association(execution_id=execution_id, context_id=each) for each in contexts],
-        )
-        if artifact_type:
-            type_id = self._store.put_artifact_type(mlmd.ArtifactType(name=artifact_type))
-            artifact = mlmd.Artifact(type_id=type_id, uri=f"somewhere/{execution_id}")
-            for name, value in properties.items():
-                if isinstance(value, int):
-                    artifact.custom_properties[name].int_value = value
-                else:
-                    artifact.custom_properties[name].string_value = value
-            (artifact_id,) = self._store.put_artifacts([artifact])
-            event = mlmd.Event(
-                artifact_id=artifact_id, execution_id=execution_id, type=mlmd.Event.OUTPUT
-            )
-            self._store.put_events([event])
-
-
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path, metadata_store):
     path = tmp_path / "metadata.sqlite"
-    store, state = Store(path), mlmd.Execution
+    store, state = metadata_store(path), mlmd.Execution
     parameters = {"input_base": "datasets/mine"}
     store.execute("one", "ImportExampleGen", state.COMPLETE, "Examples", parameters)
     store.execute("one", "Evaluator", state.COMPLETE, "ModelEvaluation")
@@ -108,8 +60,18 @@ def test_figures_are_kept_beside_the_evaluation(path):
     assert Metadata(path).runs()[0].aucs == {"overall": 0.5, "against:hard": 0.25}
 
 
-def test_warnings_are_told_whether_new_or_cached(path):
-    store, state = Store(path), mlmd.Execution
+def test_warnings_are_told_whether_new_or_cached(path, metadata_store):
+    store, state = metadata_store(path), mlmd.Execution
     store.execute("four", "LeakageGuard", state.CACHED, "LeakageReport", warning="look at this")
     store.execute("four", "Pusher", state.COMPLETE, "PushedModel", pushed_version="17")
     assert Metadata(path).latest().warnings == [("LeakageGuard", "look at this")]
+
+
+def test_what_was_read_and_made_is_known_with_the_names_of_inputs_and_outputs(path, metadata_store):
+    store, state = metadata_store(path), mlmd.Execution
+    made = store.execute("four", "Trainer", state.COMPLETE, "Model", uri="models/1")
+    store.execute("four", "Evaluator", state.COMPLETE, "ModelEvaluation", reads=[made])
+    trainer, evaluator = Metadata(path).latest().executions
+    ((output, key),) = trainer.made
+    assert (output.id, output.uri, key) == (made, "models/1", "out")
+    assert (trainer.read, evaluator.read) == ((), ((made, "in"),))

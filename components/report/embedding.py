@@ -1,0 +1,73 @@
+"""Data on their way into a page: JSON that no text can break out of, arrays, pictures."""
+
+import base64
+import hashlib
+import io
+import json
+import warnings
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+_SIDE = 160
+"""Pixels, the longer side of a picture on the page."""
+_QUALITY = 75
+
+# What could end a script element, or begin a comment or an entity in it.
+_ESCAPES = str.maketrans(
+    {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+)
+
+
+def as_json(value: Any) -> Markup:
+    """JSON to stand in a `<script type="application/json">`.
+
+    Lone surrogates are replaced, as UTF-8 has none; NaN is refused, as JSON has none.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Markup(text.encode("utf-8", "replace").decode().translate(_ESCAPES))
+
+
+def array(values: np.ndarray) -> str:
+    """Base64 of the little-endian bytes; the page knows the type."""
+    return base64.b64encode(
+        np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
+    ).decode()
+
+
+def key_of(picture: bytes) -> str:
+    """The name of a picture in a page."""
+    return hashlib.sha256(picture).hexdigest()[:16]
+
+
+def opened(picture: bytes, side: int) -> Image.Image | None:
+    """A picture on white, as the model sees it; None if it cannot be shown.
+
+    Args:
+      picture: encoded.
+      side: pixels that neither side is longer than.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            encoded = Image.open(io.BytesIO(picture))
+            encoded.draft("RGB", (2 * side, 2 * side))
+            image = encoded.convert("RGBA")
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    if max(image.size) > side:
+        image = ImageOps.contain(image, (side, side))
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
+
+
+def data_uri(picture: bytes, side: int = _SIDE) -> str:
+    """A small JPEG of a picture; empty if it cannot be shown."""
+    image = opened(picture, side)
+    if image is None:
+        return ""
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=_QUALITY, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

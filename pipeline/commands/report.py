@@ -1,0 +1,93 @@
+"""`dexmatch report`."""
+
+import os
+import tempfile
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline import logs, run_names, terminal
+from pipeline.commands import run_argument
+from pipeline.commands.run import ConfigOption, SetOption, load_config
+from pipeline.errors import DexmatchError
+from pipeline.metadata import Metadata, Run
+from pipeline.workspace import Workspace
+
+_NEEDS = "ModelEvaluation"
+
+
+def report(
+    run: run_argument.OptionalRun = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Set the figures beside another run's, and not the latest blessed model's.",
+            show_default="none",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Where to write the page.",
+            show_default="report-RUN.html in the workspace",
+        ),
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Writes the report of a run again: the verdict, every slice, curves, examples, data, lineage.
+
+    It is one HTML file that opens from disk without a server or a network. `dexmatch run` writes
+    one by itself; this one can be compared with any other run.
+
+    Examples:
+
+        dexmatch report --open
+
+        dexmatch report -1 --compare -2 --out change.html
+    """
+    workspace = Workspace.of(load_config(config, set_))
+    metadata = Metadata(workspace.metadata)
+    runs = metadata.runs()
+    of = run_names.find(runs, run, _NEEDS)
+    other = run_names.find(runs, compare, _NEEDS) if compare else None
+    path = out or workspace.root / _file_name(of, other)
+    if not path.parent.is_dir():
+        raise DexmatchError(f"{path.parent}: no such folder to write the report to")
+    with terminal.progress("Writing the report"), logs.hushed():
+        from components.report import page, sources
+
+        name = workspace.root.name
+        gathered = page.gather(
+            sources.Sources.of_run(name, of),
+            sources.previous(metadata, of, name),
+            sources.Sources.of_run(name, other) if other else None,
+        )
+        _write(path, page.render(gathered))
+    terminal.output.print(str(path), markup=False, soft_wrap=True)
+    if open_ and not webbrowser.open(path.resolve().as_uri()):
+        terminal.say("found no browser to open it with")
+
+
+def _file_name(of: Run, other: Run | None) -> str:
+    # A run's id holds colons, which not every file system takes.
+    ids = [each.id.replace(":", "").partition(".")[0] for each in (of, other) if each]
+    return f"report-{'-against-'.join(ids)}.html"
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
+            whole = Path(scratch, path.name)
+            whole.write_text(text, encoding="utf-8")
+            os.replace(whole, path)
+    except OSError as error:
+        raise DexmatchError(f"{path}: cannot be written ({error.strerror})") from error

@@ -1,0 +1,59 @@
+"""Artifacts in miniature, for the components that tell of many."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+
+def _module(name):
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def small():
+    """The functions of `small_artifacts`."""
+    return _module("small_artifacts")
+
+
+@pytest.fixture(scope="session")
+def review():
+    """The functions of `report_artifacts`."""
+    return _module("report_artifacts")
+
+
+@pytest.fixture(scope="session")
+def review_artifacts(small, review, tiny_models, tmp_path_factory):
+    """What a report is made from, by the names of `components.report.sources`."""
+    folder = tmp_path_factory.mktemp("review")
+    return review.write(small, folder, tiny_models.first / "1")
+
+
+@pytest.fixture(scope="session")
+def review_sources(review, review_artifacts, tmp_path_factory):
+    """The same with a run in MLMD, a configuration and a data set."""
+    dataset = tmp_path_factory.mktemp("data") / "set"
+    review.write_dataset(dataset)
+    return review.sources_of(review_artifacts, dataset)
+
+
+@pytest.fixture(scope="session")
+def gathered(review, review_sources):
+    """All that the report tells, compared with an earlier run in lineage and drift."""
+    from components.report import page
+
+    return page.gather(review_sources, review.earlier(review_sources), None)
+
+
+@pytest.fixture(scope="session")
+def report_file(gathered, tmp_path_factory):
+    """The report on disk."""
+    from components.report import page
+
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(page.render(gathered), encoding="utf-8")
+    return path
