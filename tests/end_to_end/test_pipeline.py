@@ -35,6 +35,7 @@ COMPONENTS = [
     "ServingValidator",
     "Pusher",
     "ModelCard",
+    "Report",
 ]
 # Small enough for seconds, and with a bound that any model holds: what is tested is the machinery.
 TINY = {
@@ -171,7 +172,7 @@ def test_the_summary_names_what_matters(first_run):
     folder, done = first_run
     (version,) = versions(folder)
     figures = "against:random", "overall", "caption → image: recall@1", "image → caption: recall@1"
-    for text in (*COMPONENTS, *figures, "Blessed", "Served by", version, "model_card.html", ".log"):
+    for text in (*COMPONENTS, *figures, "Blessed", "Served by", version, "model_card.html", "report.html", ".log"):
         assert text in done.stdout, text
     assert "Traceback" not in done.stderr
     # The libraries' chatter goes to the log.
