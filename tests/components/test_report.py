@@ -465,8 +465,8 @@ def test_the_command_writes_the_report_of_a_past_run_and_names_it(workspace):
     [
         (["2026-01"], "2 runs begin so"),
         (["2027"], "no such run"),
-        (["2026-02-01"], "there is no report without its examples"),
-        (["2026-01-01", "--compare", "2026-02"], "there is no report without its examples"),
+        (["2026-02-01"], "has no ModelEvaluation: it did not come so far"),
+        (["2026-01-01", "--compare", "2026-02"], "has no ModelEvaluation: it did not come so far"),
         (["2026-01-01", "--out", "no/such/report.html"], "no such folder"),
     ],
 )
