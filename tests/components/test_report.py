@@ -427,6 +427,26 @@ def test_the_component_writes_a_report_where_mlmd_is_not_at_hand(
     assert json.loads(report.get_string_custom_property(LIBRARIES))["tensorflow"] == tf.__version__
 
 
+def test_the_component_knows_the_run_that_goes_on_and_the_one_before(
+    review, review_artifacts, small, workspace, tmp_path
+):
+    report = small.artifact(Report, tmp_path, "report")
+    context = executor.Executor.Context(pipeline_run_id="2026-01-02")
+    executor.Executor(context).Do(
+        {name: [each] for name, each in review_artifacts.items()},
+        {executor.OUTPUT: [report]},
+        {
+            executor.NAME: "mine",
+            executor.CONFIG: json.dumps(review.CONFIG.model_dump(mode="json")),
+            executor.METADATA_PATH: str(workspace / "metadata.sqlite"),
+            executor.CODE: "c0de",
+        },
+    )
+    html = (tmp_path / "report" / REPORT).read_text(encoding="utf-8")
+    assert "Run 2026-01-02, written" in html
+    assert "The same as in run 2026-01-01." in html
+
+
 @pytest.fixture
 def workspace(review, review_sources, metadata_store, tmp_path):
     """A workspace with a run that made everything, one before it, and one that failed."""

@@ -260,6 +260,7 @@ def test_calibration_error_and_accuracy_are_tfmas_on_every_slice(page, gathered,
 
 def test_two_columns_are_crossed(opened):
     opened.show("slices")
+    opened.page.locator("[data-chart=cross] .main-svg").first.wait_for()
     opened.page.locator("#cross-metric").select_option("count")
     cells = opened.page.evaluate("document.querySelector('[data-chart=cross]').data[0].z")
     assert sum(count or 0 for line in cells for count in line) == 120

@@ -8,6 +8,7 @@ from pipeline import summary, terminal
 from pipeline.evaluation import Evaluation, Failure, SliceFigures
 from pipeline.metadata import Execution, Output, Run
 from pipeline.serving_report import Check, ServingReport
+from pipeline.workspace import Workspace
 
 FIGURES = {
     "auc": 0.9312,
@@ -119,3 +120,13 @@ def test_a_model_that_was_served_well_says_by_what(printed):
     served = ServingReport("docker", (Check("signatures", True, "all five"),))
     summary.print_verdict(run(1, infra_blessed=1), found(), served, None)
     assert "Served by docker: 1 checks passed" in printed()
+
+
+def test_the_report_is_named_first(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    made = {"Report": Output(1, "Report", str(tmp_path / "runs" / "29"), {})}
+    run = Run("now", datetime(2026, 1, 1), (Execution("Report", "new", 1.0, {}, made),))
+    workspace = Workspace(tmp_path / "runs", tmp_path / "serving")
+    summary.print_pointers(run, workspace, tmp_path / "run.log")
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.split() == ["report", "runs/29/report.html"]

@@ -55,7 +55,9 @@ function draw(element) {
 }
 
 function drawAll(page) {
-  for (const element of page.querySelectorAll(".chart")) if (!drawn.has(element)) draw(element);
+  for (const element of page.querySelectorAll(".chart")) {
+    if (!drawn.has(element) && element.offsetParent) draw(element);
+  }
 }
 
 // What is drawn already is drawn again, after a change of the theme, the slice, a control.

@@ -25,8 +25,8 @@ function showPage() {
     } else link.removeAttribute("aria-current");
   }
   preparations[page.id]?.();
-  drawAll(page);
   window.scrollTo(0, 0);
+  setTimeout(() => drawAll(page)); // The page can be read before its charts are drawn.
 }
 
 // The middle of a graph that is wider than the page is where its components are.
