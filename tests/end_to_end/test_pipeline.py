@@ -172,7 +172,8 @@ def test_the_summary_names_what_matters(first_run):
     folder, done = first_run
     (version,) = versions(folder)
     figures = "against:random", "overall", "caption → image: recall@1", "image → caption: recall@1"
-    for text in (*COMPONENTS, *figures, "Blessed", "Served by", version, "model_card.html", "report.html", ".log"):
+    pages = "model_card.html", "report.html"
+    for text in (*COMPONENTS, *figures, "Blessed", "Served by", version, *pages, ".log"):
         assert text in done.stdout, text
     assert "Traceback" not in done.stderr
     # The libraries' chatter goes to the log.
