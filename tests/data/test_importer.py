@@ -278,7 +278,14 @@ def test_stopped_half_way(kind, images, tmp_path, in_process):
     source, out = write_table(images, rows), tmp_path / "sets" / "out"
     command = [sys.executable, "-c", SCRIPT, str(source), str(out)]
     with open(tmp_path / "stderr", "wb") as stderr:
-        process = subprocess.Popen(command, cwd=REPOSITORY, stderr=stderr, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            cwd=REPOSITORY,
+            stderr=stderr,
+            start_new_session=True,
+            # Who runs the tests in the background ignores it, and so would every child.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
     workers = wait_for_shards(process, out.parent)
     if kind == signal.SIGINT:
         os.killpg(process.pid, kind)  # As a terminal does: to every process of the group.

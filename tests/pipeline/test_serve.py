@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 from typer.testing import CliRunner
@@ -12,16 +13,22 @@ from pipeline.cli import app
 from pipeline.errors import DexmatchError
 from serving.client import open_model
 
+PATIENCE_S = 120
 PROGRAM = "from pipeline.cli import main; main()"
 
 
-def test_it_serves_until_ctrl_c(tiny_models, pictures, tiny):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_it_is_told_to_stop(tiny_models, pictures, tiny, number):
     command = ["serve", "--engine", "embedded", "--model", str(tiny_models.first)]
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *command, "--port", "0", "--rest-port", "0"],
         stderr=subprocess.PIPE,
         text=True,
+        # Who runs the tests in the background ignores it, and so would every child.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+    hurry = threading.Timer(PATIENCE_S, process.kill)
+    hurry.start()
     said = []
     try:
         for line in process.stderr:
@@ -37,8 +44,9 @@ def test_it_serves_until_ctrl_c(tiny_models, pictures, tiny):
             with open_model(address, model="first") as served:
                 assert served.score(images, captions) == pytest.approx(expected, abs=1e-5)
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         rest_of_it = process.stderr.read()
+        hurry.cancel()
         process.wait(60)
         process.stderr.close()
     assert process.returncode == 0, text + rest_of_it
