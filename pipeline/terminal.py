@@ -90,6 +90,11 @@ def fitted(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], fewest:
     return made
 
 
+def figure(value: float | None) -> str:
+    """A metric as the tables show it; "-" where there is none."""
+    return "-" if value is None else f"{value:.3f}"
+
+
 @contextlib.contextmanager
 def progress(description: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """Shows how far a piece of work is, if it takes more than two seconds.

@@ -13,12 +13,7 @@ from PIL import Image
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from modules import features, signatures
-
-FILE = "assets.extra/tf_serving_warmup_requests"
-"""Where TensorFlow Serving looks, in the folder of a version."""
-
-MOST_RECORDS = 1000
-"""A model server refuses more."""
+from serving.server.warmup import MAX_RECORDS, requests_file
 
 _CAPTION = "a small red creature with two wings stands on the grass"
 
@@ -35,8 +30,8 @@ def write(saved_model: Path, model: str, image_size: int, batch_sizes: Sequence[
     Returns:
       The number of requests.
     """
-    logs = list(_logs(saved_model, model, image_size, batch_sizes))[:MOST_RECORDS]
-    target = saved_model / FILE
+    logs = list(_logs(saved_model, model, image_size, batch_sizes))[:MAX_RECORDS]
+    target = requests_file(saved_model)
     target.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(target)) as writer:
         for log in logs:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from modules.features import KEY_SLICES
 from pipeline import terminal
 from pipeline.commands.run import ConfigOption, SetOption, load_config
 from pipeline.metadata import FAILED, UNFINISHED, Metadata, Run
@@ -47,7 +48,7 @@ def runs(
             run["started"][:16].replace("T", " "),
             run["data"] or "-",
             run["state"],
-            *(_figure(aucs.get(name)) for name in ("overall", "against:random", "against:hard")),
+            *(terminal.figure(aucs.get(name)) for name in KEY_SLICES),
             {True: "yes", False: "no", None: "-"}[run["blessed"]],
             run["pushed_version"] or "-",
         )
@@ -73,7 +74,3 @@ def _state(run: Run) -> str:
         if execution.state in (FAILED, UNFINISHED):
             return f"{execution.state} at {execution.node}"
     return "done"
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
+from modules.features import KEY_SLICES
 from pipeline import terminal, versions
 from pipeline.commands.run import ConfigOption, SetOption, load_config
 from pipeline.metadata import Metadata, Run
 from pipeline.workspace import Workspace
 
 _SERVED, _KEPT, _ROLLED_BACK = "served", "kept", "rolled back"
-_SLICES = ("overall", "against:random", "against:hard")
 
 
 def list_versions(
@@ -47,7 +47,7 @@ def list_versions(
             each["version"],
             each["state"],
             each["pushed"][:16].replace("T", " "),
-            *(_figure(each["auc"].get(name)) for name in _SLICES),
+            *(terminal.figure(each["auc"].get(name)) for name in KEY_SLICES),
             f"{each['bytes'] / 1e6:.1f}",
         )
     terminal.output.print(table)
@@ -98,7 +98,3 @@ def _describe(
         "bytes": version.size,
         "path": str(version.path),
     }
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

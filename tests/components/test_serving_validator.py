@@ -15,6 +15,7 @@ from modules import features, signatures
 from pipeline import serving_report
 from pipeline.errors import DexmatchError
 from serving import client
+from serving.server.warmup import requests_file
 
 PAIRS = 5
 
@@ -113,8 +114,8 @@ def test_a_good_model_is_blessed_and_handed_on_with_its_warm_up(candidate):
     if not handed_on.exists():
         (handed_on,) = [path for path in Path(candidate.infra.uri).iterdir() if path.is_dir()]
     assert (handed_on / "saved_model.pb").is_file()
-    assert (handed_on / warmup.FILE).is_file()
-    assert not (candidate.saved_model / warmup.FILE).exists()  # Artifacts are not changed.
+    assert requests_file(handed_on).is_file()
+    assert not requests_file(candidate.saved_model).exists()  # Artifacts are not changed.
 
 
 def test_what_the_evaluator_refused_is_not_served(candidate):
@@ -200,7 +201,7 @@ def test_a_model_that_does_not_load_in_the_server_is_refused(candidate, monkeypa
         log = prediction_log_pb2.PredictionLog()
         log.predict_log.request.model_spec.name = "dexmatch"
         log.predict_log.request.model_spec.signature_name = "unheard-of"
-        with tf.io.TFRecordWriter(str(saved_model / warmup.FILE)) as writer:
+        with tf.io.TFRecordWriter(str(requests_file(saved_model))) as writer:
             writer.write(log.SerializeToString())
         return count
 
@@ -228,7 +229,7 @@ def test_pairs_are_drawn_by_lot(candidate):
 
 def test_warm_up_requests_cover_signatures_and_batch_sizes(candidate):
     count = warmup.write(candidate.saved_model, "dexmatch", 32, [1, 4])
-    records = tf.data.TFRecordDataset(str(candidate.saved_model / warmup.FILE))
+    records = tf.data.TFRecordDataset(str(requests_file(candidate.saved_model)))
     logs = [
         prediction_log_pb2.PredictionLog.FromString(each) for each in records.as_numpy_iterator()
     ]
