@@ -75,6 +75,12 @@ def _module(path: str) -> types.ModuleType:
 
 
 @pytest.fixture(scope="session")
+def test_module() -> Callable[[str], types.ModuleType]:
+    """Loads a module of the tests, by its path from here."""
+    return _module
+
+
+@pytest.fixture(scope="session")
 def metadata_store() -> type:
     """What writes MLMD databases, given a path; see `metadata_store.Store`."""
     return _module("metadata_store.py").Store

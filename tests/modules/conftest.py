@@ -1,23 +1,12 @@
 """Trainings in miniature, for the tests of everything that takes part in one."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
 
-def _load():
-    path = Path(__file__).with_name("training_runs.py")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
-def runs():
+def runs(test_module):
     """The functions of `training_runs`."""
-    return _load()
+    return test_module("modules/training_runs.py")
 
 
 @pytest.fixture(scope="session")

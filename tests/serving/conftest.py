@@ -1,23 +1,12 @@
 """Models in miniature for everything that serves: one like those pushed, and a toy."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
 
-def _load():
-    path = Path(__file__).with_name("core_support.py")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
-def models():
+def models(test_module):
     """The functions of `core_support`."""
-    return _load()
+    return test_module("serving/core_support.py")
 
 
 @pytest.fixture(scope="session")
