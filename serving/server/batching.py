@@ -1,19 +1,21 @@
 """Requests of one signature are joined along dimension 0 and run as one.
 
 After TensorFlow Serving's BatchingSession and SharedBatchScheduler: a batch is run when it is full
-or its first request has waited for `timeout_s`, and a thread is free. It does not wait once it has
-as many requests as the last batch of its signature: clients that send one after another are all
-back then, and a lone client never waits. Everything here runs on the event loop; only TensorFlow
-runs in threads.
+or its first request has waited for `timeout_s`, and a thread is free. It does not wait once it
+holds its thread's share of the requests that were waiting or being run at a time lately. So the
+batches of clients that send one request after another become equally large, while one is read and
+answered the others are computed, and a lone client never waits. Everything here runs on the event
+loop; only TensorFlow runs in threads.
 """
 
 import asyncio
 import bisect
 import functools
+import itertools
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import grpc
 import numpy as np
@@ -21,6 +23,8 @@ import numpy as np
 from serving.server.errors import ServingError, invalid
 
 Arrays = Mapping[str, np.ndarray]
+_REMEMBERED = 4
+"""Batches of each thread in which a client may come back that was there before."""
 Run = Callable[[str, Arrays], dict[str, np.ndarray]]
 _Key = tuple[str, tuple[tuple[str, tuple[int, ...]], ...]]
 
@@ -56,14 +60,8 @@ class Batching:
 class _Task:
     inputs: Arrays
     rows: int
-    answer: asyncio.Future[dict[str, np.ndarray]]
-
-
-@dataclass
-class _Batch:
     due: float
-    tasks: list[_Task] = field(default_factory=list)
-    rows: int = 0
+    answer: asyncio.Future[dict[str, np.ndarray]]
 
 
 class Slots:
@@ -109,8 +107,6 @@ class Batcher:
         self._threads = threads
         self._slots = slots
         self._queues: dict[_Key, _Queue] = {}
-        self._last: dict[str, int] = {}
-        """Requests in the last batch of each signature."""
 
     async def run(self, signature: str, inputs: Arrays) -> dict[str, np.ndarray]:
         """Waits for the answer to one request.
@@ -140,8 +136,6 @@ class Batcher:
                 self._batching,
                 self._threads,
                 self._slots,
-                expected=lambda: self._last.get(signature, self._batching.max_batch_size),
-                on_answered=functools.partial(self._last.__setitem__, signature),
                 on_idle=functools.partial(self._queues.pop, key),
             )
         return await queue.add(inputs, rows)
@@ -159,73 +153,88 @@ class _Queue:
         batching: Batching,
         threads: Executor,
         slots: Slots,
-        expected: Callable[[], int],
-        on_answered: Callable[[int], None],
         on_idle: Callable[[], object],
     ):
         self._run = run
         self._batching = batching
         self._threads = threads
         self._slots = slots
-        self._expected = expected
-        self._on_answered = on_answered
         self._on_idle = on_idle
-        self._batches: deque[_Batch] = deque()
-        self._running: set[asyncio.Task[None]] = set()
+        self._waiting: deque[_Task] = deque()
+        self._waiting_rows = 0
+        self._running: dict[asyncio.Task[None], int] = {}
+        """Requests in each batch that is run."""
+        self._peaks = deque([0], maxlen=_REMEMBERED * batching.threads)
+        """The most requests that were under way at a time, from one batch's start to the next's."""
 
     def add(self, inputs: Arrays, rows: int) -> asyncio.Future[dict[str, np.ndarray]]:
-        loop = asyncio.get_running_loop()
-        last = self._batches[-1] if self._batches else None
-        if last is None or last.rows + rows > self._batching.max_batch_size:
-            if len(self._batches) >= self._batching.max_enqueued_batches:
-                raise ServingError(
-                    grpc.StatusCode.UNAVAILABLE,
-                    "The batch scheduling queue to which this task was submitted is full",
-                )
-            last = _Batch(loop.time() + self._batching.timeout_s)
-            self._batches.append(last)
-            if self._batching.timeout_s > 0:
-                loop.call_at(last.due, self._start)
-        task = _Task(inputs, rows, loop.create_future())
-        last.tasks.append(task)
-        last.rows += rows
-        self._start()
+        batching, loop = self._batching, asyncio.get_running_loop()
+        if self._waiting_rows + rows > batching.max_enqueued_batches * batching.max_batch_size:
+            raise ServingError(
+                grpc.StatusCode.UNAVAILABLE,
+                "The batch scheduling queue to which this task was submitted is full",
+            )
+        task = _Task(inputs, rows, loop.time() + batching.timeout_s, loop.create_future())
+        self._waiting.append(task)
+        self._waiting_rows += rows
+        under_way = len(self._waiting) + sum(self._running.values())
+        self._peaks[-1] = max(self._peaks[-1], under_way)
+        if not self._start() and batching.timeout_s > 0:
+            loop.call_at(task.due, self._start)
         return task.answer
 
     def _start(self) -> bool:
-        """Runs the batches that are due, as far as threads are free."""
-        loop = asyncio.get_running_loop()
-        while self._batches:
-            first = self._batches[0]
-            full = first.rows >= self._batching.max_batch_size or len(self._batches) > 1
-            complete = full or len(first.tasks) >= self._expected()
-            # Timers fire up to a clock tick early.
-            if not complete and loop.time() < first.due - 1e-3:
+        """Runs the batches that are due, as far as threads are free.
+
+        Returns:
+          Whether no request waits any longer.
+        """
+        while self._waiting:
+            batch = self._next()
+            if batch is None:
                 return False
             if not self._slots.take():
                 self._slots.when_free(self._start)
                 return False
-            self._batches.popleft()
-            running = loop.create_task(self._process(first))
+            for task in batch:
+                self._waiting.popleft()
+                self._waiting_rows -= task.rows
+            running = asyncio.get_running_loop().create_task(self._process(batch))
             # The loop itself holds tasks weakly.
-            self._running.add(running)
+            self._running[running] = len(batch)
+            self._peaks.append(0)
             running.add_done_callback(self._ended)
         return True
 
+    def _next(self) -> list[_Task] | None:
+        """The requests that are to be run next; None if they should wait for more."""
+        share = -(-max(self._peaks) // self._batching.threads)
+        batch: list[_Task] = []
+        rows = 0
+        for task in itertools.islice(self._waiting, share):
+            if rows + task.rows > self._batching.max_batch_size:
+                return batch
+            batch.append(task)
+            rows += task.rows
+        # Timers fire up to a clock tick early.
+        is_due = asyncio.get_running_loop().time() >= batch[0].due - 1e-3
+        is_whole = len(batch) == share or rows == self._batching.max_batch_size
+        return batch if is_whole or is_due else None
+
     def _ended(self, running: asyncio.Task[None]) -> None:
-        self._running.discard(running)
+        del self._running[running]
         self._slots.give_back()
-        if not self._batches and not self._running:
+        # What is a fair share has changed.
+        if self._start() and not self._running:
             self._on_idle()
 
-    async def _process(self, batch: _Batch) -> None:
+    async def _process(self, batch: Sequence[_Task]) -> None:
         # Whoever went away meanwhile is not worth computing for.
-        tasks = [task for task in batch.tasks if not task.answer.done()]
+        tasks = [task for task in batch if not task.answer.done()]
         if not tasks:
             return
         loop = asyncio.get_running_loop()
         answers = await loop.run_in_executor(self._threads, self._run_joined, tasks)
-        self._on_answered(len(tasks))
         for task, answer in zip(tasks, answers, strict=True):
             if task.answer.done():
                 continue

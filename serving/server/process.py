@@ -24,6 +24,7 @@ from pipeline.errors import DexmatchError
 from serving import files
 from serving.server import flags as command_line
 from serving.server import grpc_api, http, rest
+from serving.server.batching import Batching
 from serving.server.core import ServerCore
 from serving.server.errors import ServingError
 from serving.server.health import NOT_SERVING, SERVING, Health
@@ -38,8 +39,6 @@ def main() -> None:
     logging.basicConfig(level="WARNING", format="%(levelname)s %(name)s: %(message)s")
     # Its warnings about how a model was saved are not for those who serve it.
     tf.get_logger().setLevel("ERROR")
-    tf.config.threading.set_intra_op_parallelism_threads(flags.tensorflow_intra_op_parallelism)
-    tf.config.threading.set_inter_op_parallelism_threads(flags.tensorflow_inter_op_parallelism)
     try:
         uvloop.run(serve(flags))
     except (DexmatchError, ServingError) as error:
@@ -61,6 +60,7 @@ async def serve(flags: argparse.Namespace) -> None:
     if flags.stop_with_stdin:
         await loop.connect_read_pipe(lambda: _UntilEnd(stopped), sys.stdin)
     options = command_line.core_options(flags)
+    _set_threads(flags, options.batching)
     core = ServerCore(options)
     metrics = Metrics(core.model_names)
     if options.request_log:
@@ -106,6 +106,19 @@ async def serve(flags: argparse.Namespace) -> None:
     web.should_exit = True
     await asyncio.gather(rpc.stop(flags.drain_seconds), serving)
     await core.stop()
+
+
+def _set_threads(flags: argparse.Namespace, batching: Batching | None) -> None:
+    """Sets how many threads TensorFlow computes with; call it before TensorFlow does.
+
+    Batches that run at a time share out the cores, unless the flags say otherwise: where each is
+    spread over all of them, they wait for each other.
+    """
+    intra_op = flags.tensorflow_intra_op_parallelism
+    if not intra_op and batching:
+        intra_op = max(1, len(os.sched_getaffinity(0)) // batching.threads)
+    tf.config.threading.set_intra_op_parallelism_threads(intra_op)
+    tf.config.threading.set_inter_op_parallelism_threads(flags.tensorflow_inter_op_parallelism)
 
 
 class _UntilEnd(asyncio.Protocol):

@@ -1,9 +1,11 @@
 """Batching, versions and warm-up, without a network."""
 
 import asyncio
+import functools
 import shutil
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import grpc
 import numpy as np
@@ -18,6 +20,8 @@ from serving.server.core import CoreOptions, ServerCore
 from serving.server.errors import ServingError, invalid
 
 PATIENCE_S = 60
+_TURNS = 20
+"""Of the event loop, in which an answer reaches its client and the client asks again."""
 TOY = model_pb2.ModelSpec(name="toy")
 
 
@@ -100,7 +104,7 @@ class Calls:
         return {"y": inputs["x"] * 2}
 
 
-def batched(work, calls=None, **settings):
+def batched(work, calls=None, threads=None, **settings):
     """Runs `work(batcher, calls)`."""
     calls = calls or Calls()
     batching = Batching(**{
@@ -108,8 +112,8 @@ def batched(work, calls=None, **settings):
     })  # fmt: skip
 
     async def run():
-        with ThreadPoolExecutor(1) as threads:
-            batcher = Batcher(batching, calls, threads, Slots(batching.threads))
+        with threads or ThreadPoolExecutor(1) as pool:
+            batcher = Batcher(batching, calls, pool, Slots(batching.threads))
             return await work(batcher)
 
     return asyncio.run(run()), calls
@@ -119,22 +123,89 @@ def x(*values):
     return {"x": np.float32(values)}
 
 
+class ByHand(Executor):
+    """Threads whose work ends when a test says so."""
+
+    def __init__(self):
+        self._begun = deque()
+
+    def submit(self, function, /, *arguments):
+        answer = Future()
+        self._begun.append((answer, functools.partial(function, *arguments)))
+        return answer
+
+    async def end_one(self):
+        """Ends what began first, once it has begun, and lets those who waited for it go on."""
+        await until(lambda: self._begun)
+        answer, work = self._begun.popleft()
+        answer.set_result(work())
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+
+
 def test_requests_are_joined_and_answers_split():
     async def work(batcher):
-        return await asyncio.gather(*(batcher.run("s", x(n, n + 1)) for n in range(4)))
+        return await asyncio.gather(*(batcher.run("s", x(n, n + 1)) for n in range(5)))
 
     answers, calls = batched(work)
-    assert [answer["y"].tolist() for answer in answers] == [[0, 2], [2, 4], [4, 6], [6, 8]]
-    assert calls.sizes == [(8,)]
+    assert [answer["y"].tolist() for answer in answers] == [[n, n + 2] for n in range(0, 10, 2)]
+    # Nobody else was there when the first one came.
+    assert calls.sizes == [(2,), (8,)]
+
+
+def test_a_lone_request_waits_for_nobody():
+    threads = ByHand()
+
+    async def work(batcher):
+        for n in range(3):
+            asking = asyncio.ensure_future(batcher.run("s", x(n)))
+            await threads.end_one()
+            assert asking.done()
+
+    _, calls = batched(work, threads=threads, timeout_s=1e6)
+    assert calls.sizes == [(1,)] * 3
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(1, {8}), (2, {4})])
+def test_clients_that_ask_again_are_joined_in_equal_batches(count, sizes):
+    threads = ByHand()
+
+    async def work(batcher):
+        async def client():
+            while True:
+                await batcher.run("s", x(1))
+
+        clients = [asyncio.ensure_future(client()) for _ in range(8)]
+        for _ in range(12):
+            await threads.end_one()
+        for client in clients:
+            client.cancel()
+
+    _, calls = batched(work, threads=threads, timeout_s=1e6, **{"threads": count})
+    assert {size for (size,) in calls.sizes[-6:]} == sizes
+
+
+def test_clients_that_stay_away_are_waited_for_until_the_timeout():
+    threads = ByHand()
+
+    async def work(batcher):
+        # Three are there at a time, so the second batch would rather be one of three.
+        three = [asyncio.ensure_future(batcher.run("s", x(n))) for n in range(3)]
+        await threads.end_one()
+        await threads.end_one()
+        await asyncio.gather(*three)
+
+    _, calls = batched(work, threads=threads)
+    assert calls.sizes == [(1,), (2,)]
 
 
 def test_a_batch_is_padded_to_the_next_allowed_size():
     async def work(batcher):
-        return await asyncio.gather(*(batcher.run("s", x(n)) for n in range(3)))
+        return await asyncio.gather(*(batcher.run("s", x(n)) for n in range(4)))
 
-    answers, calls = batched(work, allowed_sizes=(1, 4, 8))
-    assert [answer["y"].tolist() for answer in answers] == [[0], [2], [4]]
-    assert calls.sizes == [(4,)]
+    answers, calls = batched(work, allowed_sizes=(2, 4, 8))
+    assert [answer["y"].tolist() for answer in answers] == [[0], [2], [4], [6]]
+    assert calls.sizes == [(2,), (4,)]
 
 
 def test_signatures_and_inner_shapes_are_not_mixed():
@@ -151,12 +222,14 @@ def test_signatures_and_inner_shapes_are_not_mixed():
 
 def test_inner_shapes_are_padded_where_that_is_asked_for():
     async def work(batcher):
-        narrow, wide = np.float32([[5]]), np.float32([[1, 2, 3]])
-        return await asyncio.gather(batcher.run("s", {"x": narrow}), batcher.run("s", {"x": wide}))
+        first, narrow, wide = np.float32([[7]]), np.float32([[5]]), np.float32([[1, 2, 3]])
+        return await asyncio.gather(
+            *(batcher.run("s", {"x": values}) for values in (first, narrow, wide))
+        )
 
     answers, calls = batched(work, pad_inputs=True)
-    assert [answer["y"].tolist() for answer in answers] == [[[10, 10, 10]], [[2, 4, 6]]]
-    assert calls.sizes == [(2, 3)]
+    assert [answer["y"].tolist() for answer in answers] == [[[14]], [[10, 10, 10]], [[2, 4, 6]]]
+    assert calls.sizes == [(1, 1), (2, 3)]
 
 
 def test_a_bad_request_does_not_fail_its_neighbours():
