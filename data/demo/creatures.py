@@ -27,7 +27,7 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
 """Attribute to its values, in the order in which `Creature` has them."""
 
 MAX_FAMILY = 4
-DEFAULT_COUNT = 1025
+DEFAULT_COUNT = 1200
 DEFAULT_SEED = 7
 
 
