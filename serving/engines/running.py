@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
 import httpx
 
 from pipeline.errors import DexmatchError
@@ -161,11 +160,12 @@ def _is_available(server: Running, model: str) -> bool:
         return False
     if not any(version["state"] == "AVAILABLE" for version in states):
         return False
-    with grpc.insecure_channel(server.grpc_address) as channel:
-        try:
-            grpc.channel_ready_future(channel).result(timeout=5)
-        except grpc.FutureTimeoutError:
-            return False
+    # Every engine starts gRPC before REST; asking it something would take its certificate.
+    host, _, port = server.grpc_address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except OSError:
+        return False
     return True
 
 
