@@ -57,6 +57,7 @@ class _Task:
     inputs: Arrays
     rows: int
     answer: asyncio.Future[dict[str, np.ndarray]]
+    enqueued: float
 
 
 @dataclass
@@ -101,9 +102,18 @@ class Batcher:
       run: called in a thread with a signature's name and its joined inputs.
       threads: where it runs.
       slots: how many batches may run at a time, shared with other batchers.
+      observe: told of every batch: the seconds that each of its requests has waited.
     """
 
-    def __init__(self, batching: Batching, run: Run, threads: Executor, slots: Slots):
+    def __init__(
+        self,
+        batching: Batching,
+        run: Run,
+        threads: Executor,
+        slots: Slots,
+        observe: Callable[[Sequence[float]], None] = lambda waited: None,
+    ):
+        self._observe = observe
         self._batching = batching
         self._run = run
         self._threads = threads
@@ -143,6 +153,7 @@ class Batcher:
                 expected=lambda: self._last.get(signature, self._batching.max_batch_size),
                 on_answered=functools.partial(self._last.__setitem__, signature),
                 on_idle=functools.partial(self._queues.pop, key),
+                observe=self._observe,
             )
         return await queue.add(inputs, rows)
 
@@ -162,7 +173,9 @@ class _Queue:
         expected: Callable[[], int],
         on_answered: Callable[[int], None],
         on_idle: Callable[[], object],
+        observe: Callable[[Sequence[float]], None],
     ):
+        self._observe = observe
         self._run = run
         self._batching = batching
         self._threads = threads
@@ -186,7 +199,7 @@ class _Queue:
             self._batches.append(last)
             if self._batching.timeout_s > 0:
                 loop.call_at(last.due, self._start)
-        task = _Task(inputs, rows, loop.create_future())
+        task = _Task(inputs, rows, loop.create_future(), loop.time())
         last.tasks.append(task)
         last.rows += rows
         self._start()
@@ -224,6 +237,7 @@ class _Queue:
         if not tasks:
             return
         loop = asyncio.get_running_loop()
+        self._observe([loop.time() - task.enqueued for task in tasks])
         answers = await loop.run_in_executor(self._threads, self._run_joined, tasks)
         self._on_answered(len(tasks))
         for task, answer in zip(tasks, answers, strict=True):

@@ -174,6 +174,18 @@ def _batching(path: Path | None) -> Batching:
     )
 
 
+def thread_pool_name(flags: argparse.Namespace) -> str:
+    """What metrics call the threads that run batches; the defaults are TensorFlow Serving's.
+
+    Raises:
+      DexmatchError: the file with the batching parameters is broken.
+    """
+    if not flags.batching_parameters_file:
+        return "model_server_batch_threads"
+    found = files.read_batching(flags.batching_parameters_file)
+    return found.thread_pool_name.value or "batch_threads"
+
+
 def models(flags: argparse.Namespace) -> files.ModelServerConfig:
     """The models that the flags name.
 

@@ -7,6 +7,8 @@ It drains at SIGTERM and SIGINT: it stops accepting, answers what is under way, 
 
 import argparse
 import asyncio
+import dataclasses
+import functools
 import logging
 import os
 import signal
@@ -66,9 +68,15 @@ async def serve(flags: argparse.Namespace) -> None:
         loop.add_signal_handler(number, stopped.set)
     if flags.stop_with_stdin:
         await loop.connect_read_pipe(lambda: _UntilEnd(stopped), sys.stdin)
-    options = command_line.core_options(flags)
+    metrics = Metrics(lambda: core.model_names())
+    options = dataclasses.replace(
+        command_line.core_options(flags),
+        observe_run=metrics.observe_run,
+        observe_batch=functools.partial(
+            metrics.observe_batch, command_line.thread_pool_name(flags)
+        ),
+    )
     core = ServerCore(options)
-    metrics = Metrics(core.model_names)
     if options.request_log:
         options.request_log.start(metrics.observe_log)
     health = Health() if flags.enable_grpc_healthcheck_service else None

@@ -17,7 +17,8 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from pipeline.errors import DexmatchError
-from serving import engines
+from serving import engines, files
+from serving.client import open_model
 from serving.engines.embedded import Embedded
 
 PATIENCE_S = 60
@@ -164,10 +165,32 @@ def test_a_signal_drains(toy, tmp_path, number):
     assert answers == [1.0] * 6
 
 
+def test_metrics_tell_of_batches_and_of_the_runtime(serving, tiny):
+    def figures():
+        page = httpx.get(f"{serving.rest_url}{files.PROMETHEUS_PATH}", trust_env=False).text
+        rows = [line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#")]
+        return page, {name: float(value) for name, value in rows}
+
+    name = ":tensorflow:serving:"
+    runtime = f'{name}runtime_latency_count{{API="Predict",model_name="dexmatch",runtime="TF1"}}'
+    queued = f'{name}batching_session:queuing_latency_count{{thread_pool_name="batch_threads"}}'
+    batches = f"{name}batching_session:wrapped_run_count"
+    before = figures()[1]
+    with open_model(f"grpc://{serving.grpc_address}") as client:
+        for _ in range(3):
+            client.encode_captions(["a bird"])
+    page, after = figures()
+    for counted in (runtime, queued, batches):
+        assert after[counted] - before.get(counted, 0) == 3, counted
+    assert f"# TYPE {batches} counter" in page
+    assert "_created" not in page
+
+
 STARTS_A_SERVER = """
 import sys, time
 from pathlib import Path
-from serving import engines
+from serving import engines, files
+from serving.client import open_model
 options = engines.Options("toy", Path(sys.argv[1]), grpc_port=0, rest_port=0)
 with engines.running(engines.choose("embedded"), options) as server:
     print(server.pid, flush=True)
@@ -189,7 +212,18 @@ def test_it_ends_with_a_process_that_is_killed(toy):
 def test_a_port_that_is_taken_is_told(toy):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        for ports in ({"grpc_port": port, "rest_port": 0}, {"grpc_port": 0, "rest_port": port}):
-            with pytest.raises(DexmatchError, match=f"cannot listen on 127.0.0.1:{port}"):
+        for ports, flag in (
+            ({"grpc_port": port, "rest_port": 0}, "--port"),
+            ({"grpc_port": 0, "rest_port": port}, "--rest-port"),
+        ):
+            told = f"cannot listen on 127.0.0.1:{port}: Address already in use; .* by {flag} "
+            with pytest.raises(DexmatchError, match=told):
                 with engines.running(Embedded(), engines.Options("toy", toy, **ports)):
                     pass
+
+
+def test_a_host_that_is_none_is_told_in_one_line(toy):
+    options = engines.Options("toy", toy, host="999.1.1.1", grpc_port=0, rest_port=0)
+    with pytest.raises(DexmatchError, match=r"999.1.1.1:0: [^()]*; choose another by .* or --host"):
+        with engines.running(Embedded(), options):
+            pass
