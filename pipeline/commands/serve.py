@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline import terminal
+from pipeline import terminal, versions
 from pipeline.commands.run import ConfigOption, SetOption, load_config
 from pipeline.errors import DexmatchError
 from pipeline.workspace import Workspace
@@ -89,7 +89,8 @@ def serve(
         dexmatch serve --engine embedded --log-requests requests.tfrecord --log-sampling 0.05
     """
     folder = (model or Workspace.of(load_config(config, set_)).serving).resolve()
-    _check_pushed(folder)
+    if versions.served(versions.of(folder)) is None:
+        raise DexmatchError(f"{folder}: no pushed model yet; make one with `dexmatch run`")
     # TensorFlow's protos take longer to load than the help takes to print.
     from serving import engines, files
 
@@ -146,12 +147,6 @@ def serve(
             terminal.say("stopping, once the requests under way are answered")
             return
         raise DexmatchError(f"{chosen.name} ended: {server.last_lines()}")
-
-
-def _check_pushed(folder: Path) -> None:
-    versions = folder.iterdir() if folder.is_dir() else ()
-    if not any(version.name.isdigit() and version.is_dir() for version in versions):
-        raise DexmatchError(f"{folder}: no pushed model yet; make one with `dexmatch run`")
 
 
 def _naming(name: str, path: Path | None) -> Path | None:
