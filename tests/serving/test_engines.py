@@ -5,6 +5,7 @@ import itertools
 import re
 import shutil
 import socket
+import subprocess
 from pathlib import Path
 
 import grpc
@@ -291,6 +292,23 @@ def test_compose_runs_what_the_docker_engine_runs():
     (model,) = files.read_models(SHIPPED / files.MODELS).model_config_list.config
     assert mounts[model.base_path] == "./dexmatch"
     assert f"/v1/models/{model.name} " in serving["healthcheck"]["test"][-1]
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
+@pytest.mark.parametrize(("model", "status"), [("dexmatch", 0), ("other", 1)])
+def test_the_health_check_asks_whether_the_model_can_answer(serving, model, status):
+    services = yaml.safe_load((SHIPPED / "compose.yaml").read_text())["services"]
+    kind, *words = services["serving"]["healthcheck"]["test"]
+    assert kind == "CMD" and "/127.0.0.1/8501 " in words[-1]
+    port = serving.rest_url.rsplit(":", 1)[1]
+    script = words[-1].replace("8501", port).replace("/dexmatch ", f"/{model} ")
+    assert subprocess.run([*words[:-1], script], check=False).returncode == status
+
+
+def test_compose_pins_every_image():
+    services = yaml.safe_load((SHIPPED / "compose.yaml").read_text())["services"]
+    for service in services.values():
+        assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+", service["image"])
 
 
 def test_prometheus_reads_where_the_server_shows():
