@@ -19,6 +19,12 @@ def models(test_module):
 
 
 @pytest.fixture(scope="session")
+def support(test_module):
+    """The functions of `rest_support`."""
+    return test_module("serving/rest_support.py")
+
+
+@pytest.fixture(scope="session")
 def pushed(models, tmp_path_factory):
     """`<tmp>/dexmatch` with version 1: a real ServingModel over a backbone saved in seconds."""
     folder = tmp_path_factory.mktemp("pushed") / "dexmatch"
