@@ -20,7 +20,7 @@ ServerOption = Annotated[
     str | None,
     typer.Option(
         help="Ask this server: http://HOST:8501 (REST) or grpc://HOST:8500; https:// or grpcs:// "
-        "over TLS.",
+        "over TLS. The model is the one named as run.name.",
         metavar="URL",
         show_default="none",
         rich_help_panel="Which model",

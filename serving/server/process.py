@@ -41,6 +41,8 @@ def main() -> None:
     logging.basicConfig(level="WARNING", format="%(levelname)s %(name)s: %(message)s")
     for name in command_line.without_effect(flags):
         _logger.warning("%s has no effect in the embedded engine", name)
+    # It warns of every request that is no HTTP, which would let anyone fill the log.
+    logging.getLogger("uvicorn.error").setLevel("ERROR")
     # Its warnings about how a model was saved are not for those who serve it.
     tf.get_logger().setLevel("ERROR")
     within, over = command_line.threads(flags)
