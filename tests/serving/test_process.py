@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import httpx
@@ -30,6 +31,14 @@ def ask(stub, value, model="toy"):
     request.inputs["x"].CopyFrom(tf.make_tensor_proto([value], tf.float32))
     response = stub.Predict(request, timeout=PATIENCE_S)
     return response.model_spec.version.value, response.outputs["y"].float_val[0] - value
+
+
+def until(holds):
+    """Waits until it is true."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 class Load:
@@ -82,10 +91,7 @@ class Load:
 
     def until(self, answer):
         """Waits until so many of the newest answers are that."""
-        deadline = time.monotonic() + PATIENCE_S
-        while self.answers[-20:] != [answer] * 20:
-            assert time.monotonic() < deadline, (answer, self.answers[-20:], self.failures[:3])
-            time.sleep(0.02)
+        until(lambda: self.answers[-20:] == [answer] * 20)
 
 
 def options(base, **settings):
@@ -163,6 +169,80 @@ def test_a_signal_drains(toy, tmp_path, number):
         assert server.process.wait(PATIENCE_S) == 0
     assert not failures
     assert answers == [1.0] * 6
+
+
+def test_the_models_file_is_read_again_and_grpc_listens_at_a_path(toy, tmp_path):
+    listening, config = tmp_path / "grpc.socket", tmp_path / "models.config"
+
+    class Rereading(Embedded):
+        def command(self, options):
+            return [
+                *super().command(options),
+                f"--grpc_socket_path={listening}",
+                "--model_config_file_poll_wait_seconds=0.1",
+            ]
+
+    models = files.one_model("toy", toy)
+    files.write(models, config)
+    asked = engines.Options("toy", models_config=config, grpc_port=0, rest_port=0)
+    with (
+        engines.running(Rereading(), asked) as server,
+        grpc.insecure_channel(f"unix:{listening}") as channel,
+    ):
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+
+        def twin_answers():
+            try:
+                return ask(stub, 5.0, "twin")[1] == 1.0
+            except grpc.RpcError as error:
+                if error.code() is not grpc.StatusCode.NOT_FOUND:
+                    raise
+                return False
+
+        assert ask(stub, 5.0)[1] == 1.0
+        assert not twin_answers()
+        models.MergeFrom(files.one_model("twin", toy))
+        files.write(models, config)
+        until(twin_answers)
+        config.write_text("nonsense")
+        until(lambda: "the models stay as they are" in server.last_lines())
+        assert twin_answers()
+
+
+def test_a_full_queue_refuses_and_is_itself_again(toy, tmp_path):
+    config = tmp_path / "batching.config"
+    config.write_text(
+        "max_batch_size { value: 1 } max_enqueued_batches { value: 1 } "
+        "num_batch_threads { value: 1 }"
+    )
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "toy"
+    request.inputs["x"].CopyFrom(tf.make_tensor_proto([5.0], tf.float32))
+    with (
+        engines.running(Embedded(), options(toy, batching_config=config)) as server,
+        grpc.insecure_channel(server.grpc_address) as channel,
+        ThreadPoolExecutor(32) as pool,
+    ):
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        url = f"{server.rest_url}/v1/models/toy:predict"
+
+        def over_rest(_):
+            response = httpx.post(url, json={"instances": [5.0]}, timeout=PATIENCE_S)
+            return response.status_code, next(iter(response.json()))
+
+        answers = [stub.Predict.future(request, timeout=PATIENCE_S) for _ in range(300)]
+        assert {each.code() for each in answers} == {
+            grpc.StatusCode.OK,
+            grpc.StatusCode.UNAVAILABLE,
+        }
+        answers = set(pool.map(over_rest, range(300)))
+        assert answers == {(200, "predictions"), (503, "error")}
+        # Who goes away without waiting harms nobody either.
+        for _ in range(300):
+            stub.Predict.future(request, timeout=PATIENCE_S).cancel()
+        with open_model(f"grpc://{server.grpc_address}", model="toy") as client:
+            assert client.version() == 1
+        until(lambda: over_rest(None)[0] == 200)
 
 
 def test_metrics_tell_of_batches_and_of_the_runtime(serving, tiny):
