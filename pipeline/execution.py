@@ -157,17 +157,20 @@ def _run(config: Config, dataset: datasets.Dataset, workspace: Workspace) -> Non
             metadata_path=str(workspace.metadata),
             checkpoints_directory=str(workspace.checkpoints),
             serving_directory=str(workspace.serving),
-            warmup_batch_sizes=_warmup_batch_sizes(workspace),
+            batching_parameters=_batching_parameters(workspace),
             pinned_versions=_pinned_versions(workspace),
         )
         progress.expect(len(pipeline.components))
         RUNNERS[config.run.orchestrator]().run(pipeline)
 
 
-def _warmup_batch_sizes(workspace: Workspace) -> tuple[int, ...]:
-    """Those of the batching.config beside the pushed models, where there is one."""
+def _batching_parameters(workspace: Workspace) -> str:
+    """The text of the batching.config beside the pushed models; empty where there is none."""
     path = workspace.serving.parent / files.BATCHING
-    return files.batch_sizes(path) if path.exists() else (1,)
+    if not path.exists():
+        return ""
+    files.read_batching(path)
+    return path.read_text(encoding="utf-8")
 
 
 def _pinned_versions(workspace: Workspace) -> tuple[int, ...]:

@@ -63,7 +63,7 @@ def create_pipeline(
     metadata_path: str,
     checkpoints_directory: str,
     serving_directory: str,
-    warmup_batch_sizes: Sequence[int] = (1,),
+    batching_parameters: str = "",
     pinned_versions: Sequence[int] = (),
 ) -> tfx.dsl.Pipeline:
     """Composes the pipeline; the runner is the caller's choice.
@@ -77,7 +77,8 @@ def create_pipeline(
       metadata_path: the MLMD database file (SQLite).
       checkpoints_directory: where a training that was killed leaves what it needs to go on.
       serving_directory: blessed models are pushed to `<serving_directory>/<version>`.
-      warmup_batch_sizes: a model server is to be warmed up for each.
+      batching_parameters: the text of a batching.config, by which a model server joins requests;
+        empty if it does not.
       pinned_versions: pushed versions that stay, however old.
     """
     example_gen = tfx.components.ImportExampleGen(
@@ -165,7 +166,7 @@ def create_pipeline(
         seed=config.pairs.seed,
         code=code_digest.of("components.retrieval"),
     )
-    validator = _serving_validator(config, model, evaluator, examples, warmup_batch_sizes)
+    validator = _serving_validator(config, model, evaluator, examples, batching_parameters)
     pusher = Pusher(
         # A validator hands on the model with its warm-up requests.
         model=None if validator else model,
@@ -283,7 +284,7 @@ def _serving_validator(
     model: types.BaseChannel,
     evaluator: BaseNode,
     examples: types.BaseChannel,
-    batch_sizes: Sequence[int],
+    batching_parameters: str,
 ) -> BaseNode | None:
     """What serves the candidate before it is pushed; None where it is not to be served."""
     if config.serving.validator == "none":
@@ -314,7 +315,7 @@ def _serving_validator(
         split=features.TEST,
         seed=config.pairs.seed,
         image_size=config.image.size,
-        batch_sizes=batch_sizes,
+        batching=batching_parameters,
         code=" ".join(map(code_digest.of, ("modules", "components.serving_validator", "serving"))),
     )
 

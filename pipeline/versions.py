@@ -115,11 +115,21 @@ def _record(base: Path, before: Version | None, after: Version, reason: str) -> 
 
 
 def rollbacks(base: Path) -> list[dict[str, Any]]:
-    """What was rolled back, the oldest first: time, from, to, reason."""
+    """What was rolled back, the oldest first: time, from, to, reason.
+
+    Raises:
+      DexmatchError: a line of the file is damaged.
+    """
     path = base / HISTORY
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            found.append(json.loads(line))
+        except ValueError as error:
+            raise DexmatchError(f"{path}, line {number}: no JSON; remove the line") from error
+    return found
 
 
 def prune(base: Path, keep: int, in_use: Collection[int] = ()) -> list[int]:

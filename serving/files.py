@@ -1,6 +1,8 @@
 """The files that a model server reads, written as text protos: one source for every engine."""
 
 import os
+import ssl
+import tempfile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,7 +11,7 @@ from google.protobuf.message import Message
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from pipeline.errors import DexmatchError
-from serving.protos import BatchingParameters, MonitoringConfig
+from serving.protos import BatchingParameters, MonitoringConfig, SSLConfig
 
 MODELS, BATCHING, MONITORING = "models.config", "batching.config", "monitoring.config"
 """Names of the files beside the pushed models."""
@@ -61,6 +63,37 @@ def read_monitoring(path: Path) -> str | None:
     if not found.prometheus_config.enable:
         return None
     return found.prometheus_config.path or PROMETHEUS_PATH
+
+
+def read_ssl(path: Path) -> Any:
+    """The SSLConfig, checked: gRPC itself says no more than that it cannot listen.
+
+    Raises:
+      DexmatchError: the file cannot be read, or what is in it is no key with its certificate.
+    """
+    found: Any = _read(path, SSLConfig())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8") as pair:
+        pair.write(f"{found.server_key}\n{found.server_cert}\n")
+        pair.flush()
+        try:
+            # An encrypted key would have Python ask for its password.
+            context.load_cert_chain(pair.name, password="")
+        except ssl.SSLError as error:
+            raise DexmatchError(
+                f"{path}: server_key and server_cert must be a key and its certificate, in PEM "
+                f"({error.reason or 'none found'})"
+            ) from error
+    if found.client_verify and not found.custom_ca:
+        raise DexmatchError(
+            f"{path}: client_verify needs custom_ca, which clients are held against"
+        )
+    if found.custom_ca:
+        try:
+            context.load_verify_locations(cadata=found.custom_ca)
+        except ssl.SSLError as error:
+            raise DexmatchError(f"{path}: custom_ca holds no certificate in PEM") from error
+    return found
 
 
 def max_batch_size(parameters: Any) -> int:

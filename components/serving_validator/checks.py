@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ from serving.client import Client, ClientError
 _NO_PICTURE = b"no picture"
 _NO_CAPTION = ""
 _MOST_NAMED = 3
+_AT_ONCE = 16
+"""Clients that ask at a time."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,22 @@ def answers(client: Client, api: str, asked: Questions, tolerance: float) -> lis
         _compared(f"answers over {api}", together, asked.probabilities, tolerance),
         _compared(f"answers by embeddings over {api}", embedded, asked.probabilities, tolerance),
     ]
+
+
+def answers_at_once(client: Client, api: str, asked: Questions, tolerance: float) -> Check:
+    """Whether a server says the same to many who ask for a pair each, which it may join."""
+    name = f"answers to many at once over {api}"
+    try:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            found = pool.map(
+                lambda image, caption: client.score([image], [caption]),
+                asked.images,
+                asked.captions,
+            )
+            together = np.concatenate(list(found))
+    except ClientError as error:
+        return Check(name, False, str(error))
+    return _compared(name, together, asked.probabilities, tolerance)
 
 
 def latency(client: Client, api: str, asked: Questions, ceiling_ms: float) -> Check:

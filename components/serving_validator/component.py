@@ -1,6 +1,5 @@
 """ServingValidator: TFX's InfraValidator without Docker, and with the answers checked."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from tfx import types
@@ -18,7 +17,7 @@ class ServingValidatorSpec(types.ComponentSpec):
         executor.SPLIT: component_spec.ExecutionParameter(type=str),
         executor.SEED: component_spec.ExecutionParameter(type=int),
         executor.IMAGE_SIZE: component_spec.ExecutionParameter(type=int),
-        executor.BATCH_SIZES: component_spec.ExecutionParameter(type=list[int]),
+        executor.BATCHING: component_spec.ExecutionParameter(type=str),
         executor.CODE: component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -56,7 +55,7 @@ class ServingValidator(base_component.BaseComponent):
         split: str,
         seed: int,
         image_size: int,
-        batch_sizes: Sequence[int],
+        batching: str = "",
         code: str = "",
     ):
         """Builds the component.
@@ -69,7 +68,8 @@ class ServingValidator(base_component.BaseComponent):
           split: where the pairs are taken from that the server is asked about.
           seed: which ones.
           image_size: height and width of the pictures in the warm-up requests.
-          batch_sizes: the server is warmed up for each.
+          batching: how the server joins requests, the text of a batching.config; empty if it does
+            not. It is warmed up for the batch sizes that follow from it.
           code: digest of the code that checks, so that a change of it is no cache hit.
         """
         super().__init__(
@@ -82,7 +82,7 @@ class ServingValidator(base_component.BaseComponent):
                 split=split,
                 seed=seed,
                 image_size=image_size,
-                batch_sizes=list(batch_sizes),
+                batching=batching,
                 code=code,
             )
         )

@@ -22,7 +22,7 @@ from modules.true_pairs import TruePair
 from pipeline.config import ServingConfig
 from pipeline.errors import DexmatchError
 from pipeline.serving_report import FILE_NAME, Check, ServingReport
-from serving import client, engines
+from serving import client, engines, files
 
 MODEL = "model"
 MODEL_BLESSING = "model_blessing"
@@ -32,7 +32,7 @@ SETTINGS = "settings"
 SPLIT = "split"
 SEED = "seed"
 IMAGE_SIZE = "image_size"
-BATCH_SIZES = "batch_sizes"
+BATCHING = "batching"
 CODE = "code"
 
 # The layout of TFX's InfraValidator, which its Pusher reads.
@@ -74,6 +74,10 @@ class Executor(base_executor.BaseExecutor):
             candidate = base / _VERSION
             source = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[MODEL]))
             io_utils.copy_dir(source, str(candidate))
+            batching = None
+            if exec_properties[BATCHING]:
+                batching = Path(scratch) / files.BATCHING
+                batching.write_text(exec_properties[BATCHING], encoding="utf-8")
             engine = engines.choose(settings.engine)
             found = examine(
                 candidate,
@@ -81,7 +85,7 @@ class Executor(base_executor.BaseExecutor):
                 settings,
                 engine,
                 exec_properties[IMAGE_SIZE],
-                exec_properties[BATCH_SIZES],
+                batching,
             )
             report = ServingReport(engine.name, tuple(found))
             _write(blessing, report)
@@ -105,7 +109,7 @@ def examine(
     settings: ServingConfig,
     engine: engines.Engine,
     image_size: int,
-    batch_sizes: Sequence[int],
+    batching: Path | None = None,
 ) -> list[Check]:
     """Serves a SavedModel, and checks all there is to check.
 
@@ -115,7 +119,7 @@ def examine(
       settings: bounds.
       engine: the model server.
       image_size: height and width of the pictures in the warm-up requests.
-      batch_sizes: the server is warmed up for each.
+      batching: a batching.config, as the server will have it later; None if it joins no requests.
 
     Returns:
       The checks, up to the first that makes further ones pointless.
@@ -127,16 +131,21 @@ def examine(
     asked = checks.questions(loaded, pairs)
     found.append(checks.evaluation_path(loaded, asked, settings.tolerance))
     # Under the name that TensorFlow Serving's own files give it: warm-up requests hold it too.
-    written = warmup.write(candidate, client.DEFAULT_MODEL, image_size, batch_sizes)
+    sizes = files.batch_sizes(batching) if batching else (1,)
+    written = warmup.write(candidate, client.DEFAULT_MODEL, image_size, sizes)
     found.append(Check("warm-up", True, f"{written} requests"))
     options = engines.Options(
-        model_name=client.DEFAULT_MODEL, base_path=candidate.parent, grpc_port=0, rest_port=0
+        model_name=client.DEFAULT_MODEL,
+        base_path=candidate.parent,
+        grpc_port=0,
+        rest_port=0,
+        batching_config=batching,
     )
     reporting.report(f"starting {engine.name}", 0, 2)
     try:
         with engines.running(engine, options, timeout_s=settings.start_seconds) as server:
             reporting.report("asking the model server", 1, 2)
-            found += _asked_of(server, asked, settings)
+            found += _asked_of(server, asked, settings, sizes[-1] if batching else None)
             if engine.is_local:
                 found.append(checks.memory(server.pid, settings.max_memory_mb))
     except DexmatchError as error:
@@ -146,13 +155,21 @@ def examine(
 
 
 def _asked_of(
-    server: engines.Running, asked: checks.Questions, settings: ServingConfig
+    server: engines.Running,
+    asked: checks.Questions,
+    settings: ServingConfig,
+    largest_batch: int | None,
 ) -> list[Check]:
+    how = client.Settings()
+    if largest_batch:
+        # A server with batching refuses larger requests.
+        how = client.Settings(max_batch=min(largest_batch, how.max_batch))
     found = []
     apis = {"REST": server.rest_url, "gRPC": f"grpc://{server.grpc_address}"}
     for api, address in apis.items():
-        with client.open_model(address) as model:
+        with client.open_model(address, settings=how) as model:
             found += checks.answers(model, api, asked, settings.tolerance)
+            found.append(checks.answers_at_once(model, api, asked, settings.tolerance))
             found.append(checks.latency(model, api, asked, settings.max_latency_ms))
     return found
 

@@ -19,7 +19,8 @@ NOT_ALL_JUDGED = 4
 ServerOption = Annotated[
     str | None,
     typer.Option(
-        help="Ask this server: http://HOST:8501 (REST) or grpc://HOST:8500.",
+        help="Ask this server: http://HOST:8501 (REST) or grpc://HOST:8500; https:// or grpcs:// "
+        "over TLS. The model is the one named as run.name.",
         metavar="URL",
         show_default="none",
         rich_help_panel="Which model",
@@ -51,10 +52,10 @@ def open_chosen(settings: Config, server: str | None, model: Path | None) -> "Cl
         raise DexmatchError("--server and --model: name one of them")
     from pipeline import logs
     from pipeline.workspace import Workspace
-    from serving.client import Retries, Settings, open_model
+    from serving.client import SCHEMES, Retries, Settings, open_model
 
-    if server and "://" not in server:
-        raise DexmatchError(f"--server {server}: begin with http://, https:// or grpc://")
+    if server and not server.startswith(SCHEMES):
+        raise DexmatchError(f"--server {server}: begin with {', '.join(SCHEMES)}")
     with logs.hushed():
         return open_model(
             server or model or Workspace.of(settings).serving,

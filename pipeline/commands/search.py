@@ -67,12 +67,14 @@ def search(
     if index and no_index:
         raise DexmatchError("--index and --no-index: name one of them")
     settings = load_config(config, set_)
-    from serving.search import sheet as sheets
+    from serving.search.index import Index
     from serving.search.pictures import in_folder, shown
 
     if not images.is_dir():
         raise DexmatchError(f"{shown(images)}: no such folder")
     if sheet:
+        from serving.search import sheet as sheets
+
         sheets.check(sheet)
     paths = in_folder(images)
     if not paths:
@@ -80,10 +82,11 @@ def search(
     file = None if no_index else _file(images, index)
     kept = _load(file, images)
     with open_chosen(settings, server, model) as client:
+        fresh = Index.empty(images, client)
         query = client.encode_captions([caption])[0]
         if not query.any():
             raise DexmatchError(f'"{caption}": holds no word to search for')
-        current = _updated(client, images, paths, kept, file)
+        current = _updated(client, fresh, paths, kept, file)
         hits = current.search(client, query, top)
     if current.reasons:
         _name_unjudged(current.reasons, len(paths))
@@ -114,12 +117,17 @@ def _load(file: Path | None, images: Path) -> "Index | None":
 
 
 def _updated(
-    client: "Client", images: Path, paths: list[Path], kept: "Index | None", file: Path | None
+    client: "Client", fresh: "Index", paths: list[Path], kept: "Index | None", file: Path | None
 ) -> "Index":
-    """An index of these pictures, written if anything in it changed."""
-    from serving.search.index import Index
+    """An index of these pictures, written if anything in it changed.
 
-    fresh = Index.empty(images, client)
+    Args:
+      client: the model.
+      fresh: an index without pictures, for this model.
+      paths: all pictures.
+      kept: the index that is there.
+      file: where it is to be kept; None for nowhere.
+    """
     current = fresh
     if kept and kept.is_of_same_model(fresh):
         current = kept

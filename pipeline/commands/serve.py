@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline import terminal
+from pipeline import terminal, versions
 from pipeline.commands.run import ConfigOption, SetOption, load_config
 from pipeline.errors import DexmatchError
 from pipeline.workspace import Workspace
@@ -57,9 +57,21 @@ def serve(
     log_sampling: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the requests that are logged.")
     ] = 0.01,
+    ssl_config: Annotated[
+        Path | None,
+        typer.Option(
+            help="Encrypt gRPC with the key and certificate in this file (SSLConfig, text proto). "
+            "REST is never encrypted: put a proxy in front of it.",
+            metavar="FILE",
+            show_default="no TLS",
+        ),
+    ] = None,
+    cors: Annotated[
+        bool, typer.Option("--cors", help="Let web pages of other origins ask over REST.")
+    ] = False,
     poll_seconds: Annotated[
-        float, typer.Option(min=0.1, help="Between two looks for a newly pushed version.")
-    ] = 1.0,
+        int, typer.Option(min=1, help="Between two looks for a newly pushed version.")
+    ] = 1,
 ) -> None:
     """Serves the pushed model over REST and gRPC, until Ctrl-C.
 
@@ -77,7 +89,8 @@ def serve(
         dexmatch serve --engine embedded --log-requests requests.tfrecord --log-sampling 0.05
     """
     folder = (model or Workspace.of(load_config(config, set_)).serving).resolve()
-    _check_pushed(folder)
+    if versions.served(versions.of(folder)) is None:
+        raise DexmatchError(f"{folder}: no pushed model yet; make one with `dexmatch run`")
     # TensorFlow's protos take longer to load than the help takes to print.
     from serving import engines, files
 
@@ -100,7 +113,9 @@ def serve(
         models_config=_naming(folder.name, beside(files.MODELS)),
         batching_config=beside(files.BATCHING) if batching else None,
         monitoring_config=beside(files.MONITORING),
+        ssl_config=ssl_config,
         poll_seconds=poll_seconds,
+        cors=cors,
         request_log=log_requests,
         request_log_sampling=log_sampling,
     )
@@ -108,6 +123,8 @@ def serve(
         files.read_batching(options.batching_config)
     if options.monitoring_config:
         files.read_monitoring(options.monitoring_config)
+    if options.ssl_config:
+        files.read_ssl(options.ssl_config)
     # SIGTERM would end this process before it could stop the server.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with engines.started(chosen, options, echo=terminal.say) as server:
@@ -116,7 +133,8 @@ def serve(
             terminal.say("It listens on every network of this machine, whatever --host says.")
         engines.wait_until_available(chosen, server, folder.name, _LOADING_S)
         url = f"{server.rest_url}/v1/models/{folder.name}"
-        terminal.say(f"{folder.name}: REST at {url}, gRPC at {server.grpc_address}")
+        over_tls = " over TLS" if ssl_config else ""
+        terminal.say(f"{folder.name}: REST at {url}, gRPC at {server.grpc_address}{over_tls}")
         body = (
             '{"instances": [{"image": {"b64": "\'$(base64 -w0 FILE)\'"}, "caption": "a red bird"}]}'
         )
@@ -129,12 +147,6 @@ def serve(
             terminal.say("stopping, once the requests under way are answered")
             return
         raise DexmatchError(f"{chosen.name} ended: {server.last_lines()}")
-
-
-def _check_pushed(folder: Path) -> None:
-    versions = folder.iterdir() if folder.is_dir() else ()
-    if not any(version.name.isdigit() and version.is_dir() for version in versions):
-        raise DexmatchError(f"{folder}: no pushed model yet; make one with `dexmatch run`")
 
 
 def _naming(name: str, path: Path | None) -> Path | None:

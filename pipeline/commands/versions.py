@@ -46,7 +46,7 @@ def list_versions(
         table.add_row(
             each["version"],
             each["state"],
-            each["pushed"][:16].replace("T", " "),
+            (each["pushed"] or "-")[:16].replace("T", " "),
             *(terminal.figure(each["auc"].get(name)) for name in KEY_SLICES),
             f"{each['bytes'] / 1e6:.1f}",
         )
@@ -86,15 +86,21 @@ def _describe(
     version: versions.Version, served: versions.Version | None, run: Run | None
 ) -> dict[str, Any]:
     kept = _SERVED if version == served else _KEPT
-    # TFX names versions after the second in which they were pushed.
-    pushed = datetime.fromtimestamp(version.number)
     return {
         "version": str(version.number),
         "state": _ROLLED_BACK if version.is_set_aside else kept,
-        "pushed": pushed.isoformat(timespec="seconds"),
+        "pushed": _pushed(version),
         "auc": run.aucs if run else {},
         "blessed": run.is_blessed if run else None,
         "infra_blessed": run.is_infra_blessed if run else None,
         "bytes": version.size,
         "path": str(version.path),
     }
+
+
+def _pushed(version: versions.Version) -> str | None:
+    """When: TFX names versions after the second. None for a number that is no such time."""
+    try:
+        return datetime.fromtimestamp(version.number).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return None

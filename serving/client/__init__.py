@@ -21,6 +21,7 @@ from serving.client.errors import (
 from serving.client.retries import Retries
 
 __all__ = [
+    "SCHEMES",
     "Client",
     "ClientError",
     "DeadlineExceeded",
@@ -35,7 +36,9 @@ __all__ = [
     "open_model",
 ]
 
-_GRPC = "grpc://"
+_GRPC, _GRPC_TLS = "grpc://", "grpcs://"
+SCHEMES = ("http://", "https://", _GRPC, _GRPC_TLS)
+"""How the address of a server may begin."""
 
 
 def open_model(
@@ -44,8 +47,8 @@ def open_model(
     """A client for whatever answers there. The import of its libraries waits until here.
 
     Args:
-      where: "http://host:8501" or "https://..." for REST, "grpc://host:8500" for gRPC, or the
-        folder of a version or of versions, to load the model into this process.
+      where: "http://host:8501" or "https://..." for REST, "grpc://host:8500" or "grpcs://..." for
+        gRPC, or the folder of a version or of versions, to load the model into this process.
       model: the name under which a server offers it; a folder needs none.
       settings: deadlines, retries and batches.
 
@@ -61,12 +64,13 @@ def open_model(
         from serving.client.rest_client import RestClient
 
         return RestClient(address, model, settings)
-    if address.startswith(_GRPC):
+    if address.startswith((_GRPC, _GRPC_TLS)):
         from serving.client.grpc_client import GrpcClient
 
-        return GrpcClient(address.removeprefix(_GRPC).rstrip("/"), model, settings)
+        scheme, _, host = address.rstrip("/").partition("://")
+        return GrpcClient(host, model, settings, secure=f"{scheme}://" == _GRPC_TLS)
     if "://" in address:
-        raise InvalidRequest(f"{address}: begin with http://, https:// or grpc://")
+        raise InvalidRequest(f"{address}: begin with {', '.join(SCHEMES)}")
     from serving.client.in_process import InProcess
 
     return InProcess(Path(where), settings)

@@ -39,12 +39,24 @@ class GrpcClient(Client):
       address: such as "localhost:8500".
       model: the name under which the server offers the model.
       settings: deadlines, retries and batches.
+      secure: over TLS. The server's certificate is held against those that gRPC trusts, or those in
+        the file that GRPC_DEFAULT_SSL_ROOTS_FILE_PATH names.
     """
 
-    def __init__(self, address: str, model: str = DEFAULT_MODEL, settings: Settings | None = None):
-        super().__init__(f"grpc://{address}", settings or Settings())
+    def __init__(
+        self,
+        address: str,
+        model: str = DEFAULT_MODEL,
+        settings: Settings | None = None,
+        secure: bool = False,
+    ):
+        super().__init__(f"{'grpcs' if secure else 'grpc'}://{address}", settings or Settings())
         self._model = model
-        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self._channel = (
+            grpc.secure_channel(address, grpc.ssl_channel_credentials(), options=_OPTIONS)
+            if secure
+            else grpc.insecure_channel(address, options=_OPTIONS)
+        )
         self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline import versions
 from serving.client import errors
 from serving.client.base import AVAILABLE, Client, Floats, Settings, VersionStatus
 from serving.client.retries import Deadline
@@ -39,7 +40,7 @@ class InProcess(Client):
     def status(self) -> list[VersionStatus]:
         """See `Client.status`; a folder whose name is no number is version 0."""
         name = self._folder.name
-        return [VersionStatus(int(name) if _is_version(name) else 0, AVAILABLE)]
+        return [VersionStatus(int(name) if name.isdecimal() else 0, AVAILABLE)]
 
     def _predict(
         self, signature: str, inputs: Mapping[str, Any], output: str, deadline: Deadline
@@ -80,15 +81,8 @@ def latest(folder: Path) -> Path:
         return folder
     if not folder.is_dir():
         raise errors.ModelNotFound(f"{folder}: no such folder; push a model with dexmatch run")
-    versions = [
-        path
-        for path in folder.iterdir()
-        if _is_version(path.name) and (path / _SAVED_MODEL).is_file()
-    ]
-    if not versions:
+    whole = [each for each in versions.of(folder) if (each.path / _SAVED_MODEL).is_file()]
+    served = versions.served(whole)
+    if served is None:
         raise errors.ModelNotFound(f"{folder}: holds no model; push one with dexmatch run")
-    return max(versions, key=lambda path: int(path.name))
-
-
-def _is_version(name: str) -> bool:
-    return name.isascii() and name.isdigit()
+    return served.path

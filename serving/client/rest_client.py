@@ -94,9 +94,15 @@ class RestClient(Client):
                     chunks.append(chunk)
         except httpx.TimeoutException as error:
             raise deadline.exceeded() from error
+        except httpx.ConnectError as error:
+            raise errors.ServingUnavailable(
+                f"{self.where}: no server answers there ({error}); start one by `dexmatch serve`"
+            ) from error
         except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
             # Asking has no effect on the server, so a broken connection is no reason not to repeat.
-            raise errors.ServingUnavailable(f"{self.where}: {error}") from error
+            raise errors.ServingUnavailable(
+                f"{self.where}: no whole answer in HTTP ({error})"
+            ) from error
         except httpx.HTTPError as error:
             raise errors.ServerFault(f"{self.where}: {error}") from error
         content = b"".join(chunks)

@@ -49,9 +49,7 @@ class Docker(Engine):
         mounts = []
         if options.base_path:
             mounts.append((options.base_path.resolve(), MODELS / options.model_name))
-        for file in (options.models_config, options.batching_config, options.monitoring_config):
-            if file:
-                mounts.append((file.resolve(), CONFIGS / file.name))
+        mounts += [(file.resolve(), CONFIGS / file.name) for file in options.files]
         return [
             *("docker", "run", "--rm", "--init"),
             *("--publish", f"{host}:{options.grpc_port}:{GRPC_PORT}"),

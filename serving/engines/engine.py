@@ -22,7 +22,8 @@ class Options:
         those that the engine sees (in the container: `/models/<model_name>`).
       batching_config: requests are joined as it says; None if they are not to be joined.
       monitoring_config: says where metrics are shown; None if they are not.
-      poll_seconds: between two looks for new versions; the binary takes whole seconds.
+      ssl_config: key and certificate for gRPC; None if it is not encrypted. REST never is.
+      poll_seconds: between two looks for new versions; TensorFlow Serving takes whole seconds.
       cors: whether pages of other origins may ask over REST.
       request_log: where sampled requests are written; None if they are not. For engines that
         `logs_requests`.
@@ -37,10 +38,22 @@ class Options:
     models_config: Path | None = None
     batching_config: Path | None = None
     monitoring_config: Path | None = None
+    ssl_config: Path | None = None
     poll_seconds: float = 1.0
     cors: bool = False
     request_log: Path | None = None
     request_log_sampling: float = 0.01
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that the server reads beside the versions."""
+        files = (
+            self.models_config,
+            self.batching_config,
+            self.monitoring_config,
+            self.ssl_config,
+        )
+        return tuple(file for file in files if file)
 
 
 class Engine(abc.ABC):
@@ -95,6 +108,8 @@ def server_flags(
         flags.append(f"--batching_parameters_file={seen(options.batching_config)}")
     if options.monitoring_config:
         flags.append(f"--monitoring_config_file={seen(options.monitoring_config)}")
+    if options.ssl_config:
+        flags.append(f"--ssl_config_file={seen(options.ssl_config)}")
     if options.cors:
         flags.append("--rest_api_enable_cors_support=true")
     return flags

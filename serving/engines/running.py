@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
 import httpx
 
 from pipeline.errors import DexmatchError
@@ -27,7 +26,8 @@ STOP_S = 60.0
 """Seconds that a server has to drain, before it is killed."""
 _SHOWN_LINES = 5
 _CHATTER = re.compile(
-    r"[IW]\d{4} |E0000 .*cuda|WARNING: All log messages before absl|\d{4}-\d\d-\d\d .*: [IW] "
+    r"[IW]\d{4} |E0000 .*(?:cuda|oneDNN)|WARNING: All log messages before absl|"
+    r"\d{4}-\d\d-\d\d .*: [IW] "
 )
 """What TensorFlow says of itself at its start."""
 
@@ -161,11 +161,12 @@ def _is_available(server: Running, model: str) -> bool:
         return False
     if not any(version["state"] == "AVAILABLE" for version in states):
         return False
-    with grpc.insecure_channel(server.grpc_address) as channel:
-        try:
-            grpc.channel_ready_future(channel).result(timeout=5)
-        except grpc.FutureTimeoutError:
-            return False
+    # Every engine starts gRPC before REST; asking it something would take its certificate.
+    host, _, port = server.grpc_address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except OSError:
+        return False
     return True
 
 
@@ -173,14 +174,16 @@ def _with_ports(options: Options) -> Options:
     """Free ports in the place of zeros; ports that are taken are told at once."""
     with contextlib.ExitStack() as held:
         ports = []
-        for port in (options.grpc_port, options.rest_port):
+        for port, flag in ((options.grpc_port, "--port"), (options.rest_port, "--rest-port")):
             family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
             try:
                 bound = socket.create_server((options.host, port), family=family)
             except OSError as error:
+                # Python adds to the system's words what it was doing.
+                reason = (error.strerror or str(error)).split(" (while")[0]
                 raise DexmatchError(
-                    f"cannot listen on {options.host}:{port}: {error.strerror}; "
-                    "choose another with --port (gRPC) or --rest-port"
+                    f"cannot listen on {options.host}:{port}: {reason}; choose another by {flag} "
+                    "or --host"
                 ) from error
             ports.append(held.enter_context(bound).getsockname()[1])
     return dataclasses.replace(options, grpc_port=ports[0], rest_port=ports[1])

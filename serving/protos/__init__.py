@@ -1,4 +1,4 @@
-"""Messages that the installed packages leave out: two of TensorFlow Serving's, and gRPC's health.
+"""Messages that the installed packages leave out: TensorFlow Serving's files, and gRPC's health.
 
 Built from a description in Python, so that no compiler is needed; the `.proto` texts are beside it,
 and a test compares them field by field.
@@ -47,6 +47,21 @@ MONITORING = descriptor_pb2.DescriptorProto(
         )
     ],
 )
+SSL = descriptor_pb2.DescriptorProto(
+    name="SSLConfig",
+    field=[
+        _Field(name=name, number=number, label=_Field.LABEL_OPTIONAL, type=kind)
+        for number, (name, kind) in enumerate(
+            (
+                ("server_key", _Field.TYPE_STRING),
+                ("server_cert", _Field.TYPE_STRING),
+                ("custom_ca", _Field.TYPE_STRING),
+                ("client_verify", _Field.TYPE_BOOL),
+            ),
+            start=1,
+        )
+    ],
+)
 
 HEALTH_REQUEST = descriptor_pb2.DescriptorProto(
     name="HealthCheckRequest",
@@ -85,7 +100,7 @@ _pool.Add(
         package=_PACKAGE,
         syntax="proto3",
         dependency=[wrappers_pb2.DESCRIPTOR.name],
-        message_type=[BATCHING, PROMETHEUS, MONITORING],
+        message_type=[BATCHING, PROMETHEUS, MONITORING, SSL],
     )
 )
 
@@ -105,5 +120,6 @@ def _message(name: str) -> Any:
 
 BatchingParameters = _message(f"{_PACKAGE}.BatchingParameters")
 MonitoringConfig = _message(f"{_PACKAGE}.MonitoringConfig")
+SSLConfig = _message(f"{_PACKAGE}.SSLConfig")
 HealthCheckRequest = _message(f"{_HEALTH_PACKAGE}.HealthCheckRequest")
 HealthCheckResponse = _message(f"{_HEALTH_PACKAGE}.HealthCheckResponse")

@@ -12,6 +12,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ _FORMAT = "dexmatch-index/1"
 _SAME_MODEL = 1e-3
 """How far apart, as a share of their length, two embeddings of one picture by the same model may
 be. Other processors and batches change the sixth digit; another training changes the first."""
+_ANY_CAPTION = "a"
 
 _DAMAGED = (ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile)
 """What NumPy, zipfile and the manifest raise where something else stands than was written."""
@@ -89,8 +91,15 @@ class Index:
 
     @classmethod
     def empty(cls, folder: Path, client: Client) -> "Index":
-        """An index without pictures, for this model."""
-        probe = client.encode_images(probes())
+        """An index without pictures, for this model.
+
+        All that a search asks of the model is asked here once: TensorFlow takes up to half a second
+        for the first call of each signature, and that is not for the first search to pay.
+        """
+        with ThreadPoolExecutor() as pool:
+            warmed = pool.submit(_warm_up, client)
+            probe = client.encode_images(probes())
+            warmed.result()
         none = np.zeros((0, probe.shape[1]), np.float32)
         return cls(folder, probe, client.version(), {}, none, {})
 
@@ -252,6 +261,11 @@ def probes() -> list[bytes]:
         Image.fromarray(pixels).save(file, "PNG")
         contents.append(file.getvalue())
     return contents
+
+
+def _warm_up(client: Client) -> None:
+    caption = client.encode_captions([_ANY_CAPTION])
+    client.score_embeddings(caption, caption)
 
 
 def _stamp(path: Path) -> Stamp:

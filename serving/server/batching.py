@@ -60,7 +60,7 @@ class Batching:
 class _Task:
     inputs: Arrays
     rows: int
-    due: float
+    enqueued: float
     answer: asyncio.Future[dict[str, np.ndarray]]
 
 
@@ -99,9 +99,18 @@ class Batcher:
       run: called in a thread with a signature's name and its joined inputs.
       threads: where it runs.
       slots: how many batches may run at a time, shared with other batchers.
+      observe: told of every batch: the seconds that each of its requests has waited.
     """
 
-    def __init__(self, batching: Batching, run: Run, threads: Executor, slots: Slots):
+    def __init__(
+        self,
+        batching: Batching,
+        run: Run,
+        threads: Executor,
+        slots: Slots,
+        observe: Callable[[Sequence[float]], None] = lambda waited: None,
+    ):
+        self._observe = observe
         self._batching = batching
         self._run = run
         self._threads = threads
@@ -137,6 +146,7 @@ class Batcher:
                 self._threads,
                 self._slots,
                 on_idle=functools.partial(self._queues.pop, key),
+                observe=self._observe,
             )
         return await queue.add(inputs, rows)
 
@@ -154,12 +164,14 @@ class _Queue:
         threads: Executor,
         slots: Slots,
         on_idle: Callable[[], object],
+        observe: Callable[[Sequence[float]], None],
     ):
         self._run = run
         self._batching = batching
         self._threads = threads
         self._slots = slots
         self._on_idle = on_idle
+        self._observe = observe
         self._waiting: deque[_Task] = deque()
         self._waiting_rows = 0
         self._running: dict[asyncio.Task[None], int] = {}
@@ -174,13 +186,13 @@ class _Queue:
                 grpc.StatusCode.UNAVAILABLE,
                 "The batch scheduling queue to which this task was submitted is full",
             )
-        task = _Task(inputs, rows, loop.time() + batching.timeout_s, loop.create_future())
+        task = _Task(inputs, rows, loop.time(), loop.create_future())
         self._waiting.append(task)
         self._waiting_rows += rows
         under_way = len(self._waiting) + sum(self._running.values())
         self._peaks[-1] = max(self._peaks[-1], under_way)
         if not self._start() and batching.timeout_s > 0:
-            loop.call_at(task.due, self._start)
+            loop.call_at(task.enqueued + batching.timeout_s, self._start)
         return task.answer
 
     def _start(self) -> bool:
@@ -216,8 +228,9 @@ class _Queue:
                 return batch
             batch.append(task)
             rows += task.rows
+        waited = asyncio.get_running_loop().time() - batch[0].enqueued
         # Timers fire up to a clock tick early.
-        is_due = asyncio.get_running_loop().time() >= batch[0].due - 1e-3
+        is_due = waited >= self._batching.timeout_s - 1e-3
         is_whole = len(batch) == share or rows == self._batching.max_batch_size
         return batch if is_whole or is_due else None
 
@@ -234,6 +247,7 @@ class _Queue:
         if not tasks:
             return
         loop = asyncio.get_running_loop()
+        self._observe([loop.time() - task.enqueued for task in tasks])
         answers = await loop.run_in_executor(self._threads, self._run_joined, tasks)
         for task, answer in zip(tasks, answers, strict=True):
             if task.answer.done():

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,8 @@ class CoreOptions:
       max_requests: under way at a time; beyond, UNAVAILABLE.
       tags: of the graph to load.
       request_log: takes a sample of the answered requests; the core closes it.
+      observe_run: see `RunOptions`.
+      observe_batch: likewise.
     """
 
     poll_s: float = 1.0
@@ -52,6 +54,8 @@ class CoreOptions:
     max_requests: int = 1000
     tags: tuple[str, ...] = ("serve",)
     request_log: RequestLog | None = None
+    observe_run: Callable[[str, float], None] = lambda model, seconds: None
+    observe_batch: Callable[[Sequence[float]], None] = lambda waited: None
 
 
 class ServerCore:
@@ -79,6 +83,8 @@ class ServerCore:
             max_pixels=options.max_pixels,
             tags=options.tags,
             record=options.request_log.offer if options.request_log else None,
+            observe_run=options.observe_run,
+            observe_batch=options.observe_batch,
         )
         self._load_options = LoadOptions(
             self._load_threads, options.max_load_retries, options.load_retry_interval_s

@@ -15,6 +15,15 @@ MAX_BODY_BYTES = 64 << 20
 MAX_PIXELS = 50_000_000
 MAX_REQUESTS = 1000
 DRAIN_SECONDS = 30
+BFLOAT16 = "bfloat16"
+"""The one mode of `--mixed_precision`."""
+
+_WITHOUT_EFFECT = (
+    "enable_profiler",
+    "grpc_max_threads",
+    "num_unload_threads",
+    "rest_api_num_threads",
+)
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -51,8 +60,23 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     same.add_argument("--enable_batching", type=_boolean, nargs="?", const=True, default=False)
     same.add_argument("--batching_parameters_file", type=Path, metavar="FILE")
     same.add_argument("--monitoring_config_file", type=Path, metavar="FILE")
+    same.add_argument(
+        "--ssl_config_file", type=Path, metavar="FILE", help="encrypts gRPC; REST is never"
+    )
+    same.add_argument(
+        "--grpc_channel_arguments", type=_channel_arguments, default=(), metavar="NAME=VALUE,..."
+    )
+    same.add_argument(
+        "--tensorflow_session_parallelism", type=int, default=0, help="for both that follow"
+    )
     same.add_argument("--tensorflow_intra_op_parallelism", type=int, default=0)
     same.add_argument("--tensorflow_inter_op_parallelism", type=int, default=0)
+    same.add_argument("--mixed_precision", choices=("", BFLOAT16), default="")
+    idle = parser.add_argument_group(
+        "as in tensorflow_model_server, and without effect here: one loop does all but TensorFlow"
+    )
+    for name in _WITHOUT_EFFECT:
+        idle.add_argument(f"--{name}", nargs="?", const="true", metavar="VALUE")
     own = parser.add_argument_group("of its own")
     own.add_argument("--host", default="127.0.0.1", help="address to listen on")
     own.add_argument("--max_body_bytes", type=int, default=MAX_BODY_BYTES, help="of a request")
@@ -88,6 +112,20 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="stop when standard input ends, as it does when whoever started this is gone",
     )
     return parser.parse_args(arguments)
+
+
+def without_effect(flags: argparse.Namespace) -> list[str]:
+    """Those that were given, and do nothing here."""
+    return [f"--{name}" for name in _WITHOUT_EFFECT if getattr(flags, name) is not None]
+
+
+def threads(flags: argparse.Namespace) -> tuple[int, int]:
+    """TensorFlow's threads within an op, and over ops; 0 for as many as it likes."""
+    both = flags.tensorflow_session_parallelism
+    return (
+        flags.tensorflow_intra_op_parallelism or both,
+        flags.tensorflow_inter_op_parallelism or both,
+    )
 
 
 def core_options(flags: argparse.Namespace) -> CoreOptions:
@@ -136,6 +174,18 @@ def _batching(path: Path | None) -> Batching:
     )
 
 
+def thread_pool_name(flags: argparse.Namespace) -> str:
+    """What metrics call the threads that run batches; the defaults are TensorFlow Serving's.
+
+    Raises:
+      DexmatchError: the file with the batching parameters is broken.
+    """
+    if not flags.batching_parameters_file:
+        return "model_server_batch_threads"
+    found = files.read_batching(flags.batching_parameters_file)
+    return found.thread_pool_name.value or "batch_threads"
+
+
 def models(flags: argparse.Namespace) -> files.ModelServerConfig:
     """The models that the flags name.
 
@@ -155,6 +205,18 @@ def _boolean(text: str) -> bool:
     if text.lower() not in values:
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
     return values[text.lower()]
+
+
+def _channel_arguments(text: str) -> tuple[tuple[str, int | str], ...]:
+    """As TensorFlow Serving reads them: a value that is a number is passed on as one."""
+    made: list[tuple[str, int | str]] = []
+    for argument in text.split(",") if text else ():
+        name, equals, value = argument.partition("=")
+        if not name or not equals:
+            raise argparse.ArgumentTypeError(f"{argument!r} is not NAME=VALUE")
+        is_number = value.removeprefix("-").isdecimal()
+        made.append((name, int(value) if is_number else value))
+    return tuple(made)
 
 
 def _share(text: str) -> float:

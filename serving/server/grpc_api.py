@@ -4,7 +4,7 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import grpc
@@ -46,6 +46,7 @@ def create_server(
     observe: Observe,
     max_message_bytes: int,
     health: Health | None = None,
+    channel_arguments: Iterable[tuple[str, int | str]] = (),
 ) -> grpc.aio.Server:
     """A server that listens nowhere yet.
 
@@ -53,6 +54,7 @@ def create_server(
       observe: counts requests.
       max_message_bytes: larger requests are refused with RESOURCE_EXHAUSTED.
       health: is served, too, if it is given.
+      channel_arguments: of gRPC, they win over those that are set here.
     """
     server = grpc.aio.server(
         options=[
@@ -60,6 +62,7 @@ def create_server(
             ("grpc.max_send_message_length", -1),
             # A second server on the same port should fail, not take half the requests.
             ("grpc.so_reuseport", 0),
+            *channel_arguments,
         ]
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(

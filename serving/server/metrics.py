@@ -4,7 +4,7 @@ After `tensorflow_serving/servables/tensorflow/util.cc`, `batching/batching_sess
 `util/prometheus_exporter.cc`: times are in microseconds, and a counter's name has no `_total`.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import grpc
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
@@ -16,6 +16,12 @@ _MICROSECONDS = 1e6
 _COUNT = ":tensorflow:serving:request_count"
 _LOGGED = ":tensorflow:serving:request_log_count"
 _LATENCY = ":tensorflow:serving:request_latency"
+_RUNTIME = ":tensorflow:serving:runtime_latency"
+_QUEUING = ":tensorflow:serving:batching_session:queuing_latency"
+_BATCHES = ":tensorflow:serving:batching_session:wrapped_run_count"
+# Scale of 10, power of 1.8, 33 buckets; scale of 100, power of 1.2, 52 buckets.
+_REQUEST_BUCKETS = tuple(10 * 1.8**power for power in range(33))
+_QUEUING_BUCKETS = tuple(100 * 1.2**power for power in range(52))
 
 
 class Metrics:
@@ -51,9 +57,25 @@ class Metrics:
             _LATENCY,
             "Distribution of wall time (in microseconds) for Tensorflow Serving request.",
             ["model_name", "API", "entrypoint"],
-            # Scale of 10, power of 1.8, 33 buckets.
-            buckets=[10 * 1.8**power for power in range(33)],
+            buckets=_REQUEST_BUCKETS,
             registry=self._registry,
+        )
+        self._runtime = Histogram(
+            _RUNTIME,
+            "Distribution of wall time (in microseconds) for Tensorflow runtime.",
+            ["model_name", "API", "runtime"],
+            buckets=_REQUEST_BUCKETS,
+            registry=self._registry,
+        )
+        self._queuing = Histogram(
+            _QUEUING,
+            "Distribution of wall time spent (in microseconds) in queuing",
+            ["thread_pool_name"],
+            buckets=_QUEUING_BUCKETS,
+            registry=self._registry,
+        )
+        self._batches = Gauge(
+            _BATCHES, "Total count of run calls on the wrapped session", registry=self._registry
         )
 
     def observe(
@@ -72,6 +94,22 @@ class Metrics:
         if code is grpc.StatusCode.OK:
             self._latency.labels(model, api, entrypoint).observe(seconds * _MICROSECONDS)
 
+    def observe_run(self, model: str, seconds: float) -> None:
+        """Keeps how long the model took for a request, with its time in the queue of batches."""
+        # The runtime that the real server names for a model like ours.
+        self._runtime.labels(model, "Predict", "TF1").observe(seconds * _MICROSECONDS)
+
+    def observe_batch(self, pool: str, waited: Sequence[float]) -> None:
+        """Counts a batch.
+
+        Args:
+          pool: name of the threads that run batches.
+          waited: seconds that each of its requests was in the queue.
+        """
+        self._batches.inc()
+        for seconds in waited:
+            self._queuing.labels(pool).observe(seconds * _MICROSECONDS)
+
     def observe_log(self, model: str, code: grpc.StatusCode) -> None:
         """Counts a request that was to be logged.
 
@@ -85,7 +123,7 @@ class Metrics:
         """The page that Prometheus reads."""
         lines = generate_latest(self._registry).decode().splitlines(keepends=True)
         # When a histogram was made is an OpenMetrics sample; the real server has none.
-        kept = "".join(line for line in lines if f"{_LATENCY}_created" not in line.split("{")[0])
-        for name in (_COUNT, _LOGGED):
+        kept = "".join(line for line in lines if "_created" not in line.split("{")[0])
+        for name in (_COUNT, _LOGGED, _BATCHES):
             kept = kept.replace(f"# TYPE {name} gauge", f"# TYPE {name} counter")
         return kept.encode()

@@ -7,11 +7,14 @@ It drains at SIGTERM and SIGINT: it stops accepting, answers what is under way, 
 
 import argparse
 import asyncio
+import dataclasses
+import functools
 import logging
 import os
 import signal
 import socket
 import sys
+from pathlib import Path
 
 # Before TensorFlow is loaded.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -37,8 +40,14 @@ def main() -> None:
     """Runs until a signal; exits with 2 on a mistake of whoever started it."""
     flags = command_line.parse()
     logging.basicConfig(level="WARNING", format="%(levelname)s %(name)s: %(message)s")
+    for name in command_line.without_effect(flags):
+        _logger.warning("%s has no effect in the embedded engine", name)
+    # It warns of every request that is no HTTP, which would let anyone fill the log.
+    logging.getLogger("uvicorn.error").setLevel("ERROR")
     # Its warnings about how a model was saved are not for those who serve it.
     tf.get_logger().setLevel("ERROR")
+    if flags.mixed_precision == command_line.BFLOAT16:
+        tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
     try:
         uvloop.run(serve(flags))
     except (DexmatchError, ServingError) as error:
@@ -59,14 +68,22 @@ async def serve(flags: argparse.Namespace) -> None:
         loop.add_signal_handler(number, stopped.set)
     if flags.stop_with_stdin:
         await loop.connect_read_pipe(lambda: _UntilEnd(stopped), sys.stdin)
-    options = command_line.core_options(flags)
+    metrics = Metrics(lambda: core.model_names())
+    options = dataclasses.replace(
+        command_line.core_options(flags),
+        observe_run=metrics.observe_run,
+        observe_batch=functools.partial(
+            metrics.observe_batch, command_line.thread_pool_name(flags)
+        ),
+    )
     _set_threads(flags, options.batching)
     core = ServerCore(options)
-    metrics = Metrics(core.model_names)
     if options.request_log:
         options.request_log.start(metrics.observe_log)
     health = Health() if flags.enable_grpc_healthcheck_service else None
-    rpc = grpc_api.create_server(core, metrics.observe, flags.max_body_bytes, health)
+    rpc = grpc_api.create_server(
+        core, metrics.observe, flags.max_body_bytes, health, flags.grpc_channel_arguments
+    )
     monitoring = flags.monitoring_config_file
     app = rest.create_app(
         core,
@@ -81,9 +98,10 @@ async def serve(flags: argparse.Namespace) -> None:
     web = http.create_server(app, flags.drain_seconds)
     # A port that is taken should be known before minutes of loading.
     listener = _listen(flags.host, flags.rest_api_port)
-    rpc_port = _add_port(rpc, f"{_bracketed(flags.host)}:{flags.port}")
+    credentials = _credentials(flags.ssl_config_file)
+    rpc_port = _add_port(rpc, f"{_bracketed(flags.host)}:{flags.port}", credentials)
     if flags.grpc_socket_path:
-        _add_port(rpc, f"unix:{flags.grpc_socket_path}")
+        _add_port(rpc, f"unix:{flags.grpc_socket_path}", credentials)
     starting = loop.create_task(core.start(command_line.models(flags)))
     await _first(starting, stopped)
     if stopped.is_set():
@@ -114,11 +132,11 @@ def _set_threads(flags: argparse.Namespace, batching: Batching | None) -> None:
     Batches that run at a time share out the cores, unless the flags say otherwise: where each is
     spread over all of them, they wait for each other.
     """
-    intra_op = flags.tensorflow_intra_op_parallelism
-    if not intra_op and batching:
-        intra_op = max(1, len(os.sched_getaffinity(0)) // batching.threads)
-    tf.config.threading.set_intra_op_parallelism_threads(intra_op)
-    tf.config.threading.set_inter_op_parallelism_threads(flags.tensorflow_inter_op_parallelism)
+    within, over = command_line.threads(flags)
+    if not within and batching:
+        within = max(1, len(os.sched_getaffinity(0)) // batching.threads)
+    tf.config.threading.set_intra_op_parallelism_threads(within)
+    tf.config.threading.set_inter_op_parallelism_threads(over)
 
 
 class _UntilEnd(asyncio.Protocol):
@@ -162,8 +180,24 @@ def _listen(host: str, port: int) -> socket.socket:
         raise DexmatchError(f"cannot listen on {host}:{port}: {error.strerror}") from error
 
 
-def _add_port(server: grpc.aio.Server, address: str) -> int:
+def _credentials(ssl_config: Path | None) -> grpc.ServerCredentials | None:
+    """What gRPC is encrypted with; None if it is not."""
+    if not ssl_config:
+        return None
+    found = files.read_ssl(ssl_config)
+    return grpc.ssl_server_credentials(
+        [(found.server_key.encode(), found.server_cert.encode())],
+        root_certificates=found.custom_ca.encode() or None,
+        require_client_auth=found.client_verify,
+    )
+
+
+def _add_port(
+    server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None
+) -> int:
     try:
+        if credentials:
+            return int(server.add_secure_port(address, credentials))
         return int(server.add_insecure_port(address))
     except RuntimeError as error:
         raise DexmatchError(f"cannot listen on {address}: it is taken") from error

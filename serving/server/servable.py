@@ -1,7 +1,8 @@
 """One version of one model: loading, checking of inputs, running, warm-up."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,8 @@ class RunOptions:
       max_pixels: pictures with more are refused before they are decoded; None for no limit.
       tags: of the graph to load; TensorFlow's default is `serve`.
       record: told of every answered request: servable, signature, inputs, outputs.
+      observe_run: told of every answered request: model, and seconds with those in the queue.
+      observe_batch: told of every batch: the seconds that each of its requests has waited.
     """
 
     threads: Executor
@@ -97,6 +100,8 @@ class RunOptions:
     max_pixels: int | None = None
     tags: tuple[str, ...] = ("serve",)
     record: Callable[["Servable", Signature, Arrays, Arrays], None] | None = None
+    observe_run: Callable[[str, float], None] = lambda model, seconds: None
+    observe_batch: Callable[[Sequence[float]], None] = lambda waited: None
 
 
 class Servable:
@@ -126,7 +131,9 @@ class Servable:
         }
         self._batcher = None
         if options.batching and options.slots:
-            self._batcher = Batcher(options.batching, self.call, options.threads, options.slots)
+            self._batcher = Batcher(
+                options.batching, self.call, options.threads, options.slots, options.observe_batch
+            )
 
     def signature(self, name: str) -> Signature:
         """The signature of that name, `serving_default` if it is empty.
@@ -158,6 +165,7 @@ class Servable:
         found = self.signature(signature)
         wanted = _wanted(found, outputs)
         self.check(found, inputs)
+        began = time.perf_counter()
         if self._batcher:
             answer = await self._batcher.run(found.name, inputs)
         else:
@@ -165,6 +173,7 @@ class Servable:
             answer = await loop.run_in_executor(
                 self._options.threads, self.call, found.name, inputs
             )
+        self._options.observe_run(self.model, time.perf_counter() - began)
         chosen = {name: answer[name] for name in wanted}
         if self._options.record:
             self._options.record(self, found, inputs, chosen)

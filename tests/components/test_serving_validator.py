@@ -18,6 +18,7 @@ from serving import client
 from serving.server.warmup import requests_file
 
 PAIRS = 5
+BATCHING = "max_batch_size { value: 4 } batch_timeout_micros { value: 100000 }"
 
 
 class Candidate:
@@ -32,6 +33,7 @@ class Candidate:
         self.examples = standard_artifacts.Examples()
         self.examples.uri = str(folder / "examples")
         self.examples.split_names = artifact_utils.encode_split_names(["test"])
+        self.batching = BATCHING
         self.write(list(pictures.values())[:PAIRS])
 
     def write(self, pictures: list[bytes]) -> None:
@@ -76,7 +78,7 @@ class Candidate:
                 "split": "test",
                 "seed": 1,
                 "image_size": 32,
-                "batch_sizes": [1, 4],
+                "batching": self.batching,
             },
         )
         return serving_report.load(self.infra.uri)
@@ -149,18 +151,32 @@ class Batchy(tf.Module):
         return {features.PROBABILITY: probability + 0.01 * tf.reduce_mean(probability)}
 
 
-def test_a_model_that_answers_otherwise_in_a_batch_is_refused(candidate):
+def replace_by_batchy(candidate):
     loaded = tf.saved_model.load(str(candidate.saved_model))
     batchy = Batchy(loaded)
     strings = tf.TensorSpec([None], tf.string)
     kept = {name: loaded.signatures[name] for name in signatures.CONTRACT}
     kept["serving_default"] = batchy.score.get_concrete_function(image=strings, caption=strings)
     candidate.replace(batchy, kept)
+
+
+def test_a_model_that_answers_otherwise_in_a_batch_is_refused(candidate):
+    replace_by_batchy(candidate)
     report = candidate.validate()
     assert not candidate.is_blessed
     wrong = failed(report)
     assert {"answers over REST", "answers over gRPC"} <= wrong.keys()
     assert "are wrong: " in wrong["answers over gRPC"]
+
+
+@pytest.mark.parametrize("batching", ["", BATCHING + "num_batch_threads { value: 1 }"])
+def test_the_server_joins_requests_as_it_will_later(candidate, pictures, batching):
+    # Right alone and wrong with others: found out only if the server joins requests.
+    replace_by_batchy(candidate)
+    candidate.write(list(pictures.values()))
+    candidate.batching = batching
+    wrong = failed(candidate.validate())
+    assert bool(batching) == any("many at once" in name for name in wrong), wrong
 
 
 def test_a_server_that_answers_otherwise_is_found_out(tiny_models, pictures):

@@ -17,7 +17,7 @@ def composed(tmp_path, *overrides):
         metadata_path=str(tmp_path / "metadata.sqlite"),
         checkpoints_directory=str(tmp_path / "checkpoints"),
         serving_directory=str(tmp_path / "serving"),
-        warmup_batch_sizes=(1, 32),
+        batching_parameters="max_batch_size { value: 32 }",
     )
     return {component.id: component for component in pipeline.components}
 

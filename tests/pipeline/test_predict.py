@@ -142,7 +142,8 @@ def test_the_pushed_model_is_taken_and_nothing_else_is_said(tiny_models, album, 
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["probability"] > 0
-    assert done.stderr == ""
+    # On a machine that is busy, progress is told.
+    assert not [line for line in done.stderr.splitlines() if not line.startswith("Encoding ")]
 
 
 def test_no_pushed_model_yet(album, tmp_path, monkeypatch):

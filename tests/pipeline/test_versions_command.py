@@ -50,6 +50,20 @@ def test_there_must_be_a_version_to_go_back_to(dexmatch):
         dexmatch("rollback")
 
 
+def test_numbers_that_no_push_made_are_listed_too(dexmatch, tmp_path):
+    (tmp_path / "serving_model" / "dexmatch" / "999999999999999999").mkdir()
+    assert states(dexmatch)["999999999999999999"] == "served"
+    assert "999999999999999999" in dexmatch("versions")
+
+
+def test_a_damaged_record_is_told_by_its_line(dexmatch, tmp_path):
+    dexmatch("rollback")
+    with (tmp_path / "serving_model" / "dexmatch" / "rollbacks.jsonl").open("a") as file:
+        file.write("nonsense\n")
+    with pytest.raises(DexmatchError, match=r"rollbacks.jsonl, line 2: no JSON"):
+        dexmatch("versions")
+
+
 def test_without_a_push_it_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, ["versions"])

@@ -1,4 +1,4 @@
-"""The lines of docs/serving.md do what the page says."""
+"""The lines of README.md and docs/serving.md do what the pages say."""
 
 import json
 import re
@@ -10,14 +10,23 @@ import grpc
 import numpy as np
 import pytest
 from google.protobuf import json_format
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    inference_pb2,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+    regression_pb2,
+)
 
-PAGE = Path(__file__).parents[2] / "docs" / "serving.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "serving.md"
 
 
 def lines(program):
-    """The commands of that program on the page, lines that go on in the next one joined."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    """The commands of that program on the pages, lines that go on in the next one joined."""
+    text = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "README.md", PAGE))
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
     commands = "".join(blocks).replace("\\\n", " ").splitlines()
     return [command for command in commands if command.startswith(f"{program} ")]
 
@@ -83,6 +92,29 @@ def test_a_grpcurl_line_is_a_request(command, serving, folder, tiny, pictures):
 
 def test_there_is_a_grpcurl_line():
     assert lines("grpcurl")
+
+
+def test_grpcurl_finds_all_protos_where_its_line_says():
+    """Each file that the service needs is in one of the two repositories, or in grpcurl."""
+    (command,) = lines("grpcurl")
+    roots = re.findall(r"-import-path (\S+)", command)
+    assert roots == ["serving", "tensorflow"]
+    assert "-proto tensorflow_serving/apis/prediction_service.proto" in command
+    # What that file imports; its own module cannot be loaded with the protobuf of today.
+    imported = (
+        classification_pb2,
+        get_model_metadata_pb2,
+        inference_pb2,
+        predict_pb2,
+        regression_pb2,
+    )
+    needed, left = set(), [module.DESCRIPTOR for module in imported]
+    while left:
+        file = left.pop()
+        needed.add(file.name)
+        left += [each for each in file.dependencies if each.name not in needed]
+    own = ("tensorflow_serving/", "tensorflow/", "google/protobuf/")
+    assert all(name.startswith(own) for name in needed), needed
 
 
 def test_the_python_example_runs(serving, folder, monkeypatch, capsys):

@@ -1,10 +1,14 @@
 """Command lines, without the binaries; and the binaries where they are."""
 
 import dataclasses
+import itertools
 import re
+import shutil
 import socket
+import subprocess
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
 import yaml
@@ -13,6 +17,7 @@ from typer.testing import CliRunner
 from pipeline import cli
 from pipeline.errors import DexmatchError
 from serving import engines, files
+from serving.client import Retries, ServingUnavailable, Settings, open_model
 from serving.engines import docker
 from serving.engines.binary import Binary
 from serving.engines.docker import Docker
@@ -22,41 +27,41 @@ from serving.server import flags
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "serving_model"
 REAL_FLAGS = frozenset(
-    line.strip()
-    for line in """
-    batching_parameters_file
-    enable_batching
-    enable_grpc_healthcheck_service
-    enable_model_warmup
-    enable_profiler
-    file_system_poll_wait_seconds
-    grpc_channel_arguments
-    grpc_max_threads
-    grpc_socket_path
-    load_retry_interval_micros
-    max_num_load_retries
-    mixed_precision
-    model_base_path
-    model_config_file
-    model_config_file_poll_wait_seconds
-    model_name
-    monitoring_config_file
-    num_load_threads
-    num_request_iterations_for_warmup
-    num_unload_threads
-    port
-    rest_api_enable_cors_support
-    rest_api_num_threads
-    rest_api_port
-    rest_api_timeout_in_ms
-    saved_model_tags
-    ssl_config_file
-    tensorflow_inter_op_parallelism
-    tensorflow_intra_op_parallelism
-    tensorflow_session_parallelism
-    """.splitlines()
+    (
+        "batching_parameters_file",
+        "enable_batching",
+        "enable_grpc_healthcheck_service",
+        "enable_model_warmup",
+        "enable_profiler",
+        "file_system_poll_wait_seconds",
+        "grpc_channel_arguments",
+        "grpc_max_threads",
+        "grpc_socket_path",
+        "load_retry_interval_micros",
+        "max_num_load_retries",
+        "mixed_precision",
+        "model_base_path",
+        "model_config_file",
+        "model_config_file_poll_wait_seconds",
+        "model_name",
+        "monitoring_config_file",
+        "num_load_threads",
+        "num_request_iterations_for_warmup",
+        "num_unload_threads",
+        "port",
+        "rest_api_enable_cors_support",
+        "rest_api_num_threads",
+        "rest_api_port",
+        "rest_api_timeout_in_ms",
+        "saved_model_tags",
+        "ssl_config_file",
+        "tensorflow_inter_op_parallelism",
+        "tensorflow_intra_op_parallelism",
+        "tensorflow_session_parallelism",
+    )
 )
 """What tensorflow_model_server takes."""
+OF_OUR_OWN = {"host", "stop_with_stdin"}
 
 
 @pytest.fixture
@@ -116,14 +121,134 @@ def test_docker_mounts_what_is_there_and_names_what_it_mounts(options):
     assert "127.0.0.1:8501:8501" in words
 
 
+def as_started(engine, options):
+    """The flags that a server is started with; what Docker maps is mapped back."""
+    words = engine.command(options)
+    if not isinstance(engine, Docker):
+        return {
+            name: value
+            for name, value in given([word for word in words if word.startswith("--")]).items()
+            if name not in OF_OUR_OWN
+        }
+    image = words.index(docker.IMAGE)
+    flagged = given(words[image + 1 :])
+    for option, value in itertools.pairwise(words[:image]):
+        if option == "--mount":
+            source, target = re.fullmatch(r".*source=(.+),target=(.+),readonly", value).groups()
+            flagged = {name: source if v == target else v for name, v in flagged.items()}
+        if option == "--publish":
+            outside, inside = value.rsplit(":", 2)[1:]
+            name = {"8500": "port", "8501": "rest_api_port"}[inside]
+            assert flagged[name] == inside
+            flagged[name] = outside
+    return flagged
+
+
+CHANGES = {
+    "model_name": "other",
+    "base_path": SHIPPED,
+    "grpc_port": 1234,
+    "rest_port": 1235,
+    "models_config": None,
+    "batching_config": None,
+    "monitoring_config": None,
+    "ssl_config": SHIPPED / "prometheus.yml",  # Any file that is there.
+    "poll_seconds": 7,
+    "cors": False,
+}
+
+
+@pytest.mark.parametrize("option", CHANGES)
+def test_an_option_means_the_same_to_every_engine(options, option):
+    options = dataclasses.replace(options, poll_seconds=1)
+    if option in ("model_name", "base_path"):
+        options = dataclasses.replace(options, models_config=None)
+    changed = dataclasses.replace(options, **{option: CHANGES[option]})
+    before, after = (
+        [as_started(engine, each) for engine in (Binary(), Docker(), Embedded())]
+        for each in (options, changed)
+    )
+    assert before[0] == before[1] == before[2]
+    assert after[0] == after[1] == after[2]
+    assert before[0] != after[0]
+
+
+def test_no_option_is_left_out_of_the_comparison():
+    names = {field.name for field in dataclasses.fields(engines.Options)}
+    # The first is told where it is not heeded, the others are refused where nothing is logged.
+    assert names - CHANGES.keys() == {"host", "request_log", "request_log_sampling"}
+
+
+@pytest.mark.parametrize("engine", [Binary(), Docker(), Embedded()], ids=lambda each: each.name)
+def test_serve_gives_every_engine_the_same(monkeypatch, tmp_path, tls, engine):
+    (tmp_path / "mine" / "1").mkdir(parents=True)
+    files.write(tls, tmp_path / "ssl.config")
+    for name in (files.BATCHING, files.MONITORING):
+        shutil.copy(SHIPPED / name, tmp_path)
+    started = []
+
+    def start(chosen, options, echo):
+        started.append((chosen, options))
+        raise DexmatchError("not started")
+
+    monkeypatch.setattr(engines, "choose", {engine.name: engine}.__getitem__)
+    monkeypatch.setattr(engines, "started", start)
+    words = f"""serve --engine {engine.name} --model {tmp_path}/mine --host 127.0.0.2 --port 1234
+        --rest-port 1235 --ssl-config {tmp_path}/ssl.config --cors --poll-seconds 7"""
+    CliRunner().invoke(cli.app, words.split())
+    expected = engines.Options(
+        "mine",
+        tmp_path / "mine",
+        host="127.0.0.2",
+        grpc_port=1234,
+        rest_port=1235,
+        batching_config=tmp_path / files.BATCHING,
+        monitoring_config=tmp_path / files.MONITORING,
+        ssl_config=tmp_path / "ssl.config",
+        poll_seconds=7,
+        cors=True,
+    )
+    assert started == [(engine, expected)]
+
+
+VALUES = {
+    **dict.fromkeys(("batching_parameters_file", "grpc_socket_path", "model_base_path"), "a"),
+    **dict.fromkeys(("model_config_file", "monitoring_config_file", "ssl_config_file"), "a"),
+    **dict.fromkeys(("model_name", "saved_model_tags"), "a"),
+    "grpc_channel_arguments": "grpc.max_concurrent_streams=5,grpc.primary_user_agent=a",
+    "mixed_precision": "bfloat16",
+}
+
+
+@pytest.mark.parametrize("flag", sorted(REAL_FLAGS))
+def test_the_embedded_engine_takes_every_flag_of_the_real_server(flag):
+    value = VALUES.get(flag, "true" if flag.startswith("enable") or "cors" in flag else "1")
+    parsed = flags.parse([f"--{flag}={value}"])
+    assert hasattr(parsed, flag)
+    idle = ("enable_profiler", "grpc_max_threads", "num_unload_threads", "rest_api_num_threads")
+    assert flags.without_effect(parsed) == ([f"--{flag}"] if flag in idle else [])
+
+
+def test_what_flags_become():
+    assert flags.parse(["--grpc_channel_arguments=a.b=5,c=-1,d=x"]).grpc_channel_arguments == (
+        ("a.b", 5),
+        ("c", -1),
+        ("d", "x"),
+    )
+    with pytest.raises(SystemExit):
+        flags.parse(["--grpc_channel_arguments=a"])
+    both = "--tensorflow_session_parallelism=3"
+    assert flags.threads(flags.parse([both])) == (3, 3)
+    assert flags.threads(flags.parse([both, "--tensorflow_inter_op_parallelism=2"])) == (3, 2)
+
+
 def test_the_embedded_engine_understands_its_command_line(options):
     words = Embedded().command(options)
     parsed = flags.parse(words[3:])
     assert parsed.enable_batching and parsed.rest_api_enable_cors_support
     assert flags.core_options(parsed).batching.max_batch_size == 32
     assert flags.core_options(parsed).poll_s == 0.2
-    own = {"host", "stop_with_stdin"}
-    assert given(words[3:]).keys() - own <= REAL_FLAGS
+    assert given(words[3:]).keys() - OF_OUR_OWN <= REAL_FLAGS
 
 
 def test_auto_takes_the_first_that_is_there(monkeypatch, tmp_path):
@@ -169,6 +294,23 @@ def test_compose_runs_what_the_docker_engine_runs():
     assert f"/v1/models/{model.name} " in serving["healthcheck"]["test"][-1]
 
 
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
+@pytest.mark.parametrize(("model", "status"), [("dexmatch", 0), ("other", 1)])
+def test_the_health_check_asks_whether_the_model_can_answer(serving, model, status):
+    services = yaml.safe_load((SHIPPED / "compose.yaml").read_text())["services"]
+    kind, *words = services["serving"]["healthcheck"]["test"]
+    assert kind == "CMD" and "/127.0.0.1/8501 " in words[-1]
+    port = serving.rest_url.rsplit(":", 1)[1]
+    script = words[-1].replace("8501", port).replace("/dexmatch ", f"/{model} ")
+    assert subprocess.run([*words[:-1], script], check=False).returncode == status
+
+
+def test_compose_pins_every_image():
+    services = yaml.safe_load((SHIPPED / "compose.yaml").read_text())["services"]
+    for service in services.values():
+        assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+", service["image"])
+
+
 def test_prometheus_reads_where_the_server_shows():
     scraped = yaml.safe_load((SHIPPED / "prometheus.yml").read_text())["scrape_configs"][0]
     assert scraped["metrics_path"] == files.read_monitoring(SHIPPED / files.MONITORING)
@@ -200,6 +342,23 @@ def test_an_engine_serves_and_stops(engine, pushed):
     if reason := engine.missing():
         pytest.skip(reason)
     assert serves(engine.name, pushed).process.returncode is not None
+
+
+def test_grpc_over_tls(pushed, tmp_path, tls, monkeypatch):
+    files.write(tls, tmp_path / "ssl.config")
+    options = engines.Options(
+        "dexmatch", pushed, grpc_port=0, rest_port=0, ssl_config=tmp_path / "ssl.config"
+    )
+    trusting = grpc.ssl_channel_credentials(tls.server_cert.encode())
+    monkeypatch.setattr(grpc, "ssl_channel_credentials", lambda: trusting)
+    with engines.running(Embedded(), options) as server:
+        with open_model(f"grpcs://{server.grpc_address}") as model:
+            assert model.version() == 1
+            assert model.score([b"no picture"], ["a bird"]).tolist() == [0]
+        once = Settings(retries=Retries(attempts=1))
+        with open_model(f"grpc://{server.grpc_address}", settings=once) as model:
+            with pytest.raises(ServingUnavailable):
+                model.version()
 
 
 def test_a_server_that_cannot_serve_says_why(tmp_path):

@@ -30,6 +30,7 @@ def test_the_shipped_files_are_what_a_model_server_reads():
         ("session_bundle_config.proto", "BatchingParameters", protos.BATCHING),
         ("monitoring_config.proto", "PrometheusConfig", protos.PROMETHEUS),
         ("monitoring_config.proto", "MonitoringConfig", protos.MONITORING),
+        ("ssl_config.proto", "SSLConfig", protos.SSL),
         ("health.proto", "HealthCheckRequest", protos.HEALTH_REQUEST),
         ("health.proto", "HealthCheckResponse", protos.HEALTH_RESPONSE),
     ],
@@ -76,6 +77,30 @@ def test_a_broken_file_is_told_by_its_name_and_line(tmp_path, read, text, told):
     with pytest.raises(DexmatchError, match=f"^{re.escape(str(path))}.*{told}") as error:
         read(path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"server_key": ""}, "must be a key and its certificate"),
+        ({"server_cert": "nonsense"}, "must be a key and its certificate"),
+        ({"server_key": "another"}, "KEY_VALUES_MISMATCH"),
+        ({"client_verify": True}, "needs custom_ca"),
+        ({"custom_ca": "nonsense"}, "custom_ca holds no certificate"),
+    ],
+)
+def test_a_key_and_its_certificate_are_checked(tmp_path, tls, another_tls, change, told):
+    path = tmp_path / "ssl.config"
+    files.write(tls, path)
+    assert files.read_ssl(path) == tls
+    if change.get("server_key") == "another":
+        change = {"server_key": another_tls.server_key}
+    for name, value in change.items():
+        setattr(tls, name, value)
+    files.write(tls, path)
+    with pytest.raises(DexmatchError, match=told) as error:
+        files.read_ssl(path)
+    assert str(path) in str(error.value)
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):

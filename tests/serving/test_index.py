@@ -63,6 +63,20 @@ def indexed(album, counting):
     return index
 
 
+def test_a_search_calls_no_signature_for_the_first_time(album, tiny, monkeypatch):
+    asked = []
+    predict = tiny._predict
+    monkeypatch.setattr(
+        tiny, "_predict", lambda name, *rest: (asked.append(name), predict(name, *rest))[1]
+    )
+    index = Index.empty(album, tiny)
+    warm = set(asked)
+    refresh(index, tiny)
+    asked.clear()
+    index.search(tiny, tiny.encode_captions(["a red bird"])[0], 10)
+    assert set(asked) == {"encode_caption", "score_embeddings"} <= warm
+
+
 def test_the_ranking_is_that_of_score(indexed, tiny):
     query = tiny.encode_captions(["a red bird"])[0]
     hits = indexed.search(tiny, query, 10)

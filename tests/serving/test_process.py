@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import httpx
@@ -17,7 +18,8 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from pipeline.errors import DexmatchError
-from serving import engines
+from serving import engines, files
+from serving.client import open_model
 from serving.engines.embedded import Embedded
 
 PATIENCE_S = 60
@@ -29,6 +31,14 @@ def ask(stub, value, model="toy"):
     request.inputs["x"].CopyFrom(tf.make_tensor_proto([value], tf.float32))
     response = stub.Predict(request, timeout=PATIENCE_S)
     return response.model_spec.version.value, response.outputs["y"].float_val[0] - value
+
+
+def until(holds):
+    """Waits until it is true."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 class Load:
@@ -81,10 +91,7 @@ class Load:
 
     def until(self, answer):
         """Waits until so many of the newest answers are that."""
-        deadline = time.monotonic() + PATIENCE_S
-        while self.answers[-20:] != [answer] * 20:
-            assert time.monotonic() < deadline, (answer, self.answers[-20:], self.failures[:3])
-            time.sleep(0.02)
+        until(lambda: self.answers[-20:] == [answer] * 20)
 
 
 def options(base, **settings):
@@ -164,10 +171,106 @@ def test_a_signal_drains(toy, tmp_path, number):
     assert answers == [1.0] * 6
 
 
+def test_the_models_file_is_read_again_and_grpc_listens_at_a_path(toy, tmp_path):
+    listening, config = tmp_path / "grpc.socket", tmp_path / "models.config"
+
+    class Rereading(Embedded):
+        def command(self, options):
+            return [
+                *super().command(options),
+                f"--grpc_socket_path={listening}",
+                "--model_config_file_poll_wait_seconds=0.1",
+            ]
+
+    models = files.one_model("toy", toy)
+    files.write(models, config)
+    asked = engines.Options("toy", models_config=config, grpc_port=0, rest_port=0)
+    with (
+        engines.running(Rereading(), asked) as server,
+        grpc.insecure_channel(f"unix:{listening}") as channel,
+    ):
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+
+        def twin_answers():
+            try:
+                return ask(stub, 5.0, "twin")[1] == 1.0
+            except grpc.RpcError as error:
+                if error.code() is not grpc.StatusCode.NOT_FOUND:
+                    raise
+                return False
+
+        assert ask(stub, 5.0)[1] == 1.0
+        assert not twin_answers()
+        models.MergeFrom(files.one_model("twin", toy))
+        files.write(models, config)
+        until(twin_answers)
+        config.write_text("nonsense")
+        until(lambda: "the models stay as they are" in server.last_lines())
+        assert twin_answers()
+
+
+def test_a_full_queue_refuses_and_is_itself_again(toy, tmp_path):
+    config = tmp_path / "batching.config"
+    config.write_text(
+        "max_batch_size { value: 1 } max_enqueued_batches { value: 1 } "
+        "num_batch_threads { value: 1 }"
+    )
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "toy"
+    request.inputs["x"].CopyFrom(tf.make_tensor_proto([5.0], tf.float32))
+    with (
+        engines.running(Embedded(), options(toy, batching_config=config)) as server,
+        grpc.insecure_channel(server.grpc_address) as channel,
+        ThreadPoolExecutor(32) as pool,
+    ):
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        url = f"{server.rest_url}/v1/models/toy:predict"
+
+        def over_rest(_):
+            response = httpx.post(url, json={"instances": [5.0]}, timeout=PATIENCE_S)
+            return response.status_code, next(iter(response.json()))
+
+        answers = [stub.Predict.future(request, timeout=PATIENCE_S) for _ in range(300)]
+        assert {each.code() for each in answers} == {
+            grpc.StatusCode.OK,
+            grpc.StatusCode.UNAVAILABLE,
+        }
+        answers = set(pool.map(over_rest, range(300)))
+        assert answers == {(200, "predictions"), (503, "error")}
+        # Who goes away without waiting harms nobody either.
+        for _ in range(300):
+            stub.Predict.future(request, timeout=PATIENCE_S).cancel()
+        with open_model(f"grpc://{server.grpc_address}", model="toy") as client:
+            assert client.version() == 1
+        until(lambda: over_rest(None)[0] == 200)
+
+
+def test_metrics_tell_of_batches_and_of_the_runtime(serving, tiny):
+    def figures():
+        page = httpx.get(f"{serving.rest_url}{files.PROMETHEUS_PATH}", trust_env=False).text
+        rows = [line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#")]
+        return page, {name: float(value) for name, value in rows}
+
+    name = ":tensorflow:serving:"
+    runtime = f'{name}runtime_latency_count{{API="Predict",model_name="dexmatch",runtime="TF1"}}'
+    queued = f'{name}batching_session:queuing_latency_count{{thread_pool_name="batch_threads"}}'
+    batches = f"{name}batching_session:wrapped_run_count"
+    before = figures()[1]
+    with open_model(f"grpc://{serving.grpc_address}") as client:
+        for _ in range(3):
+            client.encode_captions(["a bird"])
+    page, after = figures()
+    for counted in (runtime, queued, batches):
+        assert after[counted] - before.get(counted, 0) == 3, counted
+    assert f"# TYPE {batches} counter" in page
+    assert "_created" not in page
+
+
 STARTS_A_SERVER = """
 import sys, time
 from pathlib import Path
-from serving import engines
+from serving import engines, files
+from serving.client import open_model
 options = engines.Options("toy", Path(sys.argv[1]), grpc_port=0, rest_port=0)
 with engines.running(engines.choose("embedded"), options) as server:
     print(server.pid, flush=True)
@@ -189,7 +292,18 @@ def test_it_ends_with_a_process_that_is_killed(toy):
 def test_a_port_that_is_taken_is_told(toy):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        for ports in ({"grpc_port": port, "rest_port": 0}, {"grpc_port": 0, "rest_port": port}):
-            with pytest.raises(DexmatchError, match=f"cannot listen on 127.0.0.1:{port}"):
+        for ports, flag in (
+            ({"grpc_port": port, "rest_port": 0}, "--port"),
+            ({"grpc_port": 0, "rest_port": port}, "--rest-port"),
+        ):
+            told = f"cannot listen on 127.0.0.1:{port}: Address already in use; .* by {flag} "
+            with pytest.raises(DexmatchError, match=told):
                 with engines.running(Embedded(), engines.Options("toy", toy, **ports)):
                     pass
+
+
+def test_a_host_that_is_none_is_told_in_one_line(toy):
+    options = engines.Options("toy", toy, host="999.1.1.1", grpc_port=0, rest_port=0)
+    with pytest.raises(DexmatchError, match=r"999.1.1.1:0: [^()]*; choose another by .* or --host"):
+        with engines.running(Embedded(), options):
+            pass
