@@ -174,8 +174,9 @@ class _Queue:
         self._observe = observe
         self._waiting: deque[_Task] = deque()
         self._waiting_rows = 0
-        self._running: dict[asyncio.Task[None], int] = {}
-        """Requests in each batch that is run."""
+        self._running: set[asyncio.Task[None]] = set()
+        self._computed = 0
+        """Requests in the batches that are computed just now."""
         self._peaks = deque([0], maxlen=_REMEMBERED * batching.threads)
         """The most requests that were under way at a time, from one batch's start to the next's."""
 
@@ -189,7 +190,7 @@ class _Queue:
         task = _Task(inputs, rows, loop.time(), loop.create_future())
         self._waiting.append(task)
         self._waiting_rows += rows
-        under_way = len(self._waiting) + sum(self._running.values())
+        under_way = len(self._waiting) + self._computed
         self._peaks[-1] = max(self._peaks[-1], under_way)
         if not self._start() and batching.timeout_s > 0:
             loop.call_at(task.enqueued + batching.timeout_s, self._start)
@@ -213,7 +214,8 @@ class _Queue:
                 self._waiting_rows -= task.rows
             running = asyncio.get_running_loop().create_task(self._process(batch))
             # The loop itself holds tasks weakly.
-            self._running[running] = len(batch)
+            self._running.add(running)
+            self._computed += len(batch)
             self._peaks.append(0)
             running.add_done_callback(self._ended)
         return True
@@ -235,7 +237,7 @@ class _Queue:
         return batch if is_whole or is_due else None
 
     def _ended(self, running: asyncio.Task[None]) -> None:
-        del self._running[running]
+        self._running.discard(running)
         self._slots.give_back()
         # What is a fair share has changed.
         if self._start() and not self._running:
@@ -244,11 +246,15 @@ class _Queue:
     async def _process(self, batch: Sequence[_Task]) -> None:
         # Whoever went away meanwhile is not worth computing for.
         tasks = [task for task in batch if not task.answer.done()]
-        if not tasks:
-            return
         loop = asyncio.get_running_loop()
-        self._observe([loop.time() - task.enqueued for task in tasks])
-        answers = await loop.run_in_executor(self._threads, self._run_joined, tasks)
+        try:
+            if not tasks:
+                return
+            self._observe([loop.time() - task.enqueued for task in tasks])
+            answers = await loop.run_in_executor(self._threads, self._run_joined, tasks)
+        finally:
+            # Not later: who is answered may ask again at once.
+            self._computed -= len(batch)
         for task, answer in zip(tasks, answers, strict=True):
             if task.answer.done():
                 continue

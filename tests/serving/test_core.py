@@ -104,7 +104,7 @@ class Calls:
         return {"y": inputs["x"] * 2}
 
 
-def batched(work, calls=None, threads=None, **settings):
+def batched(work, calls=None, pool=None, **settings):
     """Runs `work(batcher, calls)`."""
     calls = calls or Calls()
     batching = Batching(**{
@@ -112,8 +112,8 @@ def batched(work, calls=None, threads=None, **settings):
     })  # fmt: skip
 
     async def run():
-        with threads or ThreadPoolExecutor(1) as pool:
-            batcher = Batcher(batching, calls, pool, Slots(batching.threads))
+        with pool or ThreadPoolExecutor(1) as threads:
+            batcher = Batcher(batching, calls, threads, Slots(batching.threads))
             return await work(batcher)
 
     return asyncio.run(run()), calls
@@ -162,7 +162,7 @@ def test_a_lone_request_waits_for_nobody():
             await threads.end_one()
             assert asking.done()
 
-    _, calls = batched(work, threads=threads, timeout_s=1e6)
+    _, calls = batched(work, pool=threads, timeout_s=1e6)
     assert calls.sizes == [(1,)] * 3
 
 
@@ -181,7 +181,7 @@ def test_clients_that_ask_again_are_joined_in_equal_batches(count, sizes):
         for client in clients:
             client.cancel()
 
-    _, calls = batched(work, threads=threads, timeout_s=1e6, **{"threads": count})
+    _, calls = batched(work, pool=threads, timeout_s=1e6, threads=count)
     assert {size for (size,) in calls.sizes[-6:]} == sizes
 
 
@@ -195,7 +195,7 @@ def test_clients_that_stay_away_are_waited_for_until_the_timeout():
         await threads.end_one()
         await asyncio.gather(*three)
 
-    _, calls = batched(work, threads=threads)
+    _, calls = batched(work, pool=threads)
     assert calls.sizes == [(1,), (2,)]
 
 
