@@ -2,10 +2,8 @@
 
 import base64
 import gzip
-import importlib.util
 import json
 import shutil
-from pathlib import Path
 
 import grpc
 import httpx
@@ -19,15 +17,10 @@ from serving.server.core import CoreOptions
 from serving.server.rest import HTTP_STATUS, RestSettings
 
 
-def _load(name):
-    path = Path(__file__).with_name(f"{name}.py")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-support = _load("rest_support")
+@pytest.fixture(scope="module")
+def support(test_module):
+    """What starts the REST API alone."""
+    return test_module("serving/rest_support.py")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +33,7 @@ def folders(pushed, toy, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def client(folders):
+def client(support, folders):
     settings = RestSettings(monitoring_path=PROMETHEUS_PATH, max_body_bytes=1 << 20)
     with (
         support.serving(folders, settings) as url,
@@ -265,7 +258,7 @@ def test_metadata(client):
     error_of(client.get("/v1/models/other/metadata"), 404)
 
 
-def test_labels(folders):
+def test_labels(support, folders):
     options = CoreOptions(poll_s=0)
     toys = {"toy": folders["a b/c:d"]}
     with support.serving(toys, options=options, labels={"st:able": 1}) as url:
@@ -302,7 +295,7 @@ def test_gzip_both_ways(client):
     assert plain.json() == response.json()
 
 
-def test_cors_headers_only_if_asked_for(client, toy):
+def test_cors_headers_only_if_asked_for(support, client, toy):
     assert "access-control-allow-origin" not in client.get("/v1/models/toy").headers
     error_of(client.options("/v1/models/toy:predict"), 400)
     with support.serving({"toy": toy}, RestSettings(cors=True)) as url:
@@ -318,7 +311,7 @@ def test_cors_headers_only_if_asked_for(client, toy):
         error_of(httpx.get(f"{url}{PROMETHEUS_PATH}"), 404)
 
 
-def test_a_deadline(toy):
+def test_a_deadline(support, toy):
     # The batch waits for others for longer than the request may take.
     batching = Batching(max_batch_size=8, timeout_s=60, max_enqueued_batches=8, threads=1)
     options = CoreOptions(poll_s=0, batching=batching)
@@ -358,7 +351,7 @@ def test_metrics(client):
     assert "_total" not in page
 
 
-def test_two_servers_in_one_process_count_apart(client, toy):
+def test_two_servers_in_one_process_count_apart(support, client, toy):
     predict(client, "toy", {"instances": [1]})
     with support.serving({"toy": toy}, RestSettings(monitoring_path="/metrics")) as url:
         assert 'model_name="toy"' not in httpx.get(f"{url}/metrics").text

@@ -3,14 +3,12 @@
 import base64
 import contextlib
 import gzip
-import importlib.util
 import json
 import random
 import select
 import socket
 import zlib
 from collections import Counter
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -29,19 +27,14 @@ PREDICT = "/v1/models/toy:predict"
 GOOD = {"instances": [1.5]}
 
 
-def _load(name):
-    path = Path(__file__).with_name(f"{name}.py")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-support = _load("rest_support")
+@pytest.fixture(scope="module")
+def support(test_module):
+    """What starts the REST API alone."""
+    return test_module("serving/rest_support.py")
 
 
 @pytest.fixture(scope="module")
-def url(pushed, toy):
+def url(support, pushed, toy):
     options = CoreOptions(poll_s=0, max_pixels=1_000_000)
     settings = RestSettings(max_body_bytes=MAX_BODY)
     with support.serving({"toy": toy, "dexmatch": pushed}, settings, options) as made:
@@ -198,7 +191,7 @@ def test_clients_that_disconnect_in_the_middle(url):
             made.sendall(content[: (0, len(content) // 2, len(content))[number % 3]])
 
 
-def test_bodies_held_together_are_limited(toy):
+def test_bodies_held_together_are_limited(support, toy):
     settings = RestSettings(max_body_bytes=1 << 20)
     with support.serving({"toy": toy}, settings) as other, contextlib.ExitStack() as stack:
         made = [stack.enter_context(connection(other)) for _ in range(18)]
