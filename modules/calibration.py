@@ -1,5 +1,7 @@
-"""Probabilities that mean what they say, after John Platt's "Probabilistic Outputs for Support
-Vector Machines" (1999)."""
+"""Probabilities that mean what they say.
+
+After John Platt's "Probabilistic Outputs for Support Vector Machines" (1999).
+"""
 
 import logging
 

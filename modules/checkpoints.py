@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -62,6 +63,49 @@ def remove(folder: str) -> None:
         tf.io.gfile.rmtree(folder)
 
 
+@dataclass(frozen=True)
+class Best:
+    """What EarlyStopping found best in a stage of a training.
+
+    Attributes:
+      figure: what it watched, at the end of that epoch.
+      weights: the model's at that time, as `get_weights` gives them.
+    """
+
+    figure: float
+    weights: list[np.ndarray]
+
+    @classmethod
+    def of(cls, early_stopping: keras.callbacks.EarlyStopping) -> "Best":
+        """What it remembers after at least one epoch that it watched."""
+        return cls(float(early_stopping.best), early_stopping.best_weights)
+
+
+def best(folder: str, early_stopping: keras.callbacks.EarlyStopping) -> Best:
+    """What was best in a stage that ended in an earlier run.
+
+    Args:
+      folder: where that stage's checkpoints are.
+      early_stopping: one with the settings of that stage's; it is filled.
+
+    Raises:
+      DexmatchError: the checkpoint cannot be read.
+    """
+    checkpoint = tf.train.Checkpoint(memory=_Memory(early_stopping))
+    _restore(checkpoint, folder, tf.train.latest_checkpoint(folder)).expect_partial()
+    return Best.of(early_stopping)
+
+
+def _restore(checkpoint: tf.train.Checkpoint, folder: str, path: str) -> Any:
+    try:
+        return checkpoint.restore(path)
+    except (tf.errors.OpError, ValueError, IndexError) as error:
+        raise DexmatchError(
+            f"{folder}: this checkpoint of an unfinished training cannot be read "
+            f"({str(error).splitlines()[0]}); remove the folder to train from the start"
+        ) from error
+
+
 class Checkpoints(keras.callbacks.Callback):
     """Saves the state of a training after every epoch, and restores it as the training begins.
 
@@ -96,7 +140,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._done = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._latest = tf.train.latest_checkpoint(folder)
         if self._latest:
-            self._restore(tf.train.Checkpoint(done=self._done)).expect_partial()
+            _restore(tf.train.Checkpoint(done=self._done), folder, self._latest).expect_partial()
 
     @property
     def epochs_done(self) -> int:
@@ -111,22 +155,13 @@ class Checkpoints(keras.callbacks.Callback):
             done=self._done, memory=self._memory, variables=[each.value for each in variables]
         )
         if self._latest:
-            self._restore(checkpoint).assert_consumed()
+            _restore(checkpoint, self._folder, self._latest).assert_consumed()
         self._manager = tf.train.CheckpointManager(checkpoint, self._target, max_to_keep=1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves; a kill in the midst of it leaves the checkpoint before."""
         self._done.assign(self._epochs if self.model.stop_training else epoch + 1)
         self._manager.save(checkpoint_number=epoch + 1)
-
-    def _restore(self, checkpoint: tf.train.Checkpoint) -> Any:
-        try:
-            return checkpoint.restore(self._latest)
-        except (tf.errors.OpError, ValueError, IndexError) as error:
-            raise DexmatchError(
-                f"{self._folder}: this checkpoint of an unfinished training cannot be read "
-                f"({str(error).splitlines()[0]}); remove the folder to train from the start"
-            ) from error
 
 
 class _Memory(tf.train.experimental.PythonState):

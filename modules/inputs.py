@@ -60,7 +60,7 @@ def validation_pairs(rows: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
       where the rows have them, `image_features` float32 [B, F]; `tokens` int64 [B, L].
     """
 
-    def as_input(row: dict[str, tf.Tensor]) -> tuple:
+    def as_input(row: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         label = tf.cast(row[features.LABEL], tf.float32)
         return {**_image(row, tf.constant(0)), features.TOKENS: row[features.TOKENS]}, label
 

@@ -9,9 +9,10 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from modules import captions, features
+from modules import captions, distribution, features
 from modules.model import ATTRIBUTES, PairModel
 from pipeline.config import AugmentConfig, TrainerConfig
 
@@ -52,7 +53,7 @@ class PairTrainer(keras.Model):
             )
         self._random = keras.random.SeedGenerator(settings.seed)
         self._loss = keras.metrics.Mean(name="loss")
-        self._auc = keras.metrics.AUC(name="auc", from_logits=True)
+        self._auc = _auc_metric()
         self._augment.build(model.image_encoder.input_shape)
         self.built = True
 
@@ -101,15 +102,31 @@ class PairTrainer(keras.Model):
         self.optimizer.apply(gradients, variables)
         self._loss.update_state(loss)
         self._auc.update_state(labels, logits, sample_weight=weights)
-        return self.get_metrics_result()
+        return self._figures()
 
-    def test_step(self, batch: tuple) -> dict[str, tf.Tensor]:
+    def test_step(self, batch: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
         """Figures of a batch of `modules.inputs.validation_pairs`."""
         pairs, label = batch
         logits = self(pairs, training=False)
         self._loss.update_state(tf.nn.sigmoid_cross_entropy_with_logits(label, logits))
         self._auc.update_state(label, logits)
-        return self.get_metrics_result()
+        return self._figures()
+
+    def _figures(self) -> dict[str, tf.Tensor]:
+        """The running figures, each float32 []; [1] where several workers train."""
+        figures: dict[str, tf.Tensor] = self.get_metrics_result()
+        if distribution.spans_workers(tf.distribute.get_strategy()):
+            # Keras 3.15 takes the mean over their first axis, which a scalar does not have.
+            return {name: figure[tf.newaxis] for name, figure in figures.items()}
+        return figures
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Keras' own draws a batch to build the rest, and breaks (3.15) where it has many workers.
+
+        All but the optimizer is built by now.
+        """
+        with self.distribute_strategy.scope():
+            self.optimizer.build(self.trainable_variables)
 
     def _encode_images(self, batch: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         """Embeddings of pictures, or of the features that stand for them in a frozen stage."""
@@ -150,6 +167,22 @@ class PairTrainer(keras.Model):
             [tf.reshape(images, [-1, width]), tf.reshape(captions, [-1, width])], training=True
         )
         return tf.reshape(logits, [size, -1])
+
+
+def _auc_metric() -> keras.metrics.AUC:
+    return keras.metrics.AUC(name="auc", from_logits=True)
+
+
+def auc(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The AUC as a training shows it.
+
+    Args:
+      logits: float32 [N].
+      labels: float32 [N], 0 or 1.
+    """
+    metric = _auc_metric()
+    metric.update_state(labels, logits)
+    return float(metric.result())
 
 
 def other_captions(tokens: tf.Tensor, groups: tf.Tensor, limit: int) -> tf.Tensor:

@@ -1,24 +1,38 @@
-"""The Tuner's `tuner_fn`: short trainings with settings drawn from `tuner.space`."""
+"""The Tuner's `tuner_fn`: short trainings with settings drawn from `tuner.space`.
+
+A tuning that was killed draws the same settings again when it is started again, as the seed says.
+What the trials that had ended found is kept beside the checkpoints of the one that had not, so they
+cost nothing the second time. KerasTuner's own way to go on would write its files in place, where a
+kill tears them, and TFX gives the Tuner a new folder for them in every execution.
+"""
+
+import json
+import logging
+from typing import Any
 
 import keras
 import keras_tuner
+import tensorflow as tf
 from keras_tuner.engine import base_tuner
 from tfx import v1 as tfx
 
-from modules import hyperparameters, reporting, trainer
+from modules import checkpoints, distribution, fitting, hyperparameters, reporting, trainer
 from pipeline.config import RANGES, TunerConfig
+
+_log = logging.getLogger(f"{reporting.LOGGER}.tuner")
 
 _OBJECTIVE = "val_auc"
 # KerasTuner gives up after so many trials in a row that broke.
 _MOST_FAILURES = 3
+_RESULT = "result.json"
 
 
 def tuner_fn(fn_args: tfx.components.FnArgs) -> tfx.components.TunerFnResult:
     """Sets up a random search (Bergstra and Bengio 2012) for the highest validation AUC.
 
     Args:
-      fn_args: TFX's arguments; `custom_config` holds what `modules.trainer.train` needs, and the
-        section `tuner`.
+      fn_args: TFX's arguments; `custom_config` holds what `modules.trainer.train` needs, the
+        section `tuner`, and `checkpoints`, the folder where a tuning that was killed is looked for.
     """
     settings = TunerConfig(**fn_args.custom_config["tuner"])
     oracle = keras_tuner.oracles.RandomSearchOracle(
@@ -30,8 +44,11 @@ def tuner_fn(fn_args: tfx.components.FnArgs) -> tfx.components.TunerFnResult:
         max_consecutive_failed_trials=min(_MOST_FAILURES, settings.trials),
     )
     search = Search(oracle, directory=fn_args.working_dir, project_name="tuner", overwrite=True)
+    folder = trainer.checkpoints_folder(fn_args.custom_config, fn_args)
+    if distribution.is_chief():
+        checkpoints.remove_others(folder)
     return tfx.components.TunerFnResult(
-        tuner=search, fit_kwargs={"fn_args": fn_args, "settings": settings}
+        tuner=search, fit_kwargs={"fn_args": fn_args, "settings": settings, "folder": folder}
     )
 
 
@@ -43,22 +60,56 @@ class Search(base_tuner.BaseTuner):
         trial: keras_tuner.engine.trial.Trial,
         fn_args: tfx.components.FnArgs,
         settings: TunerConfig,
+        folder: str,
     ) -> dict[str, float]:
-        """Trains for `tuner.epochs`; the validation AUC is the best epoch's."""
-        values = {**trial.hyperparameters.values, "trainer.epochs": settings.epochs}
-        config = hyperparameters.applied(fn_args.custom_config, {"values": values})
+        """Trains for `tuner.epochs`; the validation AUC is that of the weights it ends with.
+
+        Args:
+          trial: has the values to train with.
+          fn_args: TFX's arguments.
+          settings: the `tuner` section.
+          folder: what this tuning keeps until the Trainer begins.
+        """
+        values = trial.hyperparameters.values
         number = len(self.oracle.trials)
+        own = f"{folder}/trial_{number}"
+        result = _result(own, values)
+        if result is not None:
+            _log.info("trial %d of %d ended in an earlier run", number, settings.trials)
+            return result
+        config = hyperparameters.applied(
+            fn_args.custom_config, {"values": {**values, "trainer.epochs": settings.epochs}}
+        )
+        folders = fitting.Folders(
+            checkpoints=f"{own}/checkpoints", logs=f"{fn_args.working_dir}/logs/trial_{number}"
+        )
         with reporting.part(f"trial {number} of {settings.trials}", number - 1, settings.trials):
-            trained = trainer.train(config, fn_args, _folders(fn_args, number))
+            trained = trainer.train(config, fn_args, folders)
         keras.utils.clear_session()
-        return {_OBJECTIVE: trained.val_auc}
+        result = {_OBJECTIVE: trained.val_auc}
+        if distribution.is_chief():
+            _keep_result(own, values, result)
+            checkpoints.remove(folders.checkpoints)
+        return result
 
 
-def _folders(fn_args: tfx.components.FnArgs, number: int) -> trainer.Folders:
-    return trainer.Folders(
-        checkpoints=f"{fn_args.working_dir}/checkpoints/trial_{number}",
-        logs=f"{fn_args.working_dir}/logs/trial_{number}",
-    )
+def _result(folder: str, values: dict[str, Any]) -> dict[str, float] | None:
+    """What a trial with these values found in an earlier run; None if it did not end."""
+    try:
+        with tf.io.gfile.GFile(f"{folder}/{_RESULT}") as file:
+            kept = json.loads(file.read())
+    except tf.errors.NotFoundError:
+        return None
+    return kept["result"] if kept["values"] == values else None
+
+
+def _keep_result(folder: str, values: dict[str, Any], result: dict[str, float]) -> None:
+    tf.io.gfile.makedirs(folder)
+    path = f"{folder}/{_RESULT}"
+    # A kill in the midst of writing leaves no half of it under the name that is read.
+    with tf.io.gfile.GFile(f"{path}.part", "w") as file:
+        file.write(json.dumps({"values": values, "result": result}))
+    tf.io.gfile.rename(f"{path}.part", path, overwrite=True)
 
 
 def space(settings: TunerConfig) -> keras_tuner.HyperParameters:

@@ -1,5 +1,7 @@
-"""Running the pipeline: checks first, then the runner, with the log captured and the progress
-shown."""
+"""Running the pipeline: checks first, then the runner.
+
+The log is captured and the progress shown.
+"""
 
 import logging
 import re

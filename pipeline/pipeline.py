@@ -135,6 +135,7 @@ def create_pipeline(
         **preprocessing,
         **config.model_dump(mode="json", include=set(TUNED)),
         "code": code_digest.of("modules"),
+        checkpoints.ROOT: checkpoints_directory,
     }
     tuning = _tuning(config, transform, base_model, training)
     trainer = tfx.components.Trainer(
@@ -145,7 +146,7 @@ def create_pipeline(
         eval_args=tfx.proto.EvalArgs(splits=[features.VAL]),
         base_model=base_model,
         hyperparameters=tuning.outputs[_BEST] if tuning else None,
-        custom_config={**training, checkpoints.ROOT: checkpoints_directory},
+        custom_config=training,
     )
     model = trainer.outputs["model"]
     slices = config.evaluator.slice_columns

@@ -7,6 +7,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 FILE_NAME = "retrieval.json"
 CUTOFFS = (1, 5, 10)
@@ -95,7 +96,7 @@ def load(uri: str) -> Retrieval:
     )
 
 
-def _direction(found: dict) -> Direction:
+def _direction(found: dict[str, Any]) -> Direction:
     model, chance = (
         Ranking(tuple(found[name]["recall"]), found[name]["median_rank"])
         for name in ("model", "chance")

@@ -10,14 +10,14 @@ from components.anomaly_guard import executor
 class AnomalyGuardSpec(types.ComponentSpec):
     """AnomalyGuard's inputs."""
 
-    PARAMETERS: dict = {}
+    PARAMETERS: dict[str, component_spec.ExecutionParameter] = {}
     INPUTS = {
         executor.ANOMALIES: component_spec.ChannelParameter(
             type=standard_artifacts.ExampleAnomalies
         ),
         executor.SCHEMA: component_spec.ChannelParameter(type=standard_artifacts.Schema),
     }
-    OUTPUTS: dict = {}
+    OUTPUTS: dict[str, component_spec.ChannelParameter] = {}
 
 
 class AnomalyGuard(base_component.BaseComponent):

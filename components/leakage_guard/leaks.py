@@ -93,7 +93,14 @@ class Sightings:
         if features.TRAIN not in self._count:
             return []
         return [
-            Leak(kind, split, 1, count, 0, (Example(self._first[split], self._first["train"]),))
+            Leak(
+                kind,
+                split,
+                1,
+                count,
+                0,
+                (Example(self._first[split], self._first[features.TRAIN]),),
+            )
             for split, count in sorted(self._count.items())
             if split != features.TRAIN
         ]

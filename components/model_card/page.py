@@ -7,7 +7,7 @@ from typing import Any
 import jinja2
 
 from components.model_card.sources import Curve, Split
-from modules.features import AGAINST, OVERALL, PAIR_KIND
+from modules.features import AGAINST, CROSS, OVERALL, PAIR_KIND
 from pipeline.config import Threshold
 from pipeline.evaluation import Evaluation, SliceFigures
 from pipeline.retrieval import CUTOFFS, Retrieval
@@ -136,12 +136,11 @@ def tables(
     """The figures by title: overall, by kind of wrong caption, by each metadata column."""
     made: dict[str, list[Row]] = {title: [] for title in _OWN.values()}
     for each in slices:
-        columns = [part.partition(":")[0] for part in each.name.split(" × ")]
-        values = [part.partition(":")[2] for part in each.name.split(" × ")]
-        title = _OWN.get(each.name) or _OWN.get(" × ".join(columns)) or f"By {' × '.join(columns)}"
+        columns = CROSS.join(column for column, _ in each.parts)
+        title = _OWN.get(columns or OVERALL) or f"By {columns}"
         made.setdefault(title, []).append(
             Row(
-                name=" × ".join(values) or OVERALL,
+                name=CROSS.join(value for _, value in each.parts) or OVERALL,
                 pairs=each.examples,
                 is_small=each.examples < few,
                 cells=tuple(_cell(each, name) for name in figures),

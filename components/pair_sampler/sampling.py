@@ -42,9 +42,14 @@ class CandidatePool:
       split: the split's name, for messages.
       candidates: every pair of the split, in any order.
       seed: the same seed, split and pair give the same draw, whatever the order of calls.
+
+    Raises:
+      DexmatchError: the split has no pair.
     """
 
     def __init__(self, split: str, candidates: Sequence[Candidate], seed: int):
+        if not candidates:
+            raise DexmatchError(f"split {split}: it has no pair; {self._remedy(split)}")
         self._split = split
         self._seed = seed
         # Beam promises no order.
@@ -65,14 +70,13 @@ class CandidatePool:
           `count` candidates, or as many as there are.
 
         Raises:
-          DexmatchError: there is no other group in the split.
+          DexmatchError: the split has no other group with another caption.
         """
         wrong = np.flatnonzero(self._is_wrong(pair))
         if not len(wrong):
             raise DexmatchError(
-                f"split {self._split}: pair {pair.pair_id.decode()!r} finds no caption of another "
-                "group to be set against; import pairs of more groups, or give this split more of "
-                "them (data.train_buckets, data.val_buckets, data.test_buckets)"
+                f"split {self._split}: pair {pair.pair_id.decode()!r} finds no other caption of "
+                f"another group to be set against; {self._remedy(self._split)}"
             )
         drawn = self._random(b"random", pair.pair_id).sample(list(wrong), min(count, len(wrong)))
         return [self._pool[index] for index in drawn]
@@ -103,6 +107,13 @@ class CandidatePool:
     def _is_wrong(self, pair: Candidate) -> np.ndarray:
         """bool [pool]: another group's captions, and not the same words by chance."""
         return ~self._groups.equal(pair.group) & ~self._captions.equal(pair.caption)
+
+    @staticmethod
+    def _remedy(split: str) -> str:
+        return (
+            "import pairs of more groups (dexmatch data import --group-column) with different "
+            f"captions, or give this split a larger share of the groups (data.{split}_buckets)"
+        )
 
     def _random(self, *parts: bytes) -> random.Random:
         key = b"\0".join((str(self._seed).encode(), self._split.encode(), *parts))

@@ -1,29 +1,18 @@
 """Artifacts in miniature, for the components that tell of many."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
 
-def _module(name):
-    path = Path(__file__).with_name(f"{name}.py")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
-def small():
+def small(test_module):
     """The functions of `small_artifacts`."""
-    return _module("small_artifacts")
+    return test_module("components/small_artifacts.py")
 
 
 @pytest.fixture(scope="session")
-def review():
+def review(test_module):
     """The functions of `report_artifacts`."""
-    return _module("report_artifacts")
+    return test_module("components/report_artifacts.py")
 
 
 @pytest.fixture(scope="session")

@@ -206,7 +206,11 @@ def test_training_figures_are_read_from_the_logs(small, given, tmp_path):
 def test_any_metric_gets_a_column_and_crosses_a_table_of_their_own():
     slices = [
         SliceFigures("overall", {"example_count": 90, "ece": 0.1, "auc": 0.9, "brier": 0.2}),
-        SliceFigures("color:red × size:big", {"example_count": 9, "auc": 0.8}),
+        SliceFigures(
+            "color:red × size:big",
+            {"example_count": 9, "auc": 0.8},
+            parts=(("color", "red"), ("size", "big")),
+        ),
     ]
     names = page.figure_names(slices)
     assert names == ["auc", "brier", "ece"]

@@ -102,6 +102,19 @@ def test_one_group_alone_is_told_in_one_line():
     assert "\n" not in str(raised.value)
 
 
+def test_captions_all_alike_are_told_in_one_line():
+    pairs = [Candidate(b"%d" % n, b"g%d" % n, b"same", ()) for n in range(5)]
+    with pytest.raises(DexmatchError, match="no other caption of another group"):
+        CandidatePool("test", pairs, seed=7).draw_random(pairs[0], 1)
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_split_without_a_pair_is_told_in_one_line(split):
+    with pytest.raises(DexmatchError, match=rf"split {split}: .*data\.{split}_buckets") as raised:
+        CandidatePool(split, [], seed=7)
+    assert "\n" not in str(raised.value)
+
+
 def test_a_large_split_is_drawn_from_a_part(monkeypatch):
     monkeypatch.setattr(sampling, "POOL_LIMIT", 10)
     pairs = candidates()
@@ -145,7 +158,7 @@ def read_split(folder, split: str) -> list[tf.train.Example]:
 
 
 def run_executor(folder, order=1):
-    splits = {"train": range(0, 20), "val": range(20, 30), "test": range(30, 40)}
+    splits = {"train": range(20), "val": range(20, 30), "test": range(30, 40)}
     examples = standard_artifacts.Examples()
     examples.uri = str(folder / "in")
     examples.split_names = artifact_utils.encode_split_names(list(splits))

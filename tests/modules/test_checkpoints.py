@@ -33,16 +33,16 @@ def folders(path):
 def test_a_killed_training_ends_with_the_weights_of_an_uninterrupted_one(
     runs, transformed, tmp_path
 ):
-    whole = runs.train_in_a_process(transformed, tmp_path / "whole", *EPOCHS)
+    whole = runs.run_in_a_process(transformed, tmp_path / "whole", *EPOCHS)
     shared = {"checkpoints": str(tmp_path / "checkpoints")}
-    killed = runs.train_in_a_process(
-        transformed, tmp_path / "killed", *EPOCHS, kill="2 midst", check=False, **shared
+    killed = runs.run_in_a_process(
+        transformed, tmp_path / "killed", *EPOCHS, kill=(0, 2), check=False, **shared
     )
     assert killed.returncode == -signal.SIGKILL
     assert not (tmp_path / "killed" / "serving").exists()
     assert len(folders(tmp_path / "checkpoints")) == 1
 
-    resumed = runs.train_in_a_process(transformed, tmp_path / "resumed", *EPOCHS, **shared)
+    resumed = runs.run_in_a_process(transformed, tmp_path / "resumed", *EPOCHS, **shared)
     assert "resuming after epoch 2 of 4" in resumed.stdout
     assert "resuming" not in whole.stdout
     told = [f"epoch {number} of 4: " in resumed.stdout for number in (1, 2, 3, 4)]

@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 from types import SimpleNamespace
 
 import numpy as np
@@ -33,6 +32,16 @@ def test_one_process_writes_the_model(monkeypatch, config, chief):
     assert distribution.is_chief() == chief
 
 
+@pytest.mark.parametrize(
+    "config", ["{", "[]", '{"cluster": {"worker": ["a:1"]}}', '{"cluster": {"a": 1}, "task": {}}']
+)
+def test_a_cluster_that_makes_no_sense_is_told_in_one_line(monkeypatch, config):
+    monkeypatch.setenv(distribution.TF_CONFIG, config)
+    with pytest.raises(DexmatchError, match="TF_CONFIG must be JSON") as raised:
+        distribution.is_chief()
+    assert "\n" not in str(raised.value)
+
+
 def test_several_workers_without_a_cluster(monkeypatch):
     monkeypatch.delenv(distribution.TF_CONFIG, raising=False)
     with pytest.raises(DexmatchError, match="TF_CONFIG names no cluster"):
@@ -47,25 +56,36 @@ def test_a_batch_too_small_for_the_replicas(runs, transformed, tmp_path, monkeyp
 
 
 def test_replicas_learn_and_agree(runs, transformed, tmp_path):
-    done = runs.train_in_a_process(
+    done = runs.run_in_a_process(
         transformed, tmp_path, "trainer.strategy=mirrored", logical_devices=2
     )
     found = json.loads(re.search(r"REPLICAS (.*)", done.stdout)[1])
     assert found["replicas"] == 2
-    assert found["moved"] == found["weights"] > 10
+    assert found["moved"] == found["trained"] > 10
+    assert found["weights"] > found["trained"]
     assert found["agree"]
     assert all(np.isfinite(each).all() for each in runs.exported_weights(tmp_path).values())
 
 
 def test_a_cluster_of_one_worker_trains(runs, transformed, tmp_path):
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        address = f"localhost:{free.getsockname()[1]}"
-    config = {"cluster": {"worker": [address]}, "task": {"type": "worker", "index": 0}}
-    runs.train_in_a_process(
-        transformed,
-        tmp_path,
-        "trainer.strategy=multi_worker",
-        environment={distribution.TF_CONFIG: json.dumps(config)},
-    )
+    runs.train_in_a_cluster(transformed, [tmp_path])
     assert all(np.isfinite(each).all() for each in runs.exported_weights(tmp_path).values())
+
+
+def test_two_workers_train_one_model_that_the_first_writes(runs, transformed, tmp_path):
+    targets = [tmp_path / "first", tmp_path / "second"]
+    runs.train_in_a_cluster(
+        transformed,
+        targets,
+        "trainer.watched_from=0",
+        keep_weights=True,
+        checkpoints=str(tmp_path / "checkpoints"),
+    )
+    first, second = (np.load(target / runs.KEPT_WEIGHTS) for target in targets)
+    assert len(first.files) > 10
+    for name in first.files:
+        np.testing.assert_array_equal(first[name], second[name])
+    exported = runs.exported_weights(targets[0])
+    assert len(exported) == len(first.files)
+    assert sorted(each.name for each in targets[1].iterdir()) == [runs.KEPT_WEIGHTS]
+    assert list((tmp_path / "checkpoints").iterdir()) == []

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from modules import callbacks, features, frozen_backbone, model, stages, training
+from modules import (
+    callbacks,
+    checkpoints,
+    features,
+    fitting,
+    frozen_backbone,
+    model,
+    stages,
+    training,
+)
 from pipeline import config as configs
 from pipeline.config import AugmentConfig, ModelConfig, TrainerConfig
 from pipeline.errors import DexmatchError
@@ -179,8 +188,40 @@ def test_features_are_those_of_the_pictures_and_of_views_of_them(trainer):
 STAGES = ("trainer.frozen_epochs=2", "trainer.epochs=2", "trainer.learning_rate=0.02")
 
 
+@pytest.fixture
+def interrupted(runs, transformed, tmp_path, monkeypatch):
+    """Trains in two stages until the second epoch of the second; returns the checkpoints."""
+
+    def train(*overrides):
+        tell = callbacks.Progress.on_epoch_end
+
+        def broken(self, epoch, logs=None):
+            if self._prefix == "fine-tuning: " and epoch == 1:
+                raise InterruptedError
+            tell(self, epoch, logs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(callbacks.Progress, "on_epoch_end", broken)
+            with pytest.raises(InterruptedError):
+                runs.train(
+                    transformed,
+                    tmp_path / "killed",
+                    *overrides,
+                    checkpoints=tmp_path / "checkpoints",
+                )
+        return tmp_path / "checkpoints"
+
+    return train
+
+
+def assert_equal(weights, others):
+    assert weights.keys() == others.keys()
+    for name, values in weights.items():
+        np.testing.assert_array_equal(values, others[name], err_msg=name)
+
+
 def test_a_training_of_two_stages_resumes_in_the_second(
-    runs, tiny_backbone, transformed, tmp_path, monkeypatch, caplog
+    runs, tiny_backbone, transformed, tmp_path, interrupted, caplog
 ):
     caplog.set_level(logging.INFO, logger="dexmatch")
     whole = runs.train(transformed, tmp_path / "whole", *STAGES)
@@ -188,26 +229,63 @@ def test_a_training_of_two_stages_resumes_in_the_second(
     for start in ("frozen backbone: epoch 2 of 2", "fine-tuning: epoch 1 of 2"):
         assert any(text.startswith(start) for text in said), start
 
-    shared = tmp_path / "checkpoints"
-    tell = callbacks.Progress.on_epoch_end
-
-    def broken(self, epoch, logs=None):
-        if self._prefix == "fine-tuning: " and epoch == 1:
-            raise InterruptedError
-        tell(self, epoch, logs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(callbacks.Progress, "on_epoch_end", broken)
-        with pytest.raises(InterruptedError):
-            runs.train(transformed, tmp_path / "killed", *STAGES, checkpoints=shared)
+    shared = interrupted(*STAGES)
     caplog.clear()
     resumed = runs.train(transformed, tmp_path / "resumed", *STAGES, checkpoints=shared)
     said = [record.getMessage() for record in caplog.records]
     assert "fine-tuning: resuming after epoch 1 of 2" in said
     assert not any(text.startswith("frozen backbone") for text in said)
-    for name, values in whole.items():
-        np.testing.assert_array_equal(values, resumed[name], err_msg=name)
+    assert_equal(whole, resumed)
     assert list(shared.iterdir()) == []
 
     logs = tmp_path / "whole" / "model_run"
     assert sorted(each.name for each in logs.iterdir()) == ["fine_tuning", "frozen"]
+
+
+# Steps so large that nothing is left of what the first stage learned.
+SPOILT = (
+    *STAGES,
+    "trainer.monitor=val_loss",
+    "trainer.watched_from=0",
+    "trainer.warmup_epochs=0",
+    "trainer.learning_rate=1000",
+    "trainer.weight_decay=0",
+)
+
+
+def test_a_second_stage_that_ends_worse_is_dropped_also_after_a_kill(
+    runs, tiny_backbone, transformed, tmp_path, interrupted, caplog
+):
+    def told():
+        said = [record.getMessage() for record in caplog.records]
+        caplog.clear()
+        return [text for text in said if "whose weights are kept" in text]
+
+    first = runs.train(transformed, tmp_path / "first", *SPOILT, "trainer.epochs=0")
+    assert told() == []
+    both = runs.train(transformed, tmp_path / "both", *SPOILT)
+    (line,) = told()
+    assert line.startswith("fine-tuning ended with val_loss ")
+    assert "after frozen backbone" in line
+    assert_equal(first, both)
+
+    shared = interrupted(*SPOILT)
+    resumed = runs.train(transformed, tmp_path / "resumed", *SPOILT, checkpoints=shared)
+    assert told() == [line]
+    assert_equal(first, resumed)
+
+
+@pytest.mark.parametrize(
+    ("mode", "figures", "best"),
+    [
+        ("max", (0.7, 0.6), 0),
+        ("max", (0.6, 0.7), 1),
+        ("max", (0.6, 0.6), 1),
+        ("min", (0.7, 0.6), 1),
+        ("min", (0.6, 0.7), 0),
+        ("min", (0.6,), 0),
+    ],
+)
+def test_the_better_stage_wins_the_later_one_of_equals(mode, figures, best):
+    ended = [checkpoints.Best(figure, []) for figure in figures]
+    assert fitting.best_of(ended, mode) == best

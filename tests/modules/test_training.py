@@ -117,6 +117,12 @@ def test_no_augmentation_at_all():
     np.testing.assert_array_equal(augment(pixels, training=True), pixels)
 
 
+def test_the_auc_of_logits_and_labels():
+    labels = np.array([0, 0, 1, 1], np.float32)
+    for logits, expected in (((-2, -1, 1, 2), 1), ((2, 1, -1, -2), 0), ((-2, 1, -1, 2), 0.75)):
+        assert training.auc(np.array(logits, np.float32), labels) == pytest.approx(expected)
+
+
 def test_the_learning_rate_rises_and_falls():
     schedule = training.WarmupSchedule(peak=1.0, warmup_steps=10, total_steps=110)
     rates = [float(schedule(step)) for step in range(111)]

@@ -1,13 +1,10 @@
 """The search through TFX's own executor; what a trial trains is stood in for."""
 
-import json
+import itertools
 import logging
+import signal
 
 import pytest
-from tfx import v1 as tfx
-from tfx.components.tuner import executor
-from tfx.types import artifact_utils, standard_artifacts
-from tfx.utils import proto_utils
 
 from modules import hyperparameters, reporting, trainer, tuner
 from pipeline import config as configs
@@ -19,40 +16,27 @@ SPACE = (
 )
 
 
-def settings(*overrides):
-    tree = configs.load(None, [SPACE, "tuner.trials=4", *overrides]).model_dump(mode="json")
-    sections = ("image", "caption", "model", "trainer", "augment", "tuner")
-    return {name: tree[name] for name in sections}
+@pytest.fixture
+def settings(runs):
+    """The sections that the Tuner is handed, for the space above and four trials."""
 
+    def made(*overrides):
+        return runs.settings(SPACE, "tuner.trials=4", *overrides)
 
-def artifact(kind, folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    made = kind()
-    made.uri = str(folder)
     return made
 
 
-def tune(folder, *overrides):
+@pytest.fixture
+def tune(runs, settings, tmp_path):
     """Runs the executor; returns the best hyperparameters and all results."""
-    examples = artifact(standard_artifacts.Examples, folder / "examples")
-    examples.split_names = artifact_utils.encode_split_names(["train", "val"])
-    for split in ("train", "val"):
-        (folder / "examples" / f"Split-{split}").mkdir(exist_ok=True)
-    best = artifact(standard_artifacts.HyperParameters, folder / "best")
-    results = artifact(standard_artifacts.TunerResults, folder / "results")
-    context = executor.Executor.Context(tmp_dir=str(folder / "tmp"), unique_id="1")
-    executor.Executor(context).Do(
-        {"examples": [examples]},
-        {"best_hyperparameters": [best], "tuner_results": [results]},
-        {
-            "tuner_fn": "modules.tuner.tuner_fn",
-            "train_args": proto_utils.proto_to_json(tfx.proto.TrainArgs(splits=["train"])),
-            "eval_args": proto_utils.proto_to_json(tfx.proto.EvalArgs(splits=["val"])),
-            "custom_config": json.dumps(settings(*overrides)),
-        },
-    )
-    found = json.loads((folder / "best" / "best_hyperparameters.txt").read_text())
-    return found, json.loads((folder / "results" / "tuner_results.json").read_text())
+    numbers = itertools.count()
+
+    def tuned(*overrides, checkpoints=None):
+        # As in TFX, each execution has folders of its own.
+        own = tmp_path / str(next(numbers))
+        return runs.tune(own, settings(*overrides), checkpoints or own / "checkpoints")
+
+    return tuned
 
 
 @pytest.fixture(autouse=True)
@@ -67,10 +51,9 @@ def trials(monkeypatch):
     tried = []
 
     def train(config, fn_args, folders):
-        assert folders.checkpoints.startswith(fn_args.working_dir)
         assert fn_args.train_files[0].endswith("Split-train/*")
         assert fn_args.eval_files[0].endswith("Split-val/*")
-        tried.append(config)
+        tried.append({name: config[name] for name in configs.TUNED})
         reporting.report("epoch 1", 1, 2, logging.INFO)
         val_auc = 1 - abs(config["trainer"]["learning_rate"] - 0.02)
         return trainer.Trained(model=None, attributes={}, val_auc=val_auc)
@@ -79,8 +62,8 @@ def trials(monkeypatch):
     return tried
 
 
-def test_the_best_trial_wins_and_reaches_the_trainer(trials, tmp_path):
-    found, results = tune(tmp_path)
+def test_the_best_trial_wins_and_reaches_the_trainer(trials, tune, settings):
+    found, results = tune()
     rates = [config["trainer"]["learning_rate"] for config in trials]
     assert len(set(rates)) == len(results) == 4
     config = hyperparameters.applied(settings("trainer.epochs=9"), found)
@@ -89,8 +72,8 @@ def test_the_best_trial_wins_and_reaches_the_trainer(trials, tmp_path):
     assert config["image"] == settings()["image"]
 
 
-def test_trials_stay_inside_the_space_and_are_short(trials, tmp_path):
-    tune(tmp_path, "tuner.epochs=2", "tuner.trials=12")
+def test_trials_stay_inside_the_space_and_are_short(trials, tune):
+    tune("tuner.epochs=2", "tuner.trials=12")
     for config in trials:
         assert 0.001 <= config["trainer"]["learning_rate"] <= 0.1
         assert config["model"]["word_dim"] in range(4, 65)
@@ -99,15 +82,64 @@ def test_trials_stay_inside_the_space_and_are_short(trials, tmp_path):
     assert {config["model"]["recurrent"] for config in trials} == {"LSTM", "GRU"}
 
 
-def test_the_same_seed_tries_the_same(trials, tmp_path):
-    for number, seed in enumerate((1, 1, 2)):
-        tune(tmp_path / str(number), f"tuner.seed={seed}")
+def test_the_same_seed_tries_the_same(trials, tune):
+    for seed in (1, 1, 2):
+        tune(f"tuner.seed={seed}")
     assert trials[:4] == trials[4:8] != trials[8:]
 
 
-def test_the_progress_counts_trials(trials, tmp_path, caplog):
+def test_what_ended_in_an_earlier_run_is_not_done_again(trials, tune, tmp_path, caplog):
+    caplog.set_level(logging.INFO, reporting.LOGGER)
+    whole = tune()
+    assert len(trials) == 4
+    works = trainer.train
+
+    def stopped(config, fn_args, folders):
+        if len(trials) == 6:
+            raise KeyboardInterrupt
+        return works(config, fn_args, folders)
+
+    shared = tmp_path / "shared"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "train", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            tune(checkpoints=shared)
+    caplog.clear()
+    assert tune(checkpoints=shared) == whole
+    assert trials[4:] == trials[:4]
+    said = [record.getMessage() for record in caplog.records]
+    for number, is_known in ((1, True), (2, True), (3, False)):
+        assert (f"trial {number} of 4 ended in an earlier run" in said) == is_known
+
+    # Another tuning has nothing to do with it.
+    tune("tuner.seed=1", checkpoints=shared)
+    assert len(trials) == 12
+
+
+def test_a_killed_tuning_goes_on_and_finds_the_same(runs, transformed, tmp_path):
+    """With real trainings: the one that was killed in its second epoch goes on as well."""
+    overrides = (
+        'tuner.space={"trainer.learning_rate"=[0.001, 0.1, "log"]}',
+        "tuner.trials=2",
+        "tuner.epochs=2",
+    )
+    options = {"tune": True, "checkpoints": str(tmp_path / "checkpoints")}
+    runs.run_in_a_process(transformed, tmp_path / "whole", *overrides, tune=True)
+    killed = runs.run_in_a_process(
+        transformed, tmp_path / "killed", *overrides, kill=(1, 1), check=False, **options
+    )
+    assert killed.returncode == -signal.SIGKILL
+    resumed = runs.run_in_a_process(transformed, tmp_path / "resumed", *overrides, **options)
+    assert "trial 1 of 2 ended in an earlier run" in resumed.stdout
+    assert "trial 2 of 2, resuming after epoch 1 of 2" in resumed.stdout
+    found, results = runs.tuned(tmp_path / "resumed")
+    assert (found, results) == runs.tuned(tmp_path / "whole")
+    assert len(results) == 2
+
+
+def test_the_progress_counts_trials(trials, tune, caplog):
     with caplog.at_level(logging.INFO, reporting.LOGGER):
-        tune(tmp_path)
+        tune()
     told = [record for record in caplog.records if hasattr(record, reporting.PROGRESS)]
     assert [record.getMessage() for record in told] == [
         f"trial {number} of 4, epoch 1" for number in (1, 2, 3, 4)
@@ -115,7 +147,7 @@ def test_the_progress_counts_trials(trials, tmp_path, caplog):
     assert [record.progress for record in told] == [(1, 8), (3, 8), (5, 8), (7, 8)]
 
 
-def test_a_trial_that_breaks_leaves_the_others_alone(trials, tmp_path, monkeypatch):
+def test_a_trial_that_breaks_leaves_the_others_alone(trials, tune, monkeypatch):
     works, calls = trainer.train, []
 
     def sometimes(config, fn_args, folders):
@@ -125,21 +157,21 @@ def test_a_trial_that_breaks_leaves_the_others_alone(trials, tmp_path, monkeypat
         return works(config, fn_args, folders)
 
     monkeypatch.setattr(trainer, "train", sometimes)
-    _, results = tune(tmp_path)
+    _, results = tune()
     assert len(results) == 3
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_what_breaks_all_trials_is_told(monkeypatch, tmp_path, count):
+def test_what_breaks_all_trials_is_told(monkeypatch, tune, count):
     def train(config, fn_args, folders):
         raise DexmatchError("too few pairs")
 
     monkeypatch.setattr(trainer, "train", train)
     with pytest.raises(RuntimeError, match="DexmatchError: too few pairs"):
-        tune(tmp_path, f"tuner.trials={count}")
+        tune(f"tuner.trials={count}")
 
 
-def test_without_hyperparameters_nothing_changes():
+def test_without_hyperparameters_nothing_changes(settings):
     assert hyperparameters.applied(settings(), None) == settings()
 
 
@@ -151,7 +183,7 @@ def test_without_hyperparameters_nothing_changes():
         ({"trainer.learning_rate": -1}, r"trainer\.learning_rate: .*\(got -1\)"),
     ],
 )
-def test_hyperparameters_of_another_time_are_refused_in_one_line(values, message):
+def test_hyperparameters_of_another_time_are_refused_in_one_line(settings, values, message):
     with pytest.raises(DexmatchError, match=message) as raised:
         hyperparameters.applied(settings(), {"values": values})
     assert "\n" not in str(raised.value)

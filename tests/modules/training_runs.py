@@ -1,17 +1,24 @@
-"""Trains through `run_fn` on a handful of pairs, in this process or, as a script, in its own.
+"""Trains through `run_fn`, and tunes through TFX's executor, on a handful of pairs.
+
+It does so in this process or, run as a script, in one of its own.
 
 The backbone is a tiny one with EfficientNet's ways: names of blocks, BatchNorm, dropout. What is
 tested is the training, and EfficientNet alone takes a minute to trace.
 """
 
+import contextlib
 import io
+import itertools
 import json
 import logging
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+from concurrent import futures
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -25,13 +32,17 @@ import tensorflow_transform as tft
 from PIL import Image
 from tensorflow_transform import beam as tft_beam
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
+from tfx import types
 from tfx import v1 as tfx
+from tfx.components.tuner import executor as tuner_executor
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.utils import proto_utils
 
-from modules import features, model, preprocessing, trainer
+from modules import distribution, features, model, preprocessing, trainer
 from pipeline import config as configs
 
 COLORS = ("red", "green", "blue", "yellow", "black", "white")
-SECTIONS = ("image", "caption", "model", "trainer", "augment")
+SECTIONS = ("image", "caption", "model", "trainer", "augment", "tuner")
 SMALL = (
     "image.size=32",
     "caption.max_tokens=4",
@@ -44,6 +55,7 @@ SMALL = (
     "trainer.epochs=2",
     "trainer.batch_size=6",
 )
+KEPT_WEIGHTS = "weights.npz"
 BLOCKS = ("block1a", "block1b", "block2a")
 
 
@@ -134,7 +146,13 @@ def write_transformed(folder: Path) -> None:
                     writer.write(coder.encode(row))
 
 
-def train(
+def train(transformed: Path, target: Path, *overrides: str, **options: object) -> dict:
+    """Runs `run_fn`; returns the exported weights by name."""
+    run(transformed, target, *overrides, **options)
+    return exported_weights(target)
+
+
+def run(
     transformed: Path,
     target: Path,
     *overrides: str,
@@ -142,8 +160,7 @@ def train(
     eval_files: str = "pairs",
     checkpoints: Path | None = None,
     base_model: Path | None = None,
-) -> dict:
-    """Runs `run_fn`; returns the exported weights by name."""
+) -> None:
     trainer.run_fn(
         tfx.components.FnArgs(
             custom_config={
@@ -158,7 +175,53 @@ def train(
             base_model=str(base_model) if base_model else None,
         )
     )
-    return exported_weights(target)
+
+
+def artifact(kind: type, folder: Path) -> types.Artifact:
+    folder.mkdir(parents=True, exist_ok=True)
+    made = kind()
+    made.uri = str(folder)
+    return made
+
+
+def tune(
+    folder: Path, sections: dict, checkpoints: Path, transformed: Path | None = None
+) -> tuple[dict, list[dict]]:
+    """Runs the Tuner's executor; returns the best hyperparameters and all results.
+
+    Without `transformed` the splits are empty.
+    """
+    examples = artifact(standard_artifacts.Examples, folder / "examples")
+    examples.split_names = artifact_utils.encode_split_names(["train", "val"])
+    inputs = {"examples": [examples]}
+    for split in ("train", "val"):
+        place = folder / "examples" / f"Split-{split}"
+        place.mkdir(exist_ok=True)
+        if transformed:
+            shutil.copy(transformed / "pairs.gz", place)
+    if transformed:
+        graph = artifact(standard_artifacts.TransformGraph, transformed / "graph")
+        inputs["transform_graph"] = [graph]
+    best = artifact(standard_artifacts.HyperParameters, folder / "best")
+    results = artifact(standard_artifacts.TunerResults, folder / "results")
+    context = tuner_executor.Executor.Context(tmp_dir=str(folder / "tmp"), unique_id="1")
+    tuner_executor.Executor(context).Do(
+        inputs,
+        {"best_hyperparameters": [best], "tuner_results": [results]},
+        {
+            "tuner_fn": "modules.tuner.tuner_fn",
+            "train_args": proto_utils.proto_to_json(tfx.proto.TrainArgs(splits=["train"])),
+            "eval_args": proto_utils.proto_to_json(tfx.proto.EvalArgs(splits=["val"])),
+            "custom_config": json.dumps({**sections, "checkpoints": str(checkpoints)}),
+        },
+    )
+    return tuned(folder)
+
+
+def tuned(folder: Path) -> tuple[dict, list[dict]]:
+    """What `tune` returns, of one that ended."""
+    found = json.loads((folder / "best" / "best_hyperparameters.txt").read_text())
+    return found, json.loads((folder / "results" / "tuner_results.json").read_text())
 
 
 def exported_weights(target: Path) -> dict:
@@ -170,10 +233,8 @@ def exported_weights(target: Path) -> dict:
     }
 
 
-def train_in_a_process(
-    transformed: Path, target: Path, *overrides: str, check: bool = True, **options: object
-) -> subprocess.CompletedProcess:
-    """Runs `main` below; `options` are its own, beside `environment`."""
+def start(transformed: Path, target: Path, *overrides: str, **options: object) -> subprocess.Popen:
+    """Starts `main` below in a process; `options` are its own, beside `environment`."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **options.pop("environment", {})}
     request = {
         "transformed": str(transformed),
@@ -181,36 +242,89 @@ def train_in_a_process(
         "overrides": overrides,
         **options,
     }
-    done = subprocess.run(
+    return subprocess.Popen(
         [sys.executable, __file__, json.dumps(request)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=900,
-        check=False,
         env=environment,
     )
-    assert not check or done.returncode == 0, done.stdout
-    return done
+
+
+def run_in_a_process(
+    transformed: Path, target: Path, *overrides: str, check: bool = True, **options: object
+) -> subprocess.CompletedProcess:
+    """Waits for what `start` starts."""
+    with start(transformed, target, *overrides, **options) as process:
+        try:
+            said, _ = process.communicate(timeout=900)
+        finally:
+            process.kill()
+    assert not check or process.returncode == 0, said
+    return subprocess.CompletedProcess(process.args, process.returncode, said)
+
+
+def train_in_a_cluster(
+    transformed: Path, targets: list[Path], *overrides: str, **options: object
+) -> list[str]:
+    """Runs a process for each target, together the workers of one cluster; what each said."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in targets]
+        for each in sockets:
+            each.bind(("localhost", 0))
+        addresses = [f"localhost:{each.getsockname()[1]}" for each in sockets]
+    with contextlib.ExitStack() as stack, futures.ThreadPoolExecutor(len(targets)) as threads:
+        workers = []
+        for index, target in enumerate(targets):
+            task = {"type": "worker", "index": index}
+            cluster = {"cluster": {"worker": addresses}, "task": task}
+            environment = {distribution.TF_CONFIG: json.dumps(cluster)}
+            worker = start(
+                transformed,
+                target,
+                "trainer.strategy=multi_worker",
+                *overrides,
+                environment=environment,
+                **options,
+            )
+            workers.append(stack.enter_context(worker))
+            stack.callback(worker.kill)
+        # All at once: who is not read from waits as its pipe is full, and lets the others wait.
+        said = [each for each, _ in threads.map(lambda w: w.communicate(timeout=900), workers)]
+    assert not any(worker.returncode for worker in workers), "\n".join(said)
+    return said
 
 
 class _Kill(keras.callbacks.Callback):
-    """Ends the process as `kill -9` does: nothing is closed, nothing is tidied up."""
+    """Ends the process as `kill -9` does: nothing is closed, nothing is tidied up.
 
-    def __init__(self, when: str):
+    Args:
+      epoch: in whose midst.
+    """
+
+    def __init__(self, epoch: int):
         super().__init__()
-        self._epoch, self._event = when.split()
-
-    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
-        if self._event == "midst" and batch == 1:
-            self._strike()
+        self._epoch = epoch
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self._now = epoch
 
-    def _strike(self) -> None:
-        if self._now == int(self._epoch):
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        if batch == 1 and self._now == self._epoch:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _kill(training: int, epoch: int) -> None:
+    """Has this process end in an epoch of its nth training; both count from 0."""
+    fit = trainer.training.PairTrainer.fit
+    begun = itertools.count()
+
+    def killed_fit(self, *args: object, callbacks: list, **options: object) -> object:
+        if next(begun) == training:
+            callbacks = [*callbacks, _Kill(epoch)]
+        return fit(self, *args, callbacks=callbacks, **options)
+
+    trainer.training.PairTrainer.fit = killed_fit
 
 
 def _report_replicas() -> None:
@@ -218,15 +332,17 @@ def _report_replicas() -> None:
     fit = trainer.training.PairTrainer.fit
 
     def reporting_fit(self, *args: object, **options: object) -> keras.callbacks.History:
-        weights = self.trainable_variables
-        before = [weight.numpy().copy() for weight in weights]
+        trained = self.trainable_variables
+        before = [weight.numpy().copy() for weight in trained]
         history = fit(self, *args, **options)
+        weights = [*trained, *self.non_trainable_weights]
         copies = [[copy.numpy() for copy in weight.value.values] for weight in weights]
         found = {
             "replicas": len(copies[0]),
             "moved": sum(
-                not np.array_equal(each[0], old) for each, old in zip(copies, before, strict=True)
+                not np.array_equal(each[0], old) for each, old in zip(copies, before, strict=False)
             ),
+            "trained": len(trained),
             "weights": len(weights),
             "agree": all(np.array_equal(each[0], other) for each in copies for other in each),
         }
@@ -234,6 +350,18 @@ def _report_replicas() -> None:
         return history
 
     trainer.training.PairTrainer.fit = reporting_fit
+
+
+def _keep_weights(target: Path) -> None:
+    """Has a training write the weights that it ends with, also where it saves no model."""
+    save = trainer.signatures.save
+
+    def keeping_save(serving_model: trainer.signatures.ServingModel, path: str) -> None:
+        target.mkdir(parents=True, exist_ok=True)
+        np.savez(target / KEPT_WEIGHTS, *[weight.numpy() for weight in serving_model.weights])
+        save(serving_model, path)
+
+    trainer.signatures.save = keeping_save
 
 
 def main() -> None:
@@ -245,19 +373,19 @@ def main() -> None:
             cpu, [tf.config.LogicalDeviceConfiguration()] * count
         )
     model.weights.load_backbone = tiny_backbone
-    if when := request.get("kill"):
-        fit = trainer.training.PairTrainer.fit
-        trainer.training.PairTrainer.fit = lambda self, *args, callbacks, **options: fit(
-            self, *args, callbacks=[*callbacks, _Kill(when)], **options
-        )
+    if kill := request.get("kill"):
+        _kill(*kill)
     if count:
         _report_replicas()
-    train(
-        Path(request["transformed"]),
-        Path(request["target"]),
-        *request["overrides"],
-        checkpoints=Path(request["checkpoints"]) if "checkpoints" in request else None,
-    )
+    if request.get("keep_weights"):
+        _keep_weights(Path(request["target"]))
+    transformed, target = Path(request["transformed"]), Path(request["target"])
+    root = Path(request.get("checkpoints", target / "checkpoints"))
+    overrides = request["overrides"]
+    if request.get("tune"):
+        tune(target, settings(*overrides), root, transformed)
+    else:
+        run(transformed, target, *overrides, checkpoints=root)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,5 @@
 """Runs in miniature for the commands that look back at them."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 from typer.testing import CliRunner
 
@@ -11,13 +8,9 @@ from pipeline.errors import DexmatchError
 
 
 @pytest.fixture(scope="session")
-def support():
+def support(test_module):
     """The functions of `runs_support`."""
-    path = Path(__file__).with_name("runs_support.py")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return test_module("pipeline/runs_support.py")
 
 
 @pytest.fixture(scope="session")

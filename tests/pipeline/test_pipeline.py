@@ -1,5 +1,7 @@
 """Which components a configuration asks for, without running them."""
 
+import json
+
 import pytest
 from tfx.proto import infra_validator_pb2
 from tfx.utils import proto_utils
@@ -62,3 +64,9 @@ def test_what_was_tuned_reaches_the_trainer(tmp_path, tuning, node):
     assert ("Tuner" in found) == (node == "Tuner")
     assert "hyperparameters" in found["Trainer"].spec.inputs
     assert "hyperparameters" not in composed(tmp_path)["Trainer"].spec.inputs
+
+
+@pytest.mark.parametrize("node", ["Tuner", "Trainer"])
+def test_what_may_be_killed_is_told_where_to_go_on(tmp_path, node):
+    found = composed(tmp_path, "tuner.trials=2")[node].spec.exec_properties["custom_config"]
+    assert json.loads(found)["checkpoints"] == str(tmp_path / "checkpoints")

@@ -1,22 +1,12 @@
-"""The configuration tree: the one place that knows the defaults.
+"""The sections of the configuration: every key with its type, its default and its meaning."""
 
-A configuration is read from a TOML file, overridden by `--set section.key=value`, validated, and
-from then on immutable. Every section is a frozen model whose fields carry their meaning, so that
-`dexmatch config show --keys` can repeat it.
-"""
+from typing import Annotated, Literal
 
-import difflib
-import tomllib
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import pydantic
-import tomli_w
 from pydantic import Field, field_validator, model_validator
 
-from modules.features import CROSS, OVERALL
-from pipeline.errors import DexmatchError
+from modules.features import OVERALL
+from pipeline.config.base import Section, Share
+from pipeline.config.thresholds import EVERY_SLICE, Threshold
 
 BACKBONES = {
     "EfficientNetB0": 224,
@@ -39,18 +29,10 @@ BEAM_ARGS = (
     "--beam_plugins=tfx",
 )
 
-Share = Annotated[float, Field(ge=0, le=1)]
-
 TUNED = ("model", "trainer", "augment")
 """Sections whose keys the Tuner may set: what Transform made stays as it is."""
 RANGES = ("linear", "log")
 """Last of three values in `tuner.space` where the first two are the ends of a range."""
-
-
-class Section(pydantic.BaseModel):
-    """A frozen part of the tree that refuses unknown keys."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
 
 class RunConfig(Section):
@@ -298,73 +280,6 @@ class AugmentConfig(Section):
     shift: Share = Field(0.1, description="in either direction, by at most so much of the picture")
 
 
-EVERY = "*"
-"""As the value of a slice's column: each of the column's values."""
-EVERY_SLICE = f"{EVERY}:{EVERY}"
-"""Each slice by metadata, by a bucket, or by a cross of columns."""
-
-_SLICE = (
-    'as the summary prints it: "overall", "column:value" such as "against:random", or a cross, '
-    '"color:red × shape:round"; with the value *, each value of the column is bounded, and with '
-    '"*:*" each slice by metadata'
-)
-HIGHER_IS_BETTER = ("auc", "auc_pr", "accuracy", "precision", "recall")
-LOWER_IS_BETTER = ("ece", "log_loss")
-
-
-class Threshold(Section):
-    """A bound that a candidate must hold on a slice to be blessed."""
-
-    metric: Literal[(*HIGHER_IS_BETTER, *LOWER_IS_BETTER)]  # type: ignore[valid-type]
-    slice: str = Field(OVERALL, description=_SLICE)
-    min: Share | None = Field(None, description="where higher is better: the least it may be")
-    max_drop: Share | None = Field(
-        None, description="how much lower than the latest blessed model's it may be"
-    )
-    max: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="where lower is better (ece, log_loss): the most it may be"
-    )
-    max_rise: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="how much higher than the latest blessed model's it may be"
-    )
-
-    @property
-    def parts(self) -> tuple[tuple[str, str], ...]:
-        """(column, value) of the slice, several for a cross; none for "overall"."""
-        if self.slice == OVERALL:
-            return ()
-        pairs = (part.partition(":") for part in self.slice.split(CROSS))
-        return tuple((column, value) for column, _, value in pairs)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that the slice names, in order of name."""
-        return tuple(sorted(column for column, _ in self.parts if column != EVERY))
-
-    @model_validator(mode="after")
-    def _is_a_bound(self) -> "Threshold":
-        lower_is_better = self.metric in LOWER_IS_BETTER
-        fit = ("max", "max_rise") if lower_is_better else ("min", "max_drop")
-        unfit = ("min", "max_drop") if lower_is_better else ("max", "max_rise")
-        if any(getattr(self, name) is not None for name in unfit):
-            better = "lower" if lower_is_better else "higher"
-            raise ValueError(
-                f"a {better} {self.metric} is better: bound it by `{fit[0]}` or `{fit[1]}`"
-            )
-        if all(getattr(self, name) is None for name in fit):
-            raise ValueError(f"a threshold needs `{fit[0]}` or `{fit[1]}`")
-        return self
-
-    @model_validator(mode="after")
-    def _names_a_slice(self) -> "Threshold":
-        columns = [column for column, _ in self.parts]
-        if not all(column and value for column, value in self.parts):
-            raise ValueError(f"slice {self.slice!r} is neither 'overall' nor 'column:value'")
-        if len(set(columns)) < len(columns) or (EVERY in columns and self.slice != EVERY_SLICE):
-            raise ValueError(f"slice {self.slice!r} must name different columns, or be '*:*'")
-        return self
-
-
 class EvaluatorConfig(Section):
     """What is measured, on which slices, and what a model must reach to be pushed."""
 
@@ -488,148 +403,3 @@ class CardConfig(Section):
     licence: str = Field("", description="under which the model may be used")
     intended_use: str = Field("", description="what it is meant for")
     limits: tuple[str, ...] = Field((), description="what users should know of its limits")
-
-
-class Config(Section):
-    """The whole tree."""
-
-    run: RunConfig = RunConfig()
-    data: DataConfig = DataConfig()
-    pairs: PairsConfig = PairsConfig()
-    image: ImageConfig = ImageConfig()
-    caption: CaptionConfig = CaptionConfig()
-    model: ModelConfig = ModelConfig()
-    trainer: TrainerConfig = TrainerConfig()
-    tuner: TunerConfig = TunerConfig()
-    augment: AugmentConfig = AugmentConfig()
-    evaluator: EvaluatorConfig = EvaluatorConfig()
-    serving: ServingConfig = ServingConfig()
-    monitor: MonitorConfig = MonitorConfig()
-    pusher: PusherConfig = PusherConfig()
-    bulk: BulkConfig = BulkConfig()
-    card: CardConfig = CardConfig()
-
-    @model_validator(mode="after")
-    def _can_be_tuned(self) -> "Config":
-        for key, values in self.tuner.space.items():
-            section, _, name = key.partition(".")
-            fields = self._tuned_fields(section)
-            if name not in fields or key == "trainer.epochs":
-                near = difflib.get_close_matches(name, fields, n=1)
-                hint = f"; did you mean {section}.{near[0]}?" if near and near[0] != name else ""
-                raise ValueError(f"tuner.space: {key} cannot be tuned{hint}")
-            is_range = values[-1] in RANGES
-            if is_range and not _is_range(*values):
-                raise ValueError(f"tuner.space: {key}: {list(values)} is no range")
-            for value in values[:-1] if is_range else values:
-                try:
-                    type(getattr(self, section)).model_validate({name: value})
-                except pydantic.ValidationError as error:
-                    raise ValueError(f"tuner.space: {_explain(error, None, section)}") from error
-        return self
-
-    def _tuned_fields(self, section: str) -> list[str]:
-        return list(type(getattr(self, section)).model_fields) if section in TUNED else []
-
-    def to_toml(self) -> str:
-        """The tree as TOML that `load` reads back to an equal tree."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
-
-
-def _is_range(*values: Any) -> bool:
-    """Whether the values are two ends, the lower first, and how to draw between them."""
-    low, high = values[0], values[1]
-    if len(values) != 3 or not all(type(end) in (int, float) for end in (low, high)):
-        return False
-    return bool(low < high and (low > 0 or values[-1] != "log"))
-
-
-def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
-    """Reads a configuration.
-
-    Args:
-      path: a TOML file; None for the defaults.
-      overrides: `section.key=value` strings, the value in TOML or, failing that, plain text.
-
-    Returns:
-      The validated tree, see `validate`.
-
-    Raises:
-      DexmatchError: the file cannot be read, or a key or value is wrong; names the key.
-    """
-    tree = _read_toml(path) if path else {}
-    for override in overrides:
-        _apply(tree, override)
-    return validate(tree, path)
-
-
-def validate(tree: Mapping[str, Any], source: Path | None = None) -> Config:
-    """Makes the typed tree from a plain one.
-
-    Args:
-      tree: section to key to value; what is missing takes its default.
-      source: the file it came from, for messages.
-
-    Returns:
-      The tree, with the backbone's own picture size in place of 0.
-
-    Raises:
-      DexmatchError: a key or value is wrong; names the key.
-    """
-    try:
-        config = Config.model_validate(tree)
-    except pydantic.ValidationError as error:
-        raise DexmatchError(_explain(error, source)) from error
-    if config.image.size:
-        return config
-    image = ImageConfig(size=BACKBONES[config.model.backbone])
-    return config.model_copy(update={"image": image})
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DexmatchError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DexmatchError(f"{path}: not valid TOML: {error}") from error
-
-
-def _apply(tree: dict[str, Any], override: str) -> None:
-    """Sets one `section.key=value` in a tree of plain dicts."""
-    key, equals, text = override.partition("=")
-    section, dot, name = key.strip().partition(".")
-    if not (equals and dot and name):
-        raise DexmatchError(f"--set {override}: write section.key=value, like trainer.epochs=3")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    values = tree.setdefault(section, {})
-    if not isinstance(values, dict):
-        raise DexmatchError(f"{section}: must be a section, not a value")
-    values[name] = value
-
-
-def _explain(error: pydantic.ValidationError, path: Path | None, section: str = "") -> str:
-    """One line for the first thing that is wrong, with the key's name."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in (section, *first["loc"]) if part != "")
-    where = f"{path}: " if path else ""
-    if first["type"] == "extra_forbidden":
-        return f"{where}{key}: no such key{_did_you_mean(first['loc'])}"
-    # Pydantic puts its own prefix before the text of our ValueErrors.
-    message = first["msg"].removeprefix("Value error, ")
-    got = "" if isinstance(first["input"], Mapping | Config) else f" (got {first['input']!r})"
-    # What concerns several sections names its key itself.
-    said = f"{key}: " if key else ""
-    return f"{where}{said}{message[0].lower()}{message[1:]}{got}"
-
-
-def _did_you_mean(loc: tuple[int | str, ...]) -> str:
-    fields: Any = Config
-    for part in loc[:-1]:
-        fields = fields.model_fields[part].annotation if part in fields.model_fields else Config
-    near = difflib.get_close_matches(str(loc[-1]), fields.model_fields, n=1)
-    known = ", ".join(fields.model_fields)
-    return f"; did you mean {near[0]}?" if near else f"; known: {known}"
