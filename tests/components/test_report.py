@@ -9,7 +9,6 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
-from ml_metadata.proto import metadata_store_pb2 as mlmd
 from typer.testing import CliRunner
 
 from components.report import (
@@ -428,7 +427,7 @@ def test_the_component_writes_a_report_where_mlmd_is_not_at_hand(
 
 
 def test_the_component_knows_the_run_that_goes_on_and_the_one_before(
-    review, review_artifacts, small, workspace, tmp_path
+    review, review_artifacts, small, review_workspace, tmp_path
 ):
     report = small.artifact(Report, tmp_path, "report")
     context = executor.Executor.Context(pipeline_run_id="2026-01-02")
@@ -438,7 +437,7 @@ def test_the_component_knows_the_run_that_goes_on_and_the_one_before(
         {
             executor.NAME: "mine",
             executor.CONFIG: json.dumps(review.CONFIG.model_dump(mode="json")),
-            executor.METADATA_PATH: str(workspace / "metadata.sqlite"),
+            executor.METADATA_PATH: str(review_workspace / "metadata.sqlite"),
             executor.CODE: "c0de",
         },
     )
@@ -447,33 +446,15 @@ def test_the_component_knows_the_run_that_goes_on_and_the_one_before(
     assert "The same as in run 2026-01-01." in html
 
 
-@pytest.fixture
-def workspace(review, review_sources, metadata_store, tmp_path):
-    """A workspace with a run that made everything, one before it, and one that failed."""
-    root = tmp_path / "runs" / "dexmatch"
-    root.mkdir(parents=True)
-    store, state = metadata_store(root / "metadata.sqlite"), mlmd.Execution
-    config = {"config": json.dumps(review.CONFIG.model_dump(mode="json"))}
-    for run in ("2026-01-01", "2026-01-02"):
-        for key, output in review_sources.artifacts.items():
-            node = sources.MADE_BY[key][0] or key
-            store.execute(
-                run, node, state.COMPLETE, output.type, uri=output.uri, **output.properties
-            )
-        store.execute(run, "ModelCard", state.COMPLETE, "ModelCard", config)
-    store.execute("2026-02-01", "Trainer", state.FAILED)
-    return root
-
-
-def invoke(workspace, *arguments):
-    options = ["--set", f"run.workspace={workspace.parent}"]
+def invoke(review_workspace, *arguments):
+    options = ["--set", f"run.workspace={review_workspace.parent}"]
     return CliRunner().invoke(app, ["report", *arguments, *options])
 
 
-def test_the_command_writes_the_report_of_a_past_run_and_names_it(workspace):
-    done = invoke(workspace, "2026-01-02", "--compare", "2026-01-01")
+def test_the_command_writes_the_report_of_a_past_run_and_names_it(review_workspace):
+    done = invoke(review_workspace, "2026-01-02", "--compare", "2026-01-01")
     assert done.exit_code == 0, done.output
-    path = workspace / "report-2026-01-02-against-2026-01-01.html"
+    path = review_workspace / "report-2026-01-02-against-2026-01-01.html"
     assert str(path) in done.stdout
     html = path.read_text(encoding="utf-8")
     assert "compared with run 2026-01-01" in html
@@ -490,14 +471,14 @@ def test_the_command_writes_the_report_of_a_past_run_and_names_it(workspace):
         (["2026-01-01", "--out", "no/such/report.html"], "no such folder"),
     ],
 )
-def test_the_command_says_what_keeps_it_from_writing(workspace, arguments, said):
-    done = invoke(workspace, *arguments)
+def test_the_command_says_what_keeps_it_from_writing(review_workspace, arguments, said):
+    done = invoke(review_workspace, *arguments)
     assert isinstance(done.exception, DexmatchError)
     assert said in str(done.exception)
 
 
-def test_the_run_before_is_the_latest_that_there_is_something_to_tell_of(workspace):
-    metadata = Metadata(workspace / "metadata.sqlite")
+def test_the_run_before_is_the_latest_that_there_is_something_to_tell_of(review_workspace):
+    metadata = Metadata(review_workspace / "metadata.sqlite")
     first, second, failed = metadata.runs()
     assert sources.previous(metadata, first, "x") is None
     assert sources.previous(metadata, second, "x").run.id == first.id
