@@ -14,8 +14,7 @@ from PIL import Image
 
 from components.report import embedding
 from components.report.examples import Example
-from components.report.pairs import encode, score
-from modules import features, signatures
+from modules import features, scoring, signatures
 
 CELLS = 8
 """The picture is divided into so many by so many."""
@@ -103,15 +102,15 @@ def _occlude(example: Example, content: bytes, served: Mapping[str, Any]) -> Occ
         example.caption,
         *(example.caption[: at.start()] + " " + example.caption[at.end() :] for at in spans),
     ]
-    seen = encode(served[signatures.ENCODE_IMAGE], features.IMAGE, pictures)
-    said = encode(
+    seen = scoring.encode(served[signatures.ENCODE_IMAGE], features.IMAGE, pictures)
+    said = scoring.encode(
         served[signatures.ENCODE_CAPTION],
         features.CAPTION,
         [text.encode("utf-8", "replace") for text in texts],
     )
     matcher = served[signatures.SCORE_EMBEDDINGS]
-    by_cell = score(matcher, seen, np.repeat(said[:1], len(seen), 0))
-    by_word = score(matcher, np.repeat(seen[:1], len(said), 0), said)
+    by_cell = scoring.score(matcher, seen, np.repeat(said[:1], len(seen), 0))
+    by_word = scoring.score(matcher, np.repeat(seen[:1], len(said), 0), said)
     return Occlusion(
         example=example,
         picture=embedding.data_uri(content, _SIDE),

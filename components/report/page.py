@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -100,7 +99,7 @@ def gather(of: Sources, before: Sources | None, compared: Sources | None) -> Rep
         of.evaluation, judged.bounds, of.evaluator.min_slice_pairs, other, baseline
     )
     _tell("scoring the test split", 1)
-    served = tf.saved_model.load(str(Path(of.uri(sources.MODEL)) / "Format-Serving")).signatures
+    served = tf.saved_model.load(str(of.saved_model)).signatures
     columns = dict.fromkeys(column for parts in table.parts for column, _ in parts)
     scored = pairs.read(of.split_uris(sources.EXAMPLES)[features.TEST], served, columns)
     _tell("choosing examples", 2)
@@ -192,7 +191,7 @@ def _slices(found: slices.Slices) -> dict[str, Any]:
                 "pairs": row.pairs,
                 "values": [cell.value for cell in row.cells],
                 "intervals": [cell.interval for cell in row.cells],
-                "baselines": [cell.baseline for cell in row.cells],
+                "baselines": [cell.change.baseline if cell.change else None for cell in row.cells],
             }
             for row in found.rows
         ],
