@@ -4,6 +4,7 @@ import base64
 import csv
 import dataclasses
 import json
+import math
 import re
 
 import numpy as np
@@ -164,20 +165,37 @@ def test_the_verdict_of_a_run(gathered, review):
     assert len(found.failures) == 1 and "accuracy on color:red" in found.failures[0]
 
 
-def test_changes_are_set_against_the_baseline_or_another_run(review_sources):
-    own = figures(
-        auc=0.75, ece=0.25, baseline={"auc": 0.5, "ece": 0.125}, intervals={"auc": (0.625, 0.875)}
-    )
+def changes_of(review_sources, own, other=None):
     of = dataclasses.replace(review_sources)
     of.__dict__["evaluation"] = Evaluation((own,), ())
-    changes = verdict.gather(of, None, "the latest").changes
-    assert [(each.metric, each.baseline, each.is_better, each.is_clear) for each in changes] == [
-        ("auc", 0.5, True, True),
-        ("ece", 0.125, False, None),
+    return verdict.gather(of, other, "the baseline").changes
+
+
+def test_a_change_from_the_evaluators_baseline_has_tfmas_interval(review_sources):
+    own = figures(
+        auc=0.75, recall=0.5, ece=0.25, baseline={"auc": 0.5, "recall": 0.5, "ece": 0.125}
+    )
+    own = dataclasses.replace(own, changes={"auc": (0.125, 0.375), "ece": (-0.125, 0.375)})
+    told = [
+        (each.metric, each.baseline, each.change_interval, each.is_better, each.is_clear)
+        for each in changes_of(review_sources, own)
     ]
-    other = Evaluation((figures(auc=0.8125),), ())
-    (change,) = verdict.gather(of, other, "run one").changes
-    assert (change.baseline, change.is_better, change.is_clear) == (0.8125, False, False)
+    assert told == [
+        ("auc", 0.5, (0.125, 0.375), True, True),
+        ("recall", 0.5, None, None, None),
+        ("ece", 0.125, (-0.125, 0.375), False, False),
+    ]
+
+
+@pytest.mark.parametrize(("baseline", "is_clear"), [(0.5, True), (0.70, False)])
+def test_a_change_from_another_run_has_the_interval_of_both(review_sources, baseline, is_clear):
+    own = figures(auc=0.75, intervals={"auc": (0.6875, 0.8125)}, baseline={"auc": 0.125})
+    theirs = figures(auc=baseline, intervals={"auc": (baseline - 0.0625, baseline + 0.0625)})
+    (change,) = changes_of(review_sources, own, Evaluation((theirs,), ()))
+    half = math.hypot(0.0625, 0.0625)
+    difference = 0.75 - baseline
+    assert change.change_interval == pytest.approx((difference - half, difference + half))
+    assert (change.baseline, change.is_better, change.is_clear) == (baseline, True, is_clear)
 
 
 # Slices
@@ -190,14 +208,28 @@ def test_distance_from_overall_has_a_sign_for_better_and_worse():
     assert slices.distance("mean_prediction", 0.0, 1.0) == 0
 
 
+def row_of(gathered, own, other=None):
+    table = slices.gather(Evaluation((own,), ()), (), 50, other, "before")
+    html = page.render(dataclasses.replace(gathered, slices=table))
+    return html[html.index('<tr data-index="0"') :].partition("</tr>")[0]
+
+
 def test_intervals_and_another_runs_figures_stand_in_the_table(gathered):
     own = figures(auc=0.75, intervals={"auc": (0.625, 0.875)}, baseline={"auc": 0.5})
     for other, shown in ((None, "0.500"), (Evaluation((figures(auc=0.25),), ()), "0.250")):
-        table = slices.gather(Evaluation((own,), ()), (), 50, other, "before")
-        html = page.render(dataclasses.replace(gathered, slices=table))
-        row = html[html.index('<tr data-index="0"') :].partition("</tr>")[0]
+        row = row_of(gathered, own, other)
         assert "<small>0.625–0.875</small>" in row
         assert f'<small class="baseline">{shown}</small>' in row
+
+
+@pytest.mark.parametrize(
+    ("change", "mark"), [((0.1, 0.4), "▲"), ((-0.1, 0.6), None), ((-0.4, -0.1), "▼")]
+)
+def test_a_change_of_a_slice_is_marked_if_it_is_more_than_chance(gathered, change, mark):
+    baseline = 0.5 - sum(change) / 2
+    own = dataclasses.replace(figures(auc=0.5, baseline={"auc": baseline}), changes={"auc": change})
+    row = row_of(gathered, own)
+    assert [each for each in "▲▼" if each in row] == ([mark] if mark else [])
 
 
 # Examples
