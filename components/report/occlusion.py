@@ -22,6 +22,8 @@ _SIDE = 192
 """Pixels, the longer side of the picture that is asked about."""
 _GREY = (128, 128, 128)
 _MOST_WORDS = 60
+_FAINT = 0.05
+"""A lesser drop of the score never has the full colour, so that noise does not look strong."""
 _WORD = re.compile(r"\w+", re.UNICODE)
 
 
@@ -32,7 +34,8 @@ class Cell:
     Attributes:
       box: left, upper, right and lower edge, in pixels.
       drop: what the score loses without it; negative if it gains.
-      weight: the drop from -1 to 1, relative to the strongest part.
+      weight: the drop from -1 to 1, relative to the strongest part, or to `_FAINT` if none is so
+        strong.
     """
 
     box: tuple[int, int, int, int]
@@ -147,7 +150,7 @@ def _png(image: Image.Image) -> bytes:
 
 def _weighed(drops: np.ndarray) -> tuple[list[float], list[float]]:
     """The drops, and their weights."""
-    strongest = float(np.abs(drops).max(initial=0)) or 1.0
+    strongest = float(np.abs(drops).max(initial=_FAINT))
     return drops.tolist(), (drops / strongest).tolist()
 
 

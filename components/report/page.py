@@ -43,7 +43,7 @@ _SCRIPTS = (
 _STYLE = "report.css"
 _PARTS = 7
 _OCCLUDED = 3
-"""Mistakes, and as many of the best, for which parts are hidden."""
+"""Mistakes, and as many of the best matches, for which parts are hidden."""
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,12 @@ def gather(of: Sources, before: Sources | None, compared: Sources | None) -> Rep
         keys += [key for key in (query.picture, *(hit.picture for hit in query.hits)) if key]
     contents = scored.load_pictures(keys)
     _tell("hiding parts of pictures and captions", 3)
-    hidden = occlusion.gather(
-        [
-            *chosen.foremost(examples.MISTAKES, _OCCLUDED),
-            *chosen.foremost(examples.BEST, _OCCLUDED),
-        ],
-        contents,
-        served,
-    )
+    explained = [
+        *chosen.foremost(examples.MISTAKES, _OCCLUDED),
+        # Of a wrong caption that the model is sure of, nothing counts by itself.
+        *chosen.foremost(examples.BEST, _OCCLUDED, is_match=True),
+    ]
+    hidden = occlusion.gather(explained, contents, served)
     _tell("reading statistics", 4)
     found = data.gather(of, compared or before)
     _tell("drawing pictures", 5)
@@ -184,6 +182,7 @@ def _slices(found: slices.Slices) -> dict[str, Any]:
         "comparable": found.comparable,
         "lowerIsBetter": found.lower_is_better,
         "few": found.few,
+        "fullColour": slices.FULL_COLOUR,
         "rows": [
             {
                 "name": row.name,

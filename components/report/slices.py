@@ -1,16 +1,17 @@
 """Every metric by every slice, with how far each figure is from the one overall."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.model_card.page import figure_names
-from components.report.verdict import MISSED, Change, Judged, change
-from modules.features import OVERALL
+from components.report.verdict import MISSED, NOT_JUDGED, Change, Judged, change
+from modules.features import CROSS, OVERALL
 from pipeline.comparison import METRICS
 from pipeline.config import LOWER_IS_BETTER
 from pipeline.evaluation import Evaluation
 
-_FULL_COLOUR = 0.25
+FULL_COLOUR = 0.25
 """A figure so much worse or better than the one overall has the full colour."""
 
 
@@ -24,14 +25,19 @@ class Cell:
       change: from the other model's, if there is one.
       distance: from the figure overall, -1 much worse to 1 much better; 0 too where neither is
         better.
-      is_missed: whether a threshold on it is missed.
+      bounds: the thresholds on it that were judged.
     """
 
     value: float | None
     interval: tuple[float, float] | None
     change: Change | None
     distance: float
-    is_missed: bool
+    bounds: tuple[Judged, ...]
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether a threshold on it is missed."""
+        return any(each.state == MISSED for each in self.bounds)
 
 
 @dataclass(frozen=True)
@@ -98,12 +104,15 @@ def gather(
       baseline_name: what it is, in words.
     """
     metrics = tuple(figure_names(found.slices))
-    missed = {(each.slice, each.metric) for each in bounds if each.state == MISSED}
+    judged: dict[tuple[str, str], list[Judged]] = defaultdict(list)
+    for bound in bounds:
+        if bound.state != NOT_JUDGED:
+            judged[bound.slice, bound.metric].append(bound)
     overall = next((each.figures for each in found.slices if each.name == OVERALL), {})
     rows = tuple(
         Row(
             name=each.name,
-            column=" × ".join(column for column, _ in each.parts),
+            column=CROSS.join(column for column, _ in each.parts),
             pairs=each.examples,
             is_small=each.examples < few,
             cells=tuple(
@@ -112,7 +121,7 @@ def gather(
                     interval=each.intervals.get(metric),
                     change=change(each, metric, other),
                     distance=distance(metric, each.figures.get(metric), overall.get(metric)),
-                    is_missed=(each.name, metric) in missed,
+                    bounds=tuple(judged[each.name, metric]),
                 )
                 for metric in metrics
             ),
@@ -135,4 +144,4 @@ def distance(metric: str, value: float | None, overall: float | None) -> float:
     if value is None or overall is None or metric not in METRICS:
         return 0.0
     better = overall - value if metric in LOWER_IS_BETTER else value - overall
-    return max(-1.0, min(1.0, better / _FULL_COLOUR))
+    return max(-1.0, min(1.0, better / FULL_COLOUR))

@@ -34,12 +34,13 @@ CAPTIONS = (
     "a red bird " + "very " * 2000 + "far away",
     "javascript:window.evil=1 {{ 7 * 7 }} a blue fish",
 )
+COLUMN = "part \"<b onclick='window.evil = 1'>&amp;"
 MANY = 40
 RECORDS = "data_tfrecord-0.gz"
 CONFIG = Config.model_validate(
     {
         "evaluator": {
-            "slice_columns": ["color", "stage"],
+            "slice_columns": ["color", "stage", COLUMN],
             "slice_crosses": [["color", "stage"]],
             "min_slice_pairs": 20,
             "confidence": "none",  # They take minutes.
@@ -98,6 +99,7 @@ def _pair(number, kind, text, source):
         features.CAPTION_ID: [source],
         features.CAPTION_LENGTH: ["1-50"],
         features.IMAGE_SIZE: ["1-64"],
+        COLUMN: [("tail", "\u202ewing", "{{ 7 * 7 }}")[number % 3]],
         "color": ["red" if number % 2 else "blue" if number % 4 else EVIL],
     }.items():
         encoded = [value if isinstance(value, bytes) else value.encode() for value in values]
@@ -177,7 +179,7 @@ def write(small, folder, model):
         sources.SCHEMA: schema,
         sources.ANOMALIES: anomalies,
         sources.EVALUATION: small.evaluation(
-            folder, records["test"], CONFIG.evaluator, ["color", "stage"]
+            folder, records["test"], CONFIG.evaluator, ["color", "stage", COLUMN]
         ),
         sources.BLESSING: small.artifact(
             standard_artifacts.ModelBlessing, folder, "blessing", blessed=0
@@ -258,7 +260,11 @@ def sources_of(artifacts, dataset_folder):
 
 def earlier(of):
     """A run before, with another configuration and another library."""
-    config = {**of.config, "trainer": {**of.config["trainer"], "epochs": 99}}
+    config = {
+        **of.config,
+        "trainer": {**of.config["trainer"], "epochs": 99},
+        "card": {**of.config["card"], "owner": EVIL},
+    }
     return dataclasses.replace(
         of,
         config=config,

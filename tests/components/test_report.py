@@ -20,6 +20,7 @@ from components.report import (
     executor,
     graph,
     lineage,
+    occlusion,
     page,
     slices,
     sources,
@@ -254,6 +255,18 @@ def test_examples_are_mistakes_the_least_sure_and_the_best():
     assert positions(1, examples.BEST) == [4]
 
 
+def test_of_the_best_matches_and_wrong_captions_stand_in_turn():
+    pairs = scored([0.9, 0.01, 0.02, 0.03, 0.8], [1, 0, 0, 0, 1])
+    found = examples.gather(pairs, [()], 0.5)
+
+    def positions(**which):
+        return [each.position for each in found.foremost(examples.BEST, 3, **which)]
+
+    assert positions() == [1, 0, 2]
+    assert positions(is_match=True) == [0, 4]
+    assert positions(is_match=False) == [1, 2, 3]
+
+
 def test_many_slices_do_not_make_the_page_large():
     count = 5_000
     columns = {"name": [(str(at // 5),) for at in range(count)]}
@@ -261,6 +274,12 @@ def test_many_slices_do_not_make_the_page_large():
     pairs = scored(np.linspace(0.01, 0.99, count), labels, columns)
     parts = [(), *((("name", str(at)),) for at in range(1000))]
     assert len(examples.gather(pairs, parts, 0.5).shown) == 400
+
+
+def test_a_part_that_moves_the_score_by_nothing_much_is_faint():
+    drops, weights = occlusion._weighed(np.array([0.0, 0.001, -0.025]))
+    assert (drops[2], weights) == (-0.025, pytest.approx([0.0, 0.02, -0.5]))
+    assert occlusion._weighed(np.array([0.25, -0.5]))[1] == [0.5, -1.0]
 
 
 def test_parts_that_are_hidden_are_told_with_what_the_score_loses(gathered, tiny_models):
@@ -284,7 +303,8 @@ def test_parts_that_are_hidden_are_told_with_what_the_score_loses(gathered, tiny
     ]
     assert word.drop == pytest.approx(said[0] - said[1], abs=1e-5)
     assert len(found.cells) == 64
-    assert max(abs(cell.weight) for cell in found.cells) == pytest.approx(1)
+    strongest = max(found.cells, key=lambda cell: abs(cell.drop))
+    assert strongest.weight == pytest.approx(strongest.drop / max(abs(strongest.drop), 0.05))
 
 
 # Retrieval
@@ -333,7 +353,7 @@ def test_statistics_stand_side_by_side_with_schema_and_anomalies(gathered, revie
     assert by_name["color"].by_split["train"].top[0] == statistics.Value("red", 20, 0.5)
     assert by_name["stage"].by_split["test"].numbers[0] == 0
     assert "in every example" in by_name["color"].expected
-    assert not by_name["image"].by_split["train"].top
+    assert not any(by_name[name].by_split["train"].top for name in ("image", "id", "group"))
     (anomaly,) = found.anomalies
     assert "split val, feature 'color'" in anomaly and review.EVIL in anomaly
 
@@ -377,11 +397,14 @@ def test_training_has_curves_settings_and_trials(gathered):
     assert found.trials.rows[0] == ("2", 0.2, ("0.5",))
 
 
-def test_lineage_tells_what_ran_and_what_differs(gathered):
+def test_lineage_tells_what_ran_and_what_differs(gathered, review):
     found = gathered.lineage
     assert [step.state for step in found.steps][:2] == ["cached", "new"]
     assert found.seconds == 0.5 + 12 * 1.5
-    assert found.config == (lineage.Difference("trainer.epochs", "30", "99"),)
+    assert [(each.name, each.there) for each in found.config] == [
+        ("card.owner", json.dumps(review.EVIL)),
+        ("trainer.epochs", "99"),
+    ]
     assert found.library_changes == (lineage.Difference("tensorflow", tf.__version__, "0.1"),)
 
 

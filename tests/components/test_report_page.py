@@ -95,7 +95,12 @@ def test_text_that_means_harm_does_nothing_and_can_be_read(opened, review):
     assert page.locator("h1").text_content() == f"my {review.EVIL}"
     shown = page.evaluate("examplesData().shown.map((each) => each.caption)")
     assert set(review.CAPTIONS) <= set(shown)
-    assert f"color:{review.EVIL}" in visible_names_of(opened)
+    names = visible_names_of(opened)
+    assert {f"color:{review.EVIL}", f"{review.COLUMN}:tail"} <= set(names)
+    opened.show("data")
+    assert page.locator("#data tbody th", has_text=review.COLUMN).count() == 2
+    opened.show("lineage")
+    assert page.locator("#lineage td", has_text=review.EVIL).count() == 1
 
 
 def visible_names_of(opened):
@@ -141,14 +146,21 @@ def test_figures_in_the_table_are_those_of_tfmas_files(opened, review_sources):
         assert cells[0] == [f"{figures.examples:,}"]
         for name, cell in zip(names, cells[1:], strict=True):
             value = figures.figures.get(name)
-            assert cell[0].rstrip("✗") == ("–" if value is None else f"{value:.3f}")
+            assert cell[0].rstrip("✗✓") == ("–" if value is None else f"{value:.3f}")
 
 
 def test_a_missed_threshold_is_marked_and_can_be_filtered_for(opened):
     opened.show("slices")
     opened.page.locator("#slice-missed").check()
     assert visible_names(opened.page) == ["color:red"]
-    assert opened.page.locator("#slice-table tbody tr:visible .bad").count() == 1
+    (mark,) = opened.page.locator("#slice-table tbody tr:visible .bad").all()
+    assert mark.get_attribute("title") == "misses: at least 0.999"
+
+
+def test_a_threshold_that_holds_is_marked(opened):
+    opened.show("slices")
+    first = opened.page.locator("#slice-table tbody tr").first
+    assert first.locator(".good").get_attribute("title") == "holds: at least 0"
 
 
 @pytest.mark.parametrize("metric", ["auc", "accuracy"])
@@ -266,6 +278,23 @@ def test_two_columns_are_crossed(opened):
     assert sum(count or 0 for line in cells for count in line) == 120
 
 
+def test_a_cross_is_coloured_by_its_distance_from_all_pairs(opened, gathered):
+    opened.show("slices")
+    for control, column in (("rows", "color"), ("columns", "stage")):
+        opened.page.locator(f"#cross-{control}").select_option(column)
+    pairs = gathered.curves.pairs
+    overall = metrics.roc_auc_score(*labels_and_scores(gathered))
+    drawn = opened.page.evaluate(
+        "(({x, y, z, text}) => ({x, y, z, text}))("
+        "document.querySelector('[data-chart=cross]').data[0])"
+    )
+    row, column = drawn["y"].index("red"), drawn["x"].index("1")
+    inside = pairs.members([("color", "red"), ("stage", "1")])
+    auc = metrics.roc_auc_score(pairs.labels[inside], pairs.scores[inside].astype(np.float64))
+    assert drawn["text"][row][column] == f"{auc:.3f}"
+    assert drawn["z"][row][column] == pytest.approx(auc - overall)
+
+
 @pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
 def test_the_theme_is_the_systems_until_it_is_switched(browser, report_file, scheme, dark):
     with browser.new_context(color_scheme=scheme) as context:
@@ -286,7 +315,7 @@ def test_the_theme_is_the_systems_until_it_is_switched(browser, report_file, sch
 def test_a_phone_shows_every_page_without_scrolling_sideways(
     browser, report_file, tmp_path, scheme
 ):
-    size = {"width": 390, "height": 844}
+    size = {"width": 360, "height": 800}
     with browser.new_context(viewport=size, color_scheme=scheme) as context:
         opened = Opened(context, report_file)
         for name in PAGES:
