@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import re
+import webbrowser
 
 import numpy as np
 import pytest
@@ -514,6 +515,20 @@ def test_the_command_writes_the_report_of_a_past_run_and_names_it(review_workspa
     html = path.read_text(encoding="utf-8")
     assert "compared with run 2026-01-01" in html
     assert "The same as in run 2026-01-01." in html
+
+
+@pytest.mark.parametrize("has_browser", [True, False])
+def test_the_command_opens_the_page_in_a_browser(
+    review_workspace, tmp_path, monkeypatch, has_browser
+):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or has_browser)
+    path = tmp_path / "page of mine.html"
+    done = invoke(review_workspace, "--open", "--out", str(path))
+    assert done.exit_code == 0, done.output
+    assert opened == [path.as_uri()]
+    assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert ("found no browser" in done.stderr) != has_browser
 
 
 @pytest.mark.parametrize(
