@@ -43,7 +43,7 @@ class FeatureStatistics:
       missing: share of the examples that have none.
       distinct: number of distinct values; None for numbers.
       numbers: minimum, mean, median and maximum; None for text.
-      mean_length: of a text, in bytes; None for numbers.
+      mean_length: of a text or a picture, in bytes; None for numbers.
       top: the most frequent values.
       bars: heights of a histogram, from 0 to 1.
     """

@@ -101,11 +101,11 @@ def _print_changes(title: str, changes: "list[Change]", names: list[str]) -> Non
             rows.append(())
         name = before.name if by_slice else f"{before.name} {metric}"
         style = (_BETTER if change.is_better else _WORSE) if change.is_clear else ""
-        mark = "*" if change.is_clear else " "
+        mark = "*" if change.is_clear else ""
         rows.append(
             (
                 Text(name),
-                Text(f"{_shown(change)}{mark}", style),
+                Text(f"{mark}{_shown(change)}", style),
                 before.shown(metric),
                 after.shown(metric),
                 f"{before.examples:,}",

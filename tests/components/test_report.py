@@ -200,6 +200,25 @@ def test_a_change_from_another_run_has_the_interval_of_both(review_sources, base
     assert (change.baseline, change.is_better, change.is_clear) == (baseline, True, is_clear)
 
 
+@pytest.mark.parametrize(
+    ("is_blessed", "is_infra_blessed", "said"),
+    [
+        (True, True, "1 checks passed"),
+        (True, False, "Cannot be served"),
+        (False, False, "Not tried on a model server"),
+    ],
+)
+def test_a_model_that_was_refused_is_not_said_to_be_unservable(
+    gathered, is_blessed, is_infra_blessed, said
+):
+    told = {"is_blessed": is_blessed, "is_infra_blessed": is_infra_blessed}
+    html = page.render(
+        dataclasses.replace(gathered, verdict=dataclasses.replace(gathered.verdict, **told))
+    )
+    answers = ("1 checks passed", "Cannot be served", "Not tried on a model server")
+    assert [each for each in answers if each in html] == [said]
+
+
 # Slices
 
 
@@ -353,6 +372,8 @@ def test_statistics_stand_side_by_side_with_schema_and_anomalies(gathered, revie
     by_name = {each.name: each for each in found.features}
     assert by_name["color"].by_split["train"].top[0] == statistics.Value("red", 20, 0.5)
     assert by_name["stage"].by_split["test"].numbers[0] == 0
+    mean = np.mean([len(review.picture(number)) for number in range(review.MANY)])
+    assert by_name["image"].by_split["train"].mean_length == pytest.approx(mean)
     assert "in every example" in by_name["color"].expected
     assert not any(by_name[name].by_split["train"].top for name in ("image", "id", "group"))
     (anomaly,) = found.anomalies

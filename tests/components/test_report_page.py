@@ -98,6 +98,7 @@ def test_text_that_means_harm_does_nothing_and_can_be_read(opened, review):
     names = visible_names_of(opened)
     assert {f"color:{review.EVIL}", f"{review.COLUMN}:tail"} <= set(names)
     opened.show("data")
+    assert "Data set set." in page.locator("#data").inner_text()
     assert page.locator("#data tbody th", has_text=review.COLUMN).count() == 2
     opened.show("lineage")
     assert page.locator("#lineage td", has_text=review.EVIL).count() == 1
@@ -291,7 +292,7 @@ def test_a_cross_is_coloured_by_its_distance_from_all_pairs(opened, gathered):
     row, column = drawn["y"].index("red"), drawn["x"].index("1")
     inside = pairs.members([("color", "red"), ("stage", "1")])
     auc = metrics.roc_auc_score(pairs.labels[inside], pairs.scores[inside].astype(np.float64))
-    assert drawn["text"][row][column] == f"{auc:.3f}"
+    assert drawn["text"][row][column] == f"{auc:.2f}"
     assert drawn["z"][row][column] == pytest.approx(auc - overall)
 
 

@@ -108,7 +108,8 @@ drawers.cross = (element) => {
   const [rows, columns] = [shownOf(down), shownOf(across)];
   const measure = (inside) => {
     if (metric === "count") return inside.length || null;
-    const value = metric === "auc" ? rocCurve(pairs, inside).auc : confusionAt(pairs, inside, pairs.threshold).accuracy;
+    const value =
+      metric === "auc" ? rocCurve(pairs, inside).auc : confusionAt(pairs, inside, pairs.threshold).accuracy;
     return Number.isNaN(value) ? null : value;
   };
   const cells = rows.map((row) => columns.map((column) => members(pairs, [[down, row], [across, column]])));
@@ -121,7 +122,12 @@ drawers.cross = (element) => {
       ? { z: values, colorscale: [[0, see("better", 0)], [1, see("better", 0.5)]], zmin: 0 }
       : {
           z: values.map((line) => line.map((value) => (value === null ? null : value - overall))),
-          colorscale: [[0, see("worse", 0.5)], [0.5, see("better", 0)], [1, see("better", 0.5)]],
+          colorscale: [
+            [0, see("worse", 0.5)],
+            [0.5, see("worse", 0)],
+            [0.5, see("better", 0)],
+            [1, see("better", 0.5)],
+          ],
           zmin: -far,
           zmax: far,
         };
@@ -133,7 +139,9 @@ drawers.cross = (element) => {
         ...scale,
         x: columns.map((each) => plain(each, 24)),
         y: rows.map((each) => plain(each, 24)),
-        text: values.map((line) => line.map((value) => (metric === "count" ? String(value ?? "") : shown(value)))),
+        text: values.map((line) =>
+          line.map((value) => (value === null ? "" : metric === "count" ? String(value) : shown(value, 2))),
+        ),
         customdata: cells.map((line) => line.map((inside) => inside.length)),
         hovertemplate: "%{y}, %{x}<br>%{text}<br>%{customdata} pairs<extra></extra>",
         texttemplate: columns.length <= 10 ? "%{text}" : "",
@@ -146,8 +154,8 @@ drawers.cross = (element) => {
     ],
     {
       height: 140 + 28 * rows.length,
-      xaxis: { type: "category", title: { text: title(across) } },
-      yaxis: { type: "category", title: { text: title(down) }, autorange: "reversed" },
+      xaxis: { type: "category", title: { text: title(across) }, showgrid: false },
+      yaxis: { type: "category", title: { text: title(down) }, showgrid: false, autorange: "reversed" },
     },
   );
 };
