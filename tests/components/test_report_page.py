@@ -134,6 +134,18 @@ def test_examples_are_filtered_by_slice(opened, gathered):
         assert set(captions) <= known
 
 
+def test_what_a_search_finds_is_shown_with_scores_and_the_right_ones_marked(opened, gathered):
+    opened.show("retrieval")
+    queries = opened.page.locator("#retrieval .query").all()
+    searches = (*gathered.searches.by_caption, *gathered.searches.by_picture)
+    for query, search in zip(queries, searches, strict=True):
+        hits = query.locator("li").all()
+        for shown, hit in zip(hits, search.hits, strict=True):
+            assert f"{100 * hit.score:.1f} %" in shown.inner_text()
+            assert (shown.locator("[aria-label=right]").count() == 1) == hit.is_right
+    assert sum(hit.is_right for search in searches for hit in search.hits) > 0
+
+
 def test_figures_in_the_table_are_those_of_tfmas_files(opened, review_sources):
     opened.show("slices")
     heads = opened.page.locator("#slice-table thead button").all_text_contents()
