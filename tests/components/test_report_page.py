@@ -10,6 +10,7 @@ from sklearn import metrics
 sync_api = pytest.importorskip("playwright.sync_api")
 
 PAGES = ("verdict", "slices", "curves", "examples", "retrieval", "data", "training", "lineage")
+A4_ACROSS_MM = 297 - 2 * 10
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs chromium")
 
@@ -340,11 +341,23 @@ def test_a_phone_shows_every_page_without_scrolling_sideways(
         assert opened.said == []
 
 
-def test_a_print_holds_every_page(page):
+def test_a_print_holds_every_page_in_its_whole_width(opened):
+    page = opened.page
+    opened.show("curves")
+    page.locator("[data-chart=histogram] .main-svg").first.wait_for()
     page.emulate_media(media="print")
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     for name in PAGES:
         assert page.locator(f"#{name}").is_visible()
     drawn = page.locator(".chart .main-svg").count()
     assert drawn >= page.locator(".chart").count()
+    left = page.locator("main").bounding_box()["x"]
+    across = A4_ACROSS_MM / 25.4 * 96 + left
+    for each in page.locator("table:visible, .main-svg, .cards, .query").all():
+        box = each.bounding_box()
+        assert box is None or box["x"] + box["width"] <= across, each
     assert page.pdf().startswith(b"%PDF")
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert page.locator(".page:visible").count() == len(PAGES), "print media shows them all"
+    page.emulate_media(media="screen")
+    assert page.locator(".page:visible").count() == 1

@@ -47,12 +47,16 @@ dark.addEventListener("change", () => redraw());
 
 window.addEventListener("beforeprint", () => {
   document.documentElement.classList.add("printing");
+  redraw();
   for (const page of document.querySelectorAll(".page")) {
     preparations[page.id]?.();
     drawAll(page);
   }
 });
-window.addEventListener("afterprint", () => document.documentElement.classList.remove("printing"));
+window.addEventListener("afterprint", () => {
+  document.documentElement.classList.remove("printing");
+  redraw();
+});
 window.addEventListener("hashchange", showPage);
 
 document.documentElement.classList.add("scripted");
