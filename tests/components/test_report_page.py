@@ -314,6 +314,10 @@ def test_the_theme_is_the_systems_until_it_is_switched(browser, report_file, sch
     with browser.new_context(color_scheme=scheme) as context:
         page = Opened(context, report_file).page
 
+        def during(event):
+            page.evaluate(f"window.dispatchEvent(new Event('{event}'))")
+            return is_dark()
+
         def is_dark():
             colours = re.findall(
                 r"\d+", page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -321,8 +325,10 @@ def test_the_theme_is_the_systems_until_it_is_switched(browser, report_file, sch
             return sum(map(int, colours[:3])) < 200
 
         assert is_dark() is dark
+        assert (during("beforeprint"), during("afterprint")) == (False, dark), "paper is white"
         page.locator("#theme").click()
         assert is_dark() is not dark
+        assert (during("beforeprint"), during("afterprint")) == (False, not dark)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

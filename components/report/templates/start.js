@@ -45,8 +45,14 @@ byId("theme").addEventListener("click", () => {
 });
 dark.addEventListener("change", () => redraw());
 
+// Paper is white, and may be narrower or wider than the screen.
+let themeOnScreen;
+
 window.addEventListener("beforeprint", () => {
-  document.documentElement.classList.add("printing");
+  const root = document.documentElement;
+  themeOnScreen = root.dataset.theme;
+  root.dataset.theme = "light";
+  root.classList.add("printing");
   redraw();
   for (const page of document.querySelectorAll(".page")) {
     preparations[page.id]?.();
@@ -54,7 +60,10 @@ window.addEventListener("beforeprint", () => {
   }
 });
 window.addEventListener("afterprint", () => {
-  document.documentElement.classList.remove("printing");
+  const root = document.documentElement;
+  if (themeOnScreen) root.dataset.theme = themeOnScreen;
+  else delete root.dataset.theme;
+  root.classList.remove("printing");
   redraw();
 });
 window.addEventListener("hashchange", showPage);
