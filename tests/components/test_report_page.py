@@ -357,6 +357,8 @@ def test_a_print_holds_every_page_in_its_whole_width(opened):
         assert page.locator(f"#{name}").is_visible()
     drawn = page.locator(".chart .main-svg").count()
     assert drawn >= page.locator(".chart").count()
+    position = "[...document.querySelectorAll('th')].map((each) => getComputedStyle(each).position)"
+    assert set(page.evaluate(position)) == {"static"}, "what sticks would cover rows"
     left = page.locator("main").bounding_box()["x"]
     across = A4_ACROSS_MM / 25.4 * 96 + left
     for each in page.locator("table:visible, .main-svg, .cards, .query").all():
