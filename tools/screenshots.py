@@ -14,8 +14,13 @@ from playwright.sync_api import sync_playwright
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SECTIONS = {"report-slices.png": "slices", "report-examples.png": "examples"}
 SIZE = {"width": 1200, "height": 900}
-SETTLED_MS = 1500
-"""For charts to be drawn and pictures to be decoded."""
+SETTLED = """() => {
+  const [page] = document.getElementsByClassName("current");
+  const all = (selector, test) => [...page.querySelectorAll(selector)].every(test);
+  const drawn = all(".chart", (chart) => chart.querySelector(".main-svg"));
+  return drawn && all("img", (img) => img.complete);
+}"""
+"""Whether all charts of the page are drawn and all its pictures decoded."""
 
 
 def main() -> None:
@@ -29,8 +34,8 @@ def main() -> None:
         for name, section in SECTIONS.items():
             page = browser.new_page(viewport=SIZE)
             page.goto(f"{report.as_uri()}#{section}")
-            page.wait_for_timeout(SETTLED_MS)
-            page.evaluate("window.scrollTo(0, 0)")
+            page.wait_for_selector("html[data-ready]")
+            page.wait_for_function(SETTLED)
             page.screenshot(path=IMAGES / name)
             page.close()
         browser.close()

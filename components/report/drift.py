@@ -9,19 +9,10 @@ import tfx  # noqa: F401  It must come before tensorflow_data_validation.
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
-from modules import features
+from components.report.statistics import NEARLY_DISTINCT
 
 NOTABLE = 0.1
 """A distance from which it is marked; both distances go from 0 to 1."""
-_NOT_COMPARED = (
-    features.IMAGE,
-    features.ID,
-    features.CAPTION_ID,
-    features.CAPTION,
-    features.GROUP,
-    features.HARD_CAPTION,
-)
-"""Their values are nearly all distinct, so the distance only tells how many examples there are."""
 _MEASURES = {
     anomalies_pb2.DriftSkewInfo.Measurement.L_INFTY: "L∞",
     anomalies_pb2.DriftSkewInfo.Measurement.JENSEN_SHANNON_DIVERGENCE: "Jensen–Shannon",
@@ -48,7 +39,11 @@ def distances(
     before: statistics_pb2.DatasetFeatureStatisticsList,
     schema: schema_pb2.Schema,
 ) -> Mapping[str, Distance]:
-    """Feature to its distance, for the features that can be compared."""
+    """Feature to its distance, for the features that can be compared.
+
+    Those with nearly as many values as examples cannot: it would only tell how many examples there
+    are.
+    """
     asking = schema_pb2.Schema()
     asking.CopyFrom(schema)
     for feature in asking.feature:
@@ -62,7 +57,7 @@ def distances(
     return {
         name: Distance(_MEASURES[measured.type], measured.value, measured.value > NOTABLE)
         for info in found.drift_skew_info
-        if (name := ".".join(info.path.step)) not in _NOT_COMPARED
+        if (name := ".".join(info.path.step)) not in NEARLY_DISTINCT
         for measured in info.drift_measurements
         if measured.type in _MEASURES
     }

@@ -1,4 +1,8 @@
-"""Pairs to look at: the most confident mistakes, the least sure, the best, of every slice."""
+"""Pairs to look at: the most confident mistakes, the least sure, the best, of every slice.
+
+Of the best, true pairs and wrong captions stand in turn: a model is often so much surer of one kind
+that the other would not be seen.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,9 +78,16 @@ class Examples:
             "ofSlices": self.of_slices,
         }
 
-    def foremost(self, name: str, count: int) -> list[Example]:
-        """The first of a list over all pairs."""
-        return [self.shown[at] for at in self.of_slices[0][name][:count]] if self.shown else []
+    def foremost(self, name: str, count: int, is_match: bool | None = None) -> list[Example]:
+        """The first of a list over all pairs.
+
+        Args:
+          name: one of `LISTS`.
+          count: how many, at most.
+          is_match: only true pairs, or only wrong captions; None for both.
+        """
+        listed = [self.shown[at] for at in self.of_slices[0][name]] if self.shown else []
+        return [each for each in listed if is_match in (None, each.is_match)][:count]
 
 
 def gather(pairs: Pairs, slices: Sequence[Sequence[tuple[str, str]]], threshold: float) -> Examples:
@@ -116,8 +127,17 @@ def _orders(pairs: Pairs, threshold: float) -> dict[str, np.ndarray]:
     return {
         MISTAKES: by_distance[(judged & ~is_right)[by_distance]],
         LEAST_SURE: (nearest := np.argsort(distance, kind="stable"))[judged[nearest]],
-        BEST: by_distance[(judged & is_right)[by_distance]],
+        BEST: _in_turn(by_distance[(judged & is_right)[by_distance]], pairs.labels),
     }
+
+
+def _in_turn(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The first of each label, then the second of each, and so on."""
+    place = np.empty(len(order), np.int64)
+    for label in (0, 1):
+        of_label = labels[order] == label
+        place[of_label] = np.arange(of_label.sum())
+    return order[np.argsort(place, kind="stable")]
 
 
 def _example(pairs: Pairs, at: int) -> Example:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from components.report import graph
@@ -46,7 +45,6 @@ class Lineage:
 
     Attributes:
       run: id of the run; empty if it is not known.
-      started: when.
       steps: in the order in which they were started.
       seconds: of all of them.
       graph: components and artifacts; None if MLMD cannot be read.
@@ -58,7 +56,6 @@ class Lineage:
     """
 
     run: str
-    started: datetime | None
     steps: tuple[Step, ...]
     seconds: float
     graph: Graph | None
@@ -89,7 +86,6 @@ def gather(of: Sources, other: Sources | None) -> Lineage:
     both_known = other is not None and other.are_libraries_of_run and of.are_libraries_of_run
     return Lineage(
         run=run.id if run else "",
-        started=run.started if run else None,
         steps=steps,
         seconds=sum(step.seconds for step in steps),
         graph=graph.of(run) if run else None,

@@ -14,8 +14,7 @@ from PIL import Image
 
 from components.report import embedding
 from components.report.examples import Example
-from components.report.pairs import encode, score
-from modules import features, signatures
+from modules import features, scoring, signatures
 
 CELLS = 8
 """The picture is divided into so many by so many."""
@@ -23,6 +22,8 @@ _SIDE = 192
 """Pixels, the longer side of the picture that is asked about."""
 _GREY = (128, 128, 128)
 _MOST_WORDS = 60
+_FAINT = 0.05
+"""A lesser drop of the score never has the full colour, so that noise does not look strong."""
 _WORD = re.compile(r"\w+", re.UNICODE)
 
 
@@ -33,7 +34,8 @@ class Cell:
     Attributes:
       box: left, upper, right and lower edge, in pixels.
       drop: what the score loses without it; negative if it gains.
-      weight: the drop from -1 to 1, relative to the strongest part.
+      weight: the drop from -1 to 1, relative to the strongest part, or to `_FAINT` if none is so
+        strong.
     """
 
     box: tuple[int, int, int, int]
@@ -103,15 +105,15 @@ def _occlude(example: Example, content: bytes, served: Mapping[str, Any]) -> Occ
         example.caption,
         *(example.caption[: at.start()] + " " + example.caption[at.end() :] for at in spans),
     ]
-    seen = encode(served[signatures.ENCODE_IMAGE], features.IMAGE, pictures)
-    said = encode(
+    seen = scoring.encode(served[signatures.ENCODE_IMAGE], features.IMAGE, pictures)
+    said = scoring.encode(
         served[signatures.ENCODE_CAPTION],
         features.CAPTION,
         [text.encode("utf-8", "replace") for text in texts],
     )
     matcher = served[signatures.SCORE_EMBEDDINGS]
-    by_cell = score(matcher, seen, np.repeat(said[:1], len(seen), 0))
-    by_word = score(matcher, np.repeat(seen[:1], len(said), 0), said)
+    by_cell = scoring.score(matcher, seen, np.repeat(said[:1], len(seen), 0))
+    by_word = scoring.score(matcher, np.repeat(seen[:1], len(said), 0), said)
     return Occlusion(
         example=example,
         picture=embedding.data_uri(content, _SIDE),
@@ -148,7 +150,7 @@ def _png(image: Image.Image) -> bytes:
 
 def _weighed(drops: np.ndarray) -> tuple[list[float], list[float]]:
     """The drops, and their weights."""
-    strongest = float(np.abs(drops).max(initial=0)) or 1.0
+    strongest = float(np.abs(drops).max(initial=_FAINT))
     return drops.tolist(), (drops / strongest).tolist()
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -44,7 +43,7 @@ _SCRIPTS = (
 _STYLE = "report.css"
 _PARTS = 7
 _OCCLUDED = 3
-"""Mistakes, and as many of the best, for which parts are hidden."""
+"""Mistakes, and as many of the best matches, for which parts are hidden."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def gather(of: Sources, before: Sources | None, compared: Sources | None) -> Rep
         of.evaluation, judged.bounds, of.evaluator.min_slice_pairs, other, baseline
     )
     _tell("scoring the test split", 1)
-    served = tf.saved_model.load(str(Path(of.uri(sources.MODEL)) / "Format-Serving")).signatures
+    served = tf.saved_model.load(str(of.saved_model)).signatures
     columns = dict.fromkeys(column for parts in table.parts for column, _ in parts)
     scored = pairs.read(of.split_uris(sources.EXAMPLES)[features.TEST], served, columns)
     _tell("choosing examples", 2)
@@ -111,14 +110,12 @@ def gather(of: Sources, before: Sources | None, compared: Sources | None) -> Rep
         keys += [key for key in (query.picture, *(hit.picture for hit in query.hits)) if key]
     contents = scored.load_pictures(keys)
     _tell("hiding parts of pictures and captions", 3)
-    hidden = occlusion.gather(
-        [
-            *chosen.foremost(examples.MISTAKES, _OCCLUDED),
-            *chosen.foremost(examples.BEST, _OCCLUDED),
-        ],
-        contents,
-        served,
-    )
+    explained = [
+        *chosen.foremost(examples.MISTAKES, _OCCLUDED),
+        # Of a wrong caption that the model is sure of, nothing counts by itself.
+        *chosen.foremost(examples.BEST, _OCCLUDED, is_match=True),
+    ]
+    hidden = occlusion.gather(explained, contents, served)
     _tell("reading statistics", 4)
     found = data.gather(of, compared or before)
     _tell("drawing pictures", 5)
@@ -185,6 +182,7 @@ def _slices(found: slices.Slices) -> dict[str, Any]:
         "comparable": found.comparable,
         "lowerIsBetter": found.lower_is_better,
         "few": found.few,
+        "fullColour": slices.FULL_COLOUR,
         "rows": [
             {
                 "name": row.name,
@@ -192,7 +190,7 @@ def _slices(found: slices.Slices) -> dict[str, Any]:
                 "pairs": row.pairs,
                 "values": [cell.value for cell in row.cells],
                 "intervals": [cell.interval for cell in row.cells],
-                "baselines": [cell.baseline for cell in row.cells],
+                "baselines": [cell.change.baseline if cell.change else None for cell in row.cells],
             }
             for row in found.rows
         ],

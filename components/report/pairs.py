@@ -8,10 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.report import embedding
-from modules import features, reporting, signatures
-
-_AT_ONCE = 64
-_SCORED_AT_ONCE = 8_192
+from modules import features, reporting, scoring, signatures
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ def read(folder: str, served: Mapping[str, Any], columns: Iterable[str]) -> Pair
         caption_ids=[row.caption_id for row in rows],
         kinds=[row.kind for row in rows],
         labels=np.array([row.label for row in rows], np.uint8),
-        scores=score(
+        scores=scoring.score(
             served[signatures.SCORE_EMBEDDINGS],
             picture_embeddings[picture],
             caption_embeddings[caption],
@@ -131,32 +128,6 @@ def read(folder: str, served: Mapping[str, Any], columns: Iterable[str]) -> Pair
         picture_embeddings=picture_embeddings,
         caption_embeddings=caption_embeddings,
         columns={column: [row.values[at] for row in rows] for at, column in enumerate(columns)},
-    )
-
-
-def score(signature: Any, pictures: np.ndarray, captions: np.ndarray) -> np.ndarray:
-    """float32 [N, D] and [N, D] to probabilities, float32 [N]."""
-    scored = [
-        signature(
-            **{
-                features.IMAGE_EMBEDDING: tf.constant(pictures[at : at + _SCORED_AT_ONCE]),
-                features.CAPTION_EMBEDDING: tf.constant(captions[at : at + _SCORED_AT_ONCE]),
-            }
-        )[features.PROBABILITY].numpy()
-        for at in range(0, len(pictures), _SCORED_AT_ONCE)
-    ]
-    return np.concatenate([np.zeros(0, np.float32), *scored]).reshape(-1)
-
-
-def encode(signature: Any, key: str, contents: Sequence[bytes]) -> np.ndarray:
-    """Pictures or captions to embeddings, float32 [N, D]."""
-    return np.concatenate(
-        [
-            signature(**{key: tf.constant(contents[at : at + _AT_ONCE])})[
-                features.EMBEDDING
-            ].numpy()
-            for at in range(0, len(contents), _AT_ONCE)
-        ]
     )
 
 
@@ -186,7 +157,7 @@ class _Encoder:
         if name not in self.positions:
             self.positions[name] = len(self.positions)
             self._waiting.append(content)
-            if len(self._waiting) == _AT_ONCE:
+            if len(self._waiting) == scoring.ENCODED_AT_ONCE:
                 self._encode()
         return self.positions[name]
 
@@ -197,7 +168,7 @@ class _Encoder:
         return np.concatenate(self._done) if self._done else np.zeros((0, 1), np.float32)
 
     def _encode(self) -> None:
-        self._done.append(encode(self._signature, self._key, self._waiting))
+        self._done.append(scoring.encode(self._signature, self._key, self._waiting))
         self._waiting = []
         reporting.report(f"encoding {self._key}s", len(self.positions), len(self.positions))
 

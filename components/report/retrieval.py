@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from components.report import sources
-from components.report.pairs import Pairs, score
+from components.report.pairs import Pairs
 from components.report.sources import Sources
 from components.retrieval.ranking import rank_of_best
-from modules import signatures
+from modules import scoring, signatures
 from pipeline import retrieval
 from pipeline.retrieval import Retrieval
 
@@ -90,7 +90,7 @@ def gather(of: Sources, pairs: Pairs, served: Mapping[str, Any]) -> Searches:
         items = pictures if picture is None else captions
         seen = pairs.picture_embeddings[pictures if picture is None else [picture] * len(items)]
         said = pairs.caption_embeddings[captions if caption is None else [caption] * len(items)]
-        scores = score(matcher, seen, said)
+        scores = scoring.score(matcher, seen, said)
         is_right = np.array(
             [((item, caption) if picture is None else (picture, item)) in joined for item in items],
             bool,

@@ -1,14 +1,17 @@
 """Every metric by every slice, with how far each figure is from the one overall."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.model_card.page import figure_names
-from components.report.verdict import LOWER_IS_BETTER, MISSED, SHOWN, Judged
-from modules.features import OVERALL
-from pipeline.evaluation import Evaluation, SliceFigures
+from components.report.verdict import MISSED, NOT_JUDGED, Change, Judged, change
+from modules.features import CROSS, OVERALL
+from pipeline.comparison import METRICS
+from pipeline.config import LOWER_IS_BETTER
+from pipeline.evaluation import Evaluation
 
-_FULL_COLOUR = 0.25
+FULL_COLOUR = 0.25
 """A figure so much worse or better than the one overall has the full colour."""
 
 
@@ -19,17 +22,22 @@ class Cell:
     Attributes:
       value: None if the slice has none.
       interval: the bounds of its 95 % confidence interval, if there is one.
-      baseline: the other model's, if there is one.
+      change: from the other model's, if there is one.
       distance: from the figure overall, -1 much worse to 1 much better; 0 too where neither is
         better.
-      is_missed: whether a threshold on it is missed.
+      bounds: the thresholds on it that were judged.
     """
 
     value: float | None
     interval: tuple[float, float] | None
-    baseline: float | None
+    change: Change | None
     distance: float
-    is_missed: bool
+    bounds: tuple[Judged, ...]
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether a threshold on it is missed."""
+        return any(each.state == MISSED for each in self.bounds)
 
 
 @dataclass(frozen=True)
@@ -96,48 +104,44 @@ def gather(
       baseline_name: what it is, in words.
     """
     metrics = tuple(figure_names(found.slices))
-    missed = {(each.slice, each.metric) for each in bounds if each.state == MISSED}
+    judged: dict[tuple[str, str], list[Judged]] = defaultdict(list)
+    for bound in bounds:
+        if bound.state != NOT_JUDGED:
+            judged[bound.slice, bound.metric].append(bound)
     overall = next((each.figures for each in found.slices if each.name == OVERALL), {})
-    before = {each.name: _baseline(each, other) for each in found.slices}
+    rows = tuple(
+        Row(
+            name=each.name,
+            column=CROSS.join(column for column, _ in each.parts),
+            pairs=each.examples,
+            is_small=each.examples < few,
+            cells=tuple(
+                Cell(
+                    value=each.figures.get(metric),
+                    interval=each.intervals.get(metric),
+                    change=change(each, metric, other),
+                    distance=distance(metric, each.figures.get(metric), overall.get(metric)),
+                    bounds=tuple(judged[each.name, metric]),
+                )
+                for metric in metrics
+            ),
+        )
+        for each in found.slices
+    )
     return Slices(
         metrics=metrics,
-        rows=tuple(
-            Row(
-                name=each.name,
-                column=" × ".join(column for column, _ in each.parts),
-                pairs=each.examples,
-                is_small=each.examples < few,
-                cells=tuple(
-                    Cell(
-                        value=each.figures.get(metric),
-                        interval=each.intervals.get(metric),
-                        baseline=before[each.name].get(metric),
-                        distance=distance(metric, each.figures.get(metric), overall.get(metric)),
-                        is_missed=(each.name, metric) in missed,
-                    )
-                    for metric in metrics
-                ),
-            )
-            for each in found.slices
-        ),
+        rows=rows,
         parts=tuple(each.parts for each in found.slices),
         few=few,
         lower_is_better=tuple(name for name in metrics if name in LOWER_IS_BETTER),
-        comparable=tuple(name for name in metrics if name in SHOWN),
-        baseline=baseline_name if any(before.values()) else "",
+        comparable=tuple(name for name in metrics if name in METRICS),
+        baseline=baseline_name if any(cell.change for row in rows for cell in row.cells) else "",
     )
 
 
 def distance(metric: str, value: float | None, overall: float | None) -> float:
     """How far a figure is from the one overall, -1 much worse to 1 much better."""
-    if value is None or overall is None or metric not in SHOWN:
+    if value is None or overall is None or metric not in METRICS:
         return 0.0
     better = overall - value if metric in LOWER_IS_BETTER else value - overall
-    return max(-1.0, min(1.0, better / _FULL_COLOUR))
-
-
-def _baseline(each: SliceFigures, other: Evaluation | None) -> Mapping[str, float]:
-    if other is None:
-        return each.baseline
-    theirs = other.slice(each.name)
-    return theirs.figures if theirs else {}
+    return max(-1.0, min(1.0, better / FULL_COLOUR))

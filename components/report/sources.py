@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tfx.utils import path_utils
+
 from components.model_card import sources as installed
 from components.report.artifacts import LIBRARIES
 from modules import features
@@ -110,6 +112,11 @@ class Sources:
     def uri(self, key: str) -> str:
         """The folder of an artifact that is there."""
         return self.artifacts[key].uri
+
+    @property
+    def saved_model(self) -> Path:
+        """The folder of the SavedModel."""
+        return Path(path_utils.serving_model_path(self.uri(MODEL)))
 
     def split_uris(self, key: str) -> dict[str, str]:
         """Split to its folder in an artifact that has splits, in their usual order.

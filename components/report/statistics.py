@@ -6,17 +6,24 @@ from pathlib import Path
 
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+from tfx.components.statistics_gen.executor import DEFAULT_FILE_NAME
 
 from components.anomaly_guard.executor import expectation, explain, read_anomalies
 from components.report import sources
 from components.report.sources import Sources
 from modules import features
 
-_STATISTICS_FILE = "FeatureStats.pb"
 _TOP = 5
 _BARS = 24
-_OPAQUE = (features.IMAGE,)
-"""Features whose values mean nothing to people."""
+NEARLY_DISTINCT = (
+    features.IMAGE,
+    features.ID,
+    features.CAPTION_ID,
+    features.CAPTION,
+    features.GROUP,
+    features.HARD_CAPTION,
+)
+"""Features whose values are nearly all others, so that how often each is there says nothing."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class FeatureStatistics:
       missing: share of the examples that have none.
       distinct: number of distinct values; None for numbers.
       numbers: minimum, mean, median and maximum; None for text.
-      mean_length: of a text, in bytes; None for numbers.
+      mean_length: of a text or a picture, in bytes; None for numbers.
       top: the most frequent values.
       bars: heights of a histogram, from 0 to 1.
     """
@@ -114,7 +121,7 @@ def gather(of: Sources) -> Statistics:
 
 def load(split_uri: str) -> statistics_pb2.DatasetFeatureStatisticsList:
     """Reads the statistics of one split of an `ExampleStatistics` artifact."""
-    content = (Path(split_uri) / _STATISTICS_FILE).read_bytes()
+    content = (Path(split_uri) / DEFAULT_FILE_NAME).read_bytes()
     return statistics_pb2.DatasetFeatureStatisticsList.FromString(content)
 
 
@@ -148,7 +155,7 @@ def _figures(
         )
     total = statistics.common_stats.tot_num_values or 1
     # Where nearly every value is another, the most frequent ones say nothing.
-    is_telling = name not in _OPAQUE and statistics.unique <= max(_TOP, total / 2)
+    is_telling = name not in NEARLY_DISTINCT and statistics.unique <= max(_TOP, total / 2)
     ranks = statistics.rank_histogram.buckets[:_BARS] if is_telling else []
     highest = max((bucket.sample_count for bucket in ranks), default=1.0) or 1.0
     return FeatureStatistics(

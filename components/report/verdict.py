@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from components.report import sources
 from components.report.sources import Sources
 from modules.features import AGAINST, KEY_SLICES, OVERALL, PAIR_KIND
-from pipeline import serving_report
-from pipeline.config import EVERY, EVERY_SLICE, Threshold
+from pipeline import comparison, serving_report
+from pipeline.comparison import METRICS
+from pipeline.config import EVERY, EVERY_SLICE, LOWER_IS_BETTER, Threshold
 from pipeline.evaluation import Evaluation, SliceFigures
 from pipeline.serving_report import ServingReport
 
 HOLDS, MISSED, NOT_JUDGED = "holds", "missed", "not judged"
-LOWER_IS_BETTER = ("ece", "log_loss")
-SHOWN = ("auc", "auc_pr", "accuracy", "precision", "recall", "ece", "log_loss")
-"""The metrics that can be better or worse."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +50,11 @@ class Change:
       value: the candidate's.
       interval: its 95 % confidence interval, if there is one.
       baseline: the other model's.
-      change_interval: the difference's 95 % confidence interval, if there is one.
-      is_better: whether the candidate's is better; None if they are equal.
-      is_clear: whether the confidence interval leaves chance out; None if there is none.
+      change_interval: the difference's 95 % confidence interval, if there is one. Against the
+        Evaluator's baseline it is TFMA's, which resamples the same pairs for both models; against
+        another run's figures see `comparison.difference_interval`.
+      is_better: whether the candidate's is better; None if they are equal, or if neither more nor
+        less of the metric is better.
     """
 
     metric: str
@@ -64,7 +64,11 @@ class Change:
     baseline: float
     change_interval: tuple[float, float] | None
     is_better: bool | None
-    is_clear: bool | None
+
+    @property
+    def is_clear(self) -> bool | None:
+        """Whether the change is larger than chance makes it; None where that is not known."""
+        return comparison.is_clear(self.change_interval)
 
 
 @dataclass(frozen=True)
@@ -196,37 +200,32 @@ def _urgency(each: Judged) -> tuple[int, float]:
 def _changes(found: Evaluation, other: Evaluation | None) -> Iterator[Change]:
     for name in KEY_SLICES:
         own = found.slice(name)
-        theirs = other.slice(name) if other else None
-        before = (theirs.figures if theirs else {}) if other else (own.baseline if own else {})
-        if own is None:
-            continue
-        for metric in SHOWN:
-            if metric in own.figures and metric in before:
-                yield _change(own, metric, before[metric], None if other else own.changes)
+        if own is not None:
+            made = (change(own, metric, other) for metric in METRICS)
+            yield from (each for each in made if each is not None)
 
 
-def _change(
-    own: SliceFigures,
-    metric: str,
-    before: float,
-    change_intervals: dict[str, tuple[float, float]] | None,
-) -> Change:
-    value = own.figures[metric]
-    difference = -(value - before) if metric in LOWER_IS_BETTER else value - before
-    interval = own.intervals.get(metric)
-    change = change_intervals.get(metric) if change_intervals else None
-    is_clear = None
-    if change is not None:
-        is_clear = not change[0] <= 0 <= change[1]
-    elif interval is not None:
-        is_clear = not interval[0] <= before <= interval[1]
+def change(own: SliceFigures, metric: str, other: Evaluation | None) -> Change | None:
+    """A figure of a slice beside the baseline's; None if one of the two is missing.
+
+    Args:
+      own: the candidate's figures of the slice.
+      metric: its name.
+      other: another run's evaluation; None for the Evaluator's own baseline.
+    """
+    theirs = other.slice(own.name) if other else None
+    baselines = own.baseline if other is None else theirs.figures if theirs else {}
+    if metric not in own.figures or metric not in baselines:
+        return None
+    value, baseline = own.figures[metric], baselines[metric]
     return Change(
         metric=metric,
         slice=own.name,
         value=value,
-        interval=interval,
-        baseline=before,
-        change_interval=change,
-        is_better=difference > 0 if difference else None,
-        is_clear=is_clear,
+        interval=own.intervals.get(metric),
+        baseline=baseline,
+        change_interval=comparison.difference_interval(metric, theirs, own)
+        if theirs
+        else own.changes.get(metric),
+        is_better=comparison.is_better(metric, value - baseline) if metric in METRICS else None,
     )

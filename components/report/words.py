@@ -14,7 +14,6 @@ from modules import captions, features
 
 _BATCH = 512
 _TOP = 12
-_ASSETS = f"Format-Serving/assets/{captions.VOCABULARY}"
 
 _SPEC = {
     features.CAPTION: tf.io.FixedLenFeature([], tf.string, ""),
@@ -63,7 +62,7 @@ class SplitWords:
 
 def gather(of: Sources) -> dict[str, SplitWords]:
     """Reads the captions of every split."""
-    path = Path(of.uri(sources.MODEL)) / _ASSETS
+    path = of.saved_model / "assets" / captions.VOCABULARY
     vocabulary = set(path.read_bytes().split(b"\n")) - {b""} if path.is_file() else set()
     return {
         split: count(folder, vocabulary)

@@ -2,7 +2,7 @@
 
 import hashlib
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.retrieval import ranking
-from modules import features, reporting, true_pairs
+from modules import features, reporting, scoring, signatures, true_pairs
 from pipeline.errors import DexmatchError
 from pipeline.retrieval import CUTOFFS, FILE_NAME, Direction, Ranking, Retrieval
 
@@ -25,10 +25,6 @@ SPLIT = "split"
 MOST_PAIRS = "most_pairs"
 SEED = "seed"
 CODE = "code"
-
-_ENCODED_AT_ONCE = 64
-_SCORED_AT_ONCE = 16_384
-"""Combinations. The matcher needs some 10 KB for each, in two or three layers."""
 
 
 class Executor(base_executor.BaseExecutor):
@@ -119,23 +115,18 @@ class Gallery(NamedTuple):
                 yield position, pair.image
 
 
-def measure(gallery: Gallery, signatures: dict[str, Any]) -> Retrieval:
+def measure(gallery: Gallery, served: Mapping[str, Any]) -> Retrieval:
     """Ranks in both directions.
 
     Args:
       gallery: what is searched.
-      signatures: a SavedModel's, by name.
+      served: a SavedModel's signatures by name.
     """
-    images = _encode(
-        signatures["encode_image"], features.IMAGE, gallery.pictures(), len(gallery.images)
+    images = _encoded(
+        served[signatures.ENCODE_IMAGE], features.IMAGE, gallery.pictures(), len(gallery.images)
     )
-    captions = _encode(
-        signatures["encode_caption"],
-        features.CAPTION,
-        ((position, caption) for caption, position in gallery.captions.items()),
-        len(gallery.captions),
-    )
-    scores = _scores(signatures["score_embeddings"], images, captions)
+    captions = scoring.encode(served[signatures.ENCODE_CAPTION], features.CAPTION, gallery.captions)
+    scores = _scores(served[signatures.SCORE_EMBEDDINGS], images, captions)
     return Retrieval(
         len(gallery.pairs),
         gallery.of_pairs,
@@ -172,38 +163,28 @@ def _rank(scores: np.ndarray, pairs: Sequence[tuple[int, int]]) -> Direction:
     )
 
 
-def _encode(
-    signature: Any, key: str, inputs: Iterator[tuple[int, bytes]], total: int
+def _encoded(
+    signature: Any, key: str, inputs: Iterable[tuple[int, bytes]], total: int
 ) -> np.ndarray:
-    """(position, content) to float32 [total, D]; only a batch of content is in memory."""
-    embeddings: np.ndarray | None = None
-    done = 0
-    while batch := _take(inputs, _ENCODED_AT_ONCE):
-        positions, contents = zip(*batch, strict=True)
-        encoded = signature(**{key: tf.constant(contents)})[features.EMBEDDING].numpy()
-        if embeddings is None:
-            embeddings = np.zeros((total, encoded.shape[1]), np.float32)
-        embeddings[list(positions)] = encoded
-        done += len(batch)
-        reporting.report(f"encoding {key}s", done, total)
-    assert embeddings is not None and done == total
-    return embeddings
+    """(position, content) to embeddings in the order of the positions, float32 [total, D]."""
+    positions = []
 
+    def contents() -> Iterator[bytes]:
+        for position, content in inputs:
+            positions.append(position)
+            reporting.report(f"encoding {key}s", len(positions), total)
+            yield content
 
-def _take(inputs: Iterator[tuple[int, bytes]], count: int) -> list[tuple[int, bytes]]:
-    return [each for _, each in zip(range(count), inputs, strict=False)]
+    encoded = scoring.encode(signature, key, contents())
+    return encoded[np.argsort(positions)]
 
 
 def _scores(signature: Any, images: np.ndarray, captions: np.ndarray) -> np.ndarray:
-    """float32 [I, D] and [C, D] to probabilities, float32 [I, C], a chunk at a time."""
+    """float32 [I, D] and [C, D] to the probabilities of all combinations, float32 [I, C]."""
     scores = np.empty((len(images), len(captions)), np.float32)
     for row, image in enumerate(images):
-        for start in range(0, len(captions), _SCORED_AT_ONCE):
-            chunk = captions[start : start + _SCORED_AT_ONCE]
-            scores[row, start : start + len(chunk)] = signature(
-                image_embedding=tf.constant(np.broadcast_to(image, chunk.shape)),
-                caption_embedding=tf.constant(chunk),
-            )[features.PROBABILITY]
+        each = np.broadcast_to(image, captions.shape)
+        scores[row] = scoring.score(signature, each, captions)
         reporting.report("ranking captions and pictures", row + 1, len(images))
     return scores
 

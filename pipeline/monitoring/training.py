@@ -7,6 +7,7 @@ from pathlib import Path
 
 import tensorflow_model_analysis as tfma
 from tensorflow_metadata.proto.v0 import statistics_pb2
+from tfx.components.statistics_gen.executor import DEFAULT_FILE_NAME
 from tfx.utils import path_utils
 
 from modules import captions, features, true_pairs
@@ -49,7 +50,7 @@ def load(run: Run) -> Reference:
     """
     vocabulary = Vocabulary(_vocabulary_file(run))
     statistics = _artifact(run, "StatisticsGen", "ExampleStatistics")
-    path = Path(statistics) / f"Split-{features.TRAIN}" / "FeatureStats.pb"
+    path = Path(statistics) / f"Split-{features.TRAIN}" / DEFAULT_FILE_NAME
     if not path.is_file():
         raise DexmatchError(f"run {run.id}: {path} is gone; name another run with --run")
     found = statistics_pb2.DatasetFeatureStatisticsList.FromString(path.read_bytes())

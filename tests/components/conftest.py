@@ -46,3 +46,11 @@ def report_file(gathered, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(page.render(gathered), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def review_workspace(review, review_sources, small, metadata_store, tmp_path_factory):
+    """A workspace with runs that made all this, and one that failed; see `write_workspace`."""
+    root = tmp_path_factory.mktemp("runs") / "dexmatch"
+    review.write_workspace(root, metadata_store, small, review_sources)
+    return root

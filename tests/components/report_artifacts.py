@@ -5,9 +5,11 @@ import io
 import json
 import shutil
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from ml_metadata.proto import metadata_store_pb2 as mlmd
 from PIL import Image
 from tfx.types import artifact_utils, standard_artifacts
 
@@ -32,11 +34,13 @@ CAPTIONS = (
     "a red bird " + "very " * 2000 + "far away",
     "javascript:window.evil=1 {{ 7 * 7 }} a blue fish",
 )
+COLUMN = "part \"<b onclick='window.evil = 1'>&amp;"
 MANY = 40
+RECORDS = "data_tfrecord-0.gz"
 CONFIG = Config.model_validate(
     {
         "evaluator": {
-            "slice_columns": ["color", "stage"],
+            "slice_columns": ["color", "stage", COLUMN],
             "slice_crosses": [["color", "stage"]],
             "min_slice_pairs": 20,
             "confidence": "none",  # They take minutes.
@@ -95,6 +99,7 @@ def _pair(number, kind, text, source):
         features.CAPTION_ID: [source],
         features.CAPTION_LENGTH: ["1-50"],
         features.IMAGE_SIZE: ["1-64"],
+        COLUMN: [("tail", "\u202ewing", "{{ 7 * 7 }}")[number % 3]],
         "color": ["red" if number % 2 else "blue" if number % 4 else EVIL],
     }.items():
         encoded = [value if isinstance(value, bytes) else value.encode() for value in values]
@@ -132,7 +137,7 @@ def write(small, folder, model):
     examples.split_names = artifact_utils.encode_split_names(list(small.SPLITS))
     records = {}
     for split in small.SPLITS:
-        records[split] = folder / "examples" / f"Split-{split}" / "data_tfrecord-0.gz"
+        records[split] = folder / "examples" / f"Split-{split}" / RECORDS
         small.write_records(records[split], _scored(model, list(pairs(split))))
     trained = small.artifact(standard_artifacts.Model, folder, "model")
     shutil.copytree(model, folder / "model" / "Format-Serving")
@@ -174,7 +179,7 @@ def write(small, folder, model):
         sources.SCHEMA: schema,
         sources.ANOMALIES: anomalies,
         sources.EVALUATION: small.evaluation(
-            folder, records["test"], CONFIG.evaluator, ["color", "stage"]
+            folder, records["test"], CONFIG.evaluator, ["color", "stage", COLUMN]
         ),
         sources.BLESSING: small.artifact(
             standard_artifacts.ModelBlessing, folder, "blessing", blessed=0
@@ -255,10 +260,42 @@ def sources_of(artifacts, dataset_folder):
 
 def earlier(of):
     """A run before, with another configuration and another library."""
-    config = {**of.config, "trainer": {**of.config["trainer"], "epochs": 99}}
+    config = {
+        **of.config,
+        "trainer": {**of.config["trainer"], "epochs": 99},
+        "card": {**of.config["card"], "owner": EVIL},
+    }
     return dataclasses.replace(
         of,
         config=config,
         run=dataclasses.replace(of.run, id="2026-01-01T03"),
         libraries={"tensorflow": "0.1"},
     )
+
+
+def write_workspace(root, store, small, of):
+    """A workspace with a run, a later one whose model was compared, and one that failed.
+
+    Args:
+      root: the workspace's folder.
+      store: what writes MLMD databases.
+      small: the functions of `small_artifacts`.
+      of: what both runs made, but for the later one's evaluation.
+    """
+    root.mkdir(parents=True)
+    records = Path(of.split_uris(sources.EXAMPLES)[features.TEST]) / RECORDS
+    # TFMA refuses bounds on a change where it is given what the models said and not the models.
+    unbounded = CONFIG.evaluator.model_copy(update={"blessing": ()})
+    later = small.evaluation(root, records, unbounded, ["color"], oracle=True)
+    database, state = store(root / "metadata.sqlite"), mlmd.Execution
+    config = {"config": json.dumps(of.config)}
+    evaluations = {"2026-01-01": of.uri(sources.EVALUATION), "2026-01-02": later.uri}
+    for run_id, evaluation in evaluations.items():
+        for key, output in of.artifacts.items():
+            node = sources.MADE_BY[key][0] or key
+            uri = evaluation if key == sources.EVALUATION else output.uri
+            database.execute(
+                run_id, node, state.COMPLETE, output.type, uri=uri, **output.properties
+            )
+        database.execute(run_id, "ModelCard", state.COMPLETE, "ModelCard", config)
+    database.execute("2026-02-01", "Trainer", state.FAILED)

@@ -12,6 +12,7 @@ from tensorflow_model_analysis.utils import config_util
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.retrieval.artifacts import RetrievalMetrics
+from modules import features
 from modules.evaluation import eval_config
 from pipeline import retrieval
 
@@ -55,13 +56,21 @@ def statistics(folder, records):
     return made
 
 
-def evaluation(folder, records, settings, columns):
-    """TFMA's findings on a file of examples that hold what a model said of them."""
-    made = artifact(standard_artifacts.ModelEvaluation, folder, "evaluation")
-    config = eval_config(settings, columns)
+def evaluation(folder, records, settings, columns, name="evaluation", oracle=False):
+    """TFMA's findings on a file of examples that hold what a model said of them.
+
+    Args:
+      oracle: compare with a baseline that knows the labels; else there is none.
+    """
+    made = artifact(standard_artifacts.ModelEvaluation, folder, name)
+    # As TFX's Evaluator does, with a baseline or where there is none yet.
+    config = config_util.update_eval_config_with_defaults(
+        eval_config(settings, columns), has_baseline=oracle, rubber_stamp=True
+    )
+    if oracle:
+        config.model_specs[1].prediction_key = features.LABEL
     tfma.run_model_analysis(
-        # As TFX's Evaluator does where there is no baseline yet.
-        eval_config=config_util.update_eval_config_with_defaults(config, rubber_stamp=True),
+        eval_config=config,
         data_location=str(records),
         output_path=made.uri,
     )

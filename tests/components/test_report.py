@@ -4,12 +4,13 @@ import base64
 import csv
 import dataclasses
 import json
+import math
 import re
+import webbrowser
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from ml_metadata.proto import metadata_store_pb2 as mlmd
 from typer.testing import CliRunner
 
 from components.report import (
@@ -20,6 +21,7 @@ from components.report import (
     executor,
     graph,
     lineage,
+    occlusion,
     page,
     slices,
     sources,
@@ -165,20 +167,56 @@ def test_the_verdict_of_a_run(gathered, review):
     assert len(found.failures) == 1 and "accuracy on color:red" in found.failures[0]
 
 
-def test_changes_are_set_against_the_baseline_or_another_run(review_sources):
-    own = figures(
-        auc=0.75, ece=0.25, baseline={"auc": 0.5, "ece": 0.125}, intervals={"auc": (0.625, 0.875)}
-    )
+def changes_of(review_sources, own, other=None):
     of = dataclasses.replace(review_sources)
     of.__dict__["evaluation"] = Evaluation((own,), ())
-    changes = verdict.gather(of, None, "the latest").changes
-    assert [(each.metric, each.baseline, each.is_better, each.is_clear) for each in changes] == [
-        ("auc", 0.5, True, True),
-        ("ece", 0.125, False, None),
+    return verdict.gather(of, other, "the baseline").changes
+
+
+def test_a_change_from_the_evaluators_baseline_has_tfmas_interval(review_sources):
+    own = figures(
+        auc=0.75, recall=0.5, ece=0.25, baseline={"auc": 0.5, "recall": 0.5, "ece": 0.125}
+    )
+    own = dataclasses.replace(own, changes={"auc": (0.125, 0.375), "ece": (-0.125, 0.375)})
+    told = [
+        (each.metric, each.baseline, each.change_interval, each.is_better, each.is_clear)
+        for each in changes_of(review_sources, own)
     ]
-    other = Evaluation((figures(auc=0.8125),), ())
-    (change,) = verdict.gather(of, other, "run one").changes
-    assert (change.baseline, change.is_better, change.is_clear) == (0.8125, False, False)
+    assert told == [
+        ("auc", 0.5, (0.125, 0.375), True, True),
+        ("recall", 0.5, None, None, None),
+        ("ece", 0.125, (-0.125, 0.375), False, False),
+    ]
+
+
+@pytest.mark.parametrize(("baseline", "is_clear"), [(0.5, True), (0.70, False)])
+def test_a_change_from_another_run_has_the_interval_of_both(review_sources, baseline, is_clear):
+    own = figures(auc=0.75, intervals={"auc": (0.6875, 0.8125)}, baseline={"auc": 0.125})
+    theirs = figures(auc=baseline, intervals={"auc": (baseline - 0.0625, baseline + 0.0625)})
+    (change,) = changes_of(review_sources, own, Evaluation((theirs,), ()))
+    half = math.hypot(0.0625, 0.0625)
+    difference = 0.75 - baseline
+    assert change.change_interval == pytest.approx((difference - half, difference + half))
+    assert (change.baseline, change.is_better, change.is_clear) == (baseline, True, is_clear)
+
+
+@pytest.mark.parametrize(
+    ("is_blessed", "is_infra_blessed", "said"),
+    [
+        (True, True, "1 checks passed"),
+        (True, False, "Cannot be served"),
+        (False, False, "Not tried on a model server"),
+    ],
+)
+def test_a_model_that_was_refused_is_not_said_to_be_unservable(
+    gathered, is_blessed, is_infra_blessed, said
+):
+    told = {"is_blessed": is_blessed, "is_infra_blessed": is_infra_blessed}
+    html = page.render(
+        dataclasses.replace(gathered, verdict=dataclasses.replace(gathered.verdict, **told))
+    )
+    answers = ("1 checks passed", "Cannot be served", "Not tried on a model server")
+    assert [each for each in answers if each in html] == [said]
 
 
 # Slices
@@ -191,14 +229,28 @@ def test_distance_from_overall_has_a_sign_for_better_and_worse():
     assert slices.distance("mean_prediction", 0.0, 1.0) == 0
 
 
+def row_of(gathered, own, other=None):
+    table = slices.gather(Evaluation((own,), ()), (), 50, other, "before")
+    html = page.render(dataclasses.replace(gathered, slices=table))
+    return html[html.index('<tr data-index="0"') :].partition("</tr>")[0]
+
+
 def test_intervals_and_another_runs_figures_stand_in_the_table(gathered):
     own = figures(auc=0.75, intervals={"auc": (0.625, 0.875)}, baseline={"auc": 0.5})
     for other, shown in ((None, "0.500"), (Evaluation((figures(auc=0.25),), ()), "0.250")):
-        table = slices.gather(Evaluation((own,), ()), (), 50, other, "before")
-        html = page.render(dataclasses.replace(gathered, slices=table))
-        row = html[html.index('<tr data-index="0"') :].partition("</tr>")[0]
+        row = row_of(gathered, own, other)
         assert "<small>0.625–0.875</small>" in row
         assert f'<small class="baseline">{shown}</small>' in row
+
+
+@pytest.mark.parametrize(
+    ("change", "mark"), [((0.1, 0.4), "▲"), ((-0.1, 0.6), None), ((-0.4, -0.1), "▼")]
+)
+def test_a_change_of_a_slice_is_marked_if_it_is_more_than_chance(gathered, change, mark):
+    baseline = 0.5 - sum(change) / 2
+    own = dataclasses.replace(figures(auc=0.5, baseline={"auc": baseline}), changes={"auc": change})
+    row = row_of(gathered, own)
+    assert [each for each in "▲▼" if each in row] == ([mark] if mark else [])
 
 
 # Examples
@@ -223,6 +275,18 @@ def test_examples_are_mistakes_the_least_sure_and_the_best():
     assert positions(1, examples.BEST) == [4]
 
 
+def test_of_the_best_matches_and_wrong_captions_stand_in_turn():
+    pairs = scored([0.9, 0.01, 0.02, 0.03, 0.8], [1, 0, 0, 0, 1])
+    found = examples.gather(pairs, [()], 0.5)
+
+    def positions(**which):
+        return [each.position for each in found.foremost(examples.BEST, 3, **which)]
+
+    assert positions() == [1, 0, 2]
+    assert positions(is_match=True) == [0, 4]
+    assert positions(is_match=False) == [1, 2, 3]
+
+
 def test_many_slices_do_not_make_the_page_large():
     count = 5_000
     columns = {"name": [(str(at // 5),) for at in range(count)]}
@@ -230,6 +294,12 @@ def test_many_slices_do_not_make_the_page_large():
     pairs = scored(np.linspace(0.01, 0.99, count), labels, columns)
     parts = [(), *((("name", str(at)),) for at in range(1000))]
     assert len(examples.gather(pairs, parts, 0.5).shown) == 400
+
+
+def test_a_part_that_moves_the_score_by_nothing_much_is_faint():
+    drops, weights = occlusion._weighed(np.array([0.0, 0.001, -0.025]))
+    assert (drops[2], weights) == (-0.025, pytest.approx([0.0, 0.02, -0.5]))
+    assert occlusion._weighed(np.array([0.25, -0.5]))[1] == [0.5, -1.0]
 
 
 def test_parts_that_are_hidden_are_told_with_what_the_score_loses(gathered, tiny_models):
@@ -253,7 +323,8 @@ def test_parts_that_are_hidden_are_told_with_what_the_score_loses(gathered, tiny
     ]
     assert word.drop == pytest.approx(said[0] - said[1], abs=1e-5)
     assert len(found.cells) == 64
-    assert max(abs(cell.weight) for cell in found.cells) == pytest.approx(1)
+    strongest = max(found.cells, key=lambda cell: abs(cell.drop))
+    assert strongest.weight == pytest.approx(strongest.drop / max(abs(strongest.drop), 0.05))
 
 
 # Retrieval
@@ -301,8 +372,10 @@ def test_statistics_stand_side_by_side_with_schema_and_anomalies(gathered, revie
     by_name = {each.name: each for each in found.features}
     assert by_name["color"].by_split["train"].top[0] == statistics.Value("red", 20, 0.5)
     assert by_name["stage"].by_split["test"].numbers[0] == 0
+    mean = np.mean([len(review.picture(number)) for number in range(review.MANY)])
+    assert by_name["image"].by_split["train"].mean_length == pytest.approx(mean)
     assert "in every example" in by_name["color"].expected
-    assert not by_name["image"].by_split["train"].top
+    assert not any(by_name[name].by_split["train"].top for name in ("image", "id", "group"))
     (anomaly,) = found.anomalies
     assert "split val, feature 'color'" in anomaly and review.EVIL in anomaly
 
@@ -346,11 +419,14 @@ def test_training_has_curves_settings_and_trials(gathered):
     assert found.trials.rows[0] == ("2", 0.2, ("0.5",))
 
 
-def test_lineage_tells_what_ran_and_what_differs(gathered):
+def test_lineage_tells_what_ran_and_what_differs(gathered, review):
     found = gathered.lineage
     assert [step.state for step in found.steps][:2] == ["cached", "new"]
     assert found.seconds == 0.5 + 12 * 1.5
-    assert found.config == (lineage.Difference("trainer.epochs", "30", "99"),)
+    assert [(each.name, each.there) for each in found.config] == [
+        ("card.owner", json.dumps(review.EVIL)),
+        ("trainer.epochs", "99"),
+    ]
     assert found.library_changes == (lineage.Difference("tensorflow", tf.__version__, "0.1"),)
 
 
@@ -428,7 +504,7 @@ def test_the_component_writes_a_report_where_mlmd_is_not_at_hand(
 
 
 def test_the_component_knows_the_run_that_goes_on_and_the_one_before(
-    review, review_artifacts, small, workspace, tmp_path
+    review, review_artifacts, small, review_workspace, tmp_path
 ):
     report = small.artifact(Report, tmp_path, "report")
     context = executor.Executor.Context(pipeline_run_id="2026-01-02")
@@ -438,7 +514,7 @@ def test_the_component_knows_the_run_that_goes_on_and_the_one_before(
         {
             executor.NAME: "mine",
             executor.CONFIG: json.dumps(review.CONFIG.model_dump(mode="json")),
-            executor.METADATA_PATH: str(workspace / "metadata.sqlite"),
+            executor.METADATA_PATH: str(review_workspace / "metadata.sqlite"),
             executor.CODE: "c0de",
         },
     )
@@ -447,37 +523,33 @@ def test_the_component_knows_the_run_that_goes_on_and_the_one_before(
     assert "The same as in run 2026-01-01." in html
 
 
-@pytest.fixture
-def workspace(review, review_sources, metadata_store, tmp_path):
-    """A workspace with a run that made everything, one before it, and one that failed."""
-    root = tmp_path / "runs" / "dexmatch"
-    root.mkdir(parents=True)
-    store, state = metadata_store(root / "metadata.sqlite"), mlmd.Execution
-    config = {"config": json.dumps(review.CONFIG.model_dump(mode="json"))}
-    for run in ("2026-01-01", "2026-01-02"):
-        for key, output in review_sources.artifacts.items():
-            node = sources.MADE_BY[key][0] or key
-            store.execute(
-                run, node, state.COMPLETE, output.type, uri=output.uri, **output.properties
-            )
-        store.execute(run, "ModelCard", state.COMPLETE, "ModelCard", config)
-    store.execute("2026-02-01", "Trainer", state.FAILED)
-    return root
-
-
-def invoke(workspace, *arguments):
-    options = ["--set", f"run.workspace={workspace.parent}"]
+def invoke(review_workspace, *arguments):
+    options = ["--set", f"run.workspace={review_workspace.parent}"]
     return CliRunner().invoke(app, ["report", *arguments, *options])
 
 
-def test_the_command_writes_the_report_of_a_past_run_and_names_it(workspace):
-    done = invoke(workspace, "2026-01-02", "--compare", "2026-01-01")
+def test_the_command_writes_the_report_of_a_past_run_and_names_it(review_workspace):
+    done = invoke(review_workspace, "2026-01-02", "--compare", "2026-01-01")
     assert done.exit_code == 0, done.output
-    path = workspace / "report-2026-01-02-against-2026-01-01.html"
+    path = review_workspace / "report-2026-01-02-against-2026-01-01.html"
     assert str(path) in done.stdout
     html = path.read_text(encoding="utf-8")
     assert "compared with run 2026-01-01" in html
     assert "The same as in run 2026-01-01." in html
+
+
+@pytest.mark.parametrize("has_browser", [True, False])
+def test_the_command_opens_the_page_in_a_browser(
+    review_workspace, tmp_path, monkeypatch, has_browser
+):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or has_browser)
+    path = tmp_path / "page of mine.html"
+    done = invoke(review_workspace, "--open", "--out", str(path))
+    assert done.exit_code == 0, done.output
+    assert opened == [path.as_uri()]
+    assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert ("found no browser" in done.stderr) != has_browser
 
 
 @pytest.mark.parametrize(
@@ -490,14 +562,14 @@ def test_the_command_writes_the_report_of_a_past_run_and_names_it(workspace):
         (["2026-01-01", "--out", "no/such/report.html"], "no such folder"),
     ],
 )
-def test_the_command_says_what_keeps_it_from_writing(workspace, arguments, said):
-    done = invoke(workspace, *arguments)
+def test_the_command_says_what_keeps_it_from_writing(review_workspace, arguments, said):
+    done = invoke(review_workspace, *arguments)
     assert isinstance(done.exception, DexmatchError)
     assert said in str(done.exception)
 
 
-def test_the_run_before_is_the_latest_that_there_is_something_to_tell_of(workspace):
-    metadata = Metadata(workspace / "metadata.sqlite")
+def test_the_run_before_is_the_latest_that_there_is_something_to_tell_of(review_workspace):
+    metadata = Metadata(review_workspace / "metadata.sqlite")
     first, second, failed = metadata.runs()
     assert sources.previous(metadata, first, "x") is None
     assert sources.previous(metadata, second, "x").run.id == first.id

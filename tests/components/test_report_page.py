@@ -10,6 +10,7 @@ from sklearn import metrics
 sync_api = pytest.importorskip("playwright.sync_api")
 
 PAGES = ("verdict", "slices", "curves", "examples", "retrieval", "data", "training", "lineage")
+A4_ACROSS_MM = 297 - 2 * 10
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs chromium")
 
@@ -95,7 +96,13 @@ def test_text_that_means_harm_does_nothing_and_can_be_read(opened, review):
     assert page.locator("h1").text_content() == f"my {review.EVIL}"
     shown = page.evaluate("examplesData().shown.map((each) => each.caption)")
     assert set(review.CAPTIONS) <= set(shown)
-    assert f"color:{review.EVIL}" in visible_names_of(opened)
+    names = visible_names_of(opened)
+    assert {f"color:{review.EVIL}", f"{review.COLUMN}:tail"} <= set(names)
+    opened.show("data")
+    assert "Data set set." in page.locator("#data").inner_text()
+    assert page.locator("#data tbody th", has_text=review.COLUMN).count() == 2
+    opened.show("lineage")
+    assert page.locator("#lineage td", has_text=review.EVIL).count() == 1
 
 
 def visible_names_of(opened):
@@ -128,6 +135,18 @@ def test_examples_are_filtered_by_slice(opened, gathered):
         assert set(captions) <= known
 
 
+def test_what_a_search_finds_is_shown_with_scores_and_the_right_ones_marked(opened, gathered):
+    opened.show("retrieval")
+    queries = opened.page.locator("#retrieval .query").all()
+    searches = (*gathered.searches.by_caption, *gathered.searches.by_picture)
+    for query, search in zip(queries, searches, strict=True):
+        hits = query.locator("li").all()
+        for shown, hit in zip(hits, search.hits, strict=True):
+            assert f"{100 * hit.score:.1f} %" in shown.inner_text()
+            assert (shown.locator("[aria-label=right]").count() == 1) == hit.is_right
+    assert sum(hit.is_right for search in searches for hit in search.hits) > 0
+
+
 def test_figures_in_the_table_are_those_of_tfmas_files(opened, review_sources):
     opened.show("slices")
     heads = opened.page.locator("#slice-table thead button").all_text_contents()
@@ -141,14 +160,21 @@ def test_figures_in_the_table_are_those_of_tfmas_files(opened, review_sources):
         assert cells[0] == [f"{figures.examples:,}"]
         for name, cell in zip(names, cells[1:], strict=True):
             value = figures.figures.get(name)
-            assert cell[0].rstrip("✗") == ("–" if value is None else f"{value:.3f}")
+            assert cell[0].rstrip("✗✓") == ("–" if value is None else f"{value:.3f}")
 
 
 def test_a_missed_threshold_is_marked_and_can_be_filtered_for(opened):
     opened.show("slices")
     opened.page.locator("#slice-missed").check()
     assert visible_names(opened.page) == ["color:red"]
-    assert opened.page.locator("#slice-table tbody tr:visible .bad").count() == 1
+    (mark,) = opened.page.locator("#slice-table tbody tr:visible .bad").all()
+    assert mark.get_attribute("title") == "misses: at least 0.999"
+
+
+def test_a_threshold_that_holds_is_marked(opened):
+    opened.show("slices")
+    first = opened.page.locator("#slice-table tbody tr").first
+    assert first.locator(".good").get_attribute("title") == "holds: at least 0"
 
 
 @pytest.mark.parametrize("metric", ["auc", "accuracy"])
@@ -266,10 +292,31 @@ def test_two_columns_are_crossed(opened):
     assert sum(count or 0 for line in cells for count in line) == 120
 
 
+def test_a_cross_is_coloured_by_its_distance_from_all_pairs(opened, gathered):
+    opened.show("slices")
+    for control, column in (("rows", "color"), ("columns", "stage")):
+        opened.page.locator(f"#cross-{control}").select_option(column)
+    pairs = gathered.curves.pairs
+    overall = metrics.roc_auc_score(*labels_and_scores(gathered))
+    drawn = opened.page.evaluate(
+        "(({x, y, z, text}) => ({x, y, z, text}))("
+        "document.querySelector('[data-chart=cross]').data[0])"
+    )
+    row, column = drawn["y"].index("red"), drawn["x"].index("1")
+    inside = pairs.members([("color", "red"), ("stage", "1")])
+    auc = metrics.roc_auc_score(pairs.labels[inside], pairs.scores[inside].astype(np.float64))
+    assert drawn["text"][row][column] == f"{auc:.2f}"
+    assert drawn["z"][row][column] == pytest.approx(auc - overall)
+
+
 @pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
 def test_the_theme_is_the_systems_until_it_is_switched(browser, report_file, scheme, dark):
     with browser.new_context(color_scheme=scheme) as context:
         page = Opened(context, report_file).page
+
+        def during(event):
+            page.evaluate(f"window.dispatchEvent(new Event('{event}'))")
+            return is_dark()
 
         def is_dark():
             colours = re.findall(
@@ -278,15 +325,17 @@ def test_the_theme_is_the_systems_until_it_is_switched(browser, report_file, sch
             return sum(map(int, colours[:3])) < 200
 
         assert is_dark() is dark
+        assert (during("beforeprint"), during("afterprint")) == (False, dark), "paper is white"
         page.locator("#theme").click()
         assert is_dark() is not dark
+        assert (during("beforeprint"), during("afterprint")) == (False, not dark)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_every_page_without_scrolling_sideways(
     browser, report_file, tmp_path, scheme
 ):
-    size = {"width": 390, "height": 844}
+    size = {"width": 360, "height": 800}
     with browser.new_context(viewport=size, color_scheme=scheme) as context:
         opened = Opened(context, report_file)
         for name in PAGES:
@@ -298,11 +347,25 @@ def test_a_phone_shows_every_page_without_scrolling_sideways(
         assert opened.said == []
 
 
-def test_a_print_holds_every_page(page):
+def test_a_print_holds_every_page_in_its_whole_width(opened):
+    page = opened.page
+    opened.show("curves")
+    page.locator("[data-chart=histogram] .main-svg").first.wait_for()
     page.emulate_media(media="print")
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     for name in PAGES:
         assert page.locator(f"#{name}").is_visible()
     drawn = page.locator(".chart .main-svg").count()
     assert drawn >= page.locator(".chart").count()
+    position = "[...document.querySelectorAll('th')].map((each) => getComputedStyle(each).position)"
+    assert set(page.evaluate(position)) == {"static"}, "what sticks would cover rows"
+    left = page.locator("main").bounding_box()["x"]
+    across = A4_ACROSS_MM / 25.4 * 96 + left
+    for each in page.locator("table:visible, .main-svg, .cards, .query").all():
+        box = each.bounding_box()
+        assert box is None or box["x"] + box["width"] <= across, each
     assert page.pdf().startswith(b"%PDF")
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert page.locator(".page:visible").count() == len(PAGES), "print media shows them all"
+    page.emulate_media(media="screen")
+    assert page.locator(".page:visible").count() == 1

@@ -7,7 +7,7 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from components.retrieval import executor, ranking
 from components.retrieval.artifacts import RetrievalMetrics
-from modules import features
+from modules import features, scoring
 from pipeline import retrieval
 from pipeline.errors import DexmatchError
 
@@ -153,8 +153,8 @@ def test_a_split_without_pairs_is_told(tmp_path):
 def test_large_galleries_are_scored_in_chunks_with_the_same_result(tmp_path, monkeypatch):
     pairs = random.Random(0).sample(matched(30), 30)
     whole = run_evaluator(tmp_path / "whole", pairs)[1]
-    monkeypatch.setattr(executor, "_SCORED_AT_ONCE", 7)
-    monkeypatch.setattr(executor, "_ENCODED_AT_ONCE", 4)
+    monkeypatch.setattr(scoring, "SCORED_AT_ONCE", 7)
+    monkeypatch.setattr(scoring, "ENCODED_AT_ONCE", 4)
     assert run_evaluator(tmp_path / "chunks", pairs)[1] == whole
 
 

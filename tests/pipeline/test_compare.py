@@ -1,12 +1,13 @@
 """`dexmatch compare`."""
 
 import json
+import math
 
 import pytest
 
 from pipeline import comparison
 from pipeline.errors import DexmatchError
-from pipeline.evaluation import load
+from pipeline.evaluation import SliceFigures, load
 from pipeline.metadata import Metadata
 
 BEFORE = {
@@ -78,12 +79,38 @@ def test_figures_stand_side_by_side_with_difference_and_intervals(compared):
     assert overall["before"] == {"value": 0.8, "interval": [0.78, 0.82], "pairs": 100}
     assert overall["after"]["value"] == 0.86
     assert overall["difference"] == pytest.approx(0.06)
+    half = math.hypot(0.02, 0.02)
+    assert overall["difference_interval"] == pytest.approx([0.06 - half, 0.06 + half])
     assert (overall["is_better"], overall["is_clear"]) == (True, True)
 
 
-def test_a_change_within_the_intervals_is_not_clear(compared):
+def test_a_change_within_its_interval_is_not_clear(compared):
     hard = change(compared, "figures", "against:hard")
     assert (hard["is_better"], hard["is_clear"]) == (True, False)
+
+
+@pytest.mark.parametrize(("difference", "is_clear"), [(0.049, False), (0.051, True)])
+def test_intervals_may_overlap_and_the_change_be_clear(difference, is_clear):
+    """The standard error of a difference is the root of the sum of squares: 0.05 of 0.03, 0.04."""
+    one = SliceFigures("overall", {"auc": 0.8}, {"auc": (0.77, 0.83)})
+    value = 0.8 + difference
+    other = SliceFigures("overall", {"auc": value}, {"auc": (value - 0.04, value + 0.04)})
+    for pair, is_better in ((one, other), True), ((other, one), False):
+        made = comparison.Change("auc", *pair)
+        assert (made.is_clear, made.is_better) == (is_clear, is_better)
+
+
+def test_an_interval_that_the_metrics_range_cuts_off_counts_with_its_whole_width():
+    perfect = SliceFigures("overall", {"auc": 1.0}, {"auc": (0.97, 1.0)})
+    near = SliceFigures("overall", {"auc": 0.97}, {"auc": (0.93, 1.0)})
+    interval = comparison.difference_interval("auc", perfect, near)
+    assert interval == pytest.approx((-0.03 - 0.05, -0.03 + 0.05))
+
+
+def test_equal_figures_are_neither_better_nor_worse(ask, root):
+    done = ask("compare", "2", "2", "--json", "--set", f"run.workspace={root}")
+    overall = change(json.loads(done.stdout), "figures", "overall")
+    assert (overall["is_better"], overall["is_clear"]) == (None, False)
 
 
 def test_a_higher_ece_is_worse(compared):
@@ -121,9 +148,9 @@ def test_the_tables_fit_the_terminal(ask, root, width):
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= width
     text = "\n".join(lines)
-    for shown in ("0.800±0.020", "0.860±0.020", "+0.060*", "-0.300", "trainer.epochs", "v1"):
+    for shown in ("0.800±0.020", "0.860±0.020", "*+0.060±0.028", " +0.050±0.141", "trainer.epochs"):
         assert shown in text
-    assert ("+0.050*" not in text) and ("not the same files" in text or width < 80)
+    assert ("v1" in text) and ("not the same files" in text or width < 80)
 
 
 def test_a_run_with_itself_has_no_differences(ask, root):

@@ -7,6 +7,7 @@ import io
 import json
 import random
 
+import httpx
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,6 +16,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from components.pair_sampler import buckets
 from pipeline.errors import DexmatchError
+from serving import engines
 
 WORDS = ("red", "blue", "green", "bird", "fish", "tree", "with", "long", "wings", "and")
 VERSION = "1795572052"
@@ -212,6 +214,25 @@ def test_every_kind_of_log_says_the_same(ask, options, tmp_path):
             # gRPC has scores as float32, JSON as it was written.
             assert one["value"] == pytest.approx(other["value"], abs=1e-6)
     assert [each["requests"] for each in found] == [120] * 5 + [12]
+
+
+def test_the_log_that_the_embedded_engine_writes_is_read(ask, options, tiny_models, tmp_path):
+    log = tmp_path / "requests.tfrecord"
+    settings = engines.Options(
+        *("dexmatch", tiny_models.first),
+        grpc_port=0,
+        rest_port=0,
+        request_log=log,
+        request_log_sampling=1.0,
+    )
+    with engines.running(engines.choose("embedded"), settings) as server:
+        url = f"{server.rest_url}/v1/models/dexmatch:predict"
+        for each in pairs(5):
+            answer = httpx.post(url, json=rest_body(each, each), timeout=60, trust_env=False)
+            assert len(answer.json()["predictions"]) == 2
+    found = json.loads(ask("monitor", log, "--run", "one", "--json", *options).stdout)
+    assert (found["requests"], found["captions"], found["scores"]) == (5, 10, 10)
+    assert (found["unreadable_pictures"], found["bad_records"]) == (0, 0)
 
 
 def test_several_logs_are_one(ask, options, tmp_path):

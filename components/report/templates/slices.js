@@ -1,5 +1,7 @@
 // The table of slices: sorting, filtering, searching; the worst ones; two columns crossed.
 
+const byName = new Intl.Collator("en", { numeric: true }).compare;
+
 const sliceRows = () => [...byId("slice-table").tBodies[0].rows];
 
 function sortSlices(button) {
@@ -15,7 +17,7 @@ function sortSlices(button) {
   const compare = (a, b) => {
     const [x, y] = [a, b].map((row) => valueOf(rows[Number(row.dataset.index)]));
     if (x === null || y === null) return (x === null) - (y === null); // What has no value comes last.
-    const order = typeof x === "string" ? x.localeCompare(y) : x - y;
+    const order = typeof x === "string" ? byName(x, y) : x - y;
     return descending ? -order : order;
   };
   byId("slice-table").tBodies[0].append(...sliceRows().sort(compare));
@@ -91,35 +93,60 @@ drawers.worst = (element) => {
 
 const mostValues = 40;
 
+// In the colours of the table: how far each combination is from the figure over all pairs.
 drawers.cross = (element) => {
   const pairs = pairsData();
   const [down, across] = [byId("cross-rows").value, byId("cross-columns").value];
   const metric = byId("cross-metric").value;
   if (!down || !across) return;
-  const valuesOf = (name) =>
-    [...new Set(pairs.columns[name].values.flat())].sort().slice(0, mostValues);
-  const [rows, columns] = [valuesOf(down), valuesOf(across)];
+  const valuesOf = (name) => [...new Set(pairs.columns[name].values.flat())].sort(byName);
+  const shownOf = (name) => valuesOf(name).slice(0, mostValues);
+  const title = (name) => {
+    const count = valuesOf(name).length;
+    return plain(name) + (count > mostValues ? ` (the first ${mostValues} of ${count})` : "");
+  };
+  const [rows, columns] = [shownOf(down), shownOf(across)];
   const measure = (inside) => {
     if (metric === "count") return inside.length || null;
-    if (metric === "auc") return rocCurve(pairs, inside).auc;
-    return confusionAt(pairs, inside, pairs.threshold).accuracy;
+    const value =
+      metric === "auc" ? rocCurve(pairs, inside).auc : confusionAt(pairs, inside, pairs.threshold).accuracy;
+    return Number.isNaN(value) ? null : value;
   };
-  const cells = rows.map((row) =>
-    columns.map((column) => members(pairs, [[down, row], [across, column]])),
-  );
+  const cells = rows.map((row) => columns.map((column) => members(pairs, [[down, row], [across, column]])));
+  const values = cells.map((line) => line.map(measure));
+  const overall = measure(members(pairs, []));
+  const see = (name, alpha) => `rgba(${colour(name).split(" ").join(",")},${alpha})`;
+  const far = slicesData().fullColour;
+  const scale =
+    metric === "count"
+      ? { z: values, colorscale: [[0, see("better", 0)], [1, see("better", 0.5)]], zmin: 0 }
+      : {
+          z: values.map((line) => line.map((value) => (value === null ? null : value - overall))),
+          colorscale: [
+            [0, see("worse", 0.5)],
+            [0.5, see("worse", 0)],
+            [0.5, see("better", 0)],
+            [1, see("better", 0.5)],
+          ],
+          zmin: -far,
+          zmax: far,
+        };
   plot(
     element,
     [
       {
         type: "heatmap",
-        z: cells.map((line) => line.map(measure).map((z) => (Number.isNaN(z) ? null : z))),
+        ...scale,
         x: columns.map((each) => plain(each, 24)),
         y: rows.map((each) => plain(each, 24)),
-        text: cells.map((line) => line.map((inside) => `${inside.length} pairs`)),
-        hovertemplate: "%{y}, %{x}<br>%{z:.3f}<br>%{text}<extra></extra>",
-        texttemplate: columns.length <= 10 ? (metric === "count" ? "%{z}" : "%{z:.2f}") : "",
-        colorscale: [[0, colour("second")], [0.5, colour("low")], [1, colour("high")]],
-        ...(metric === "count" ? {} : { zmin: 0, zmax: 1 }),
+        text: values.map((line) =>
+          line.map((value) => (value === null ? "" : metric === "count" ? String(value) : shown(value, 2))),
+        ),
+        customdata: cells.map((line) => line.map((inside) => inside.length)),
+        hovertemplate: "%{y}, %{x}<br>%{text}<br>%{customdata} pairs<extra></extra>",
+        texttemplate: columns.length <= 10 ? "%{text}" : "",
+        textfont: { color: colour("ink") },
+        showscale: false,
         hoverongaps: false,
         xgap: 1,
         ygap: 1,
@@ -127,8 +154,8 @@ drawers.cross = (element) => {
     ],
     {
       height: 140 + 28 * rows.length,
-      xaxis: { type: "category", title: { text: plain(across) } },
-      yaxis: { type: "category", title: { text: plain(down) } },
+      xaxis: { type: "category", title: { text: title(across) }, showgrid: false },
+      yaxis: { type: "category", title: { text: title(down) }, showgrid: false, autorange: "reversed" },
     },
   );
 };

@@ -45,14 +45,27 @@ byId("theme").addEventListener("click", () => {
 });
 dark.addEventListener("change", () => redraw());
 
+// Paper is white, and may be narrower or wider than the screen.
+let themeOnScreen;
+
 window.addEventListener("beforeprint", () => {
-  document.documentElement.classList.add("printing");
+  const root = document.documentElement;
+  themeOnScreen = root.dataset.theme;
+  root.dataset.theme = "light";
+  root.classList.add("printing");
+  redraw();
   for (const page of document.querySelectorAll(".page")) {
     preparations[page.id]?.();
     drawAll(page);
   }
 });
-window.addEventListener("afterprint", () => document.documentElement.classList.remove("printing"));
+window.addEventListener("afterprint", () => {
+  const root = document.documentElement;
+  if (themeOnScreen) root.dataset.theme = themeOnScreen;
+  else delete root.dataset.theme;
+  root.classList.remove("printing");
+  redraw();
+});
 window.addEventListener("hashchange", showPage);
 
 document.documentElement.classList.add("scripted");
