@@ -267,10 +267,12 @@ def run_dexmatch(config: Config) -> "Trained":
     """
     log = run_pipeline(config)
     # Not earlier: what TensorFlow says as it is loaded belongs in the log.
+    from tfx.utils import path_utils
+
     from benchmarks import judging
 
     trainer = newest(config, "Trainer")
-    model = Path(trainer.outputs["Model"].uri) / "Format-Serving"
+    model = Path(path_utils.serving_model_path(trainer.outputs["Model"].uri))
     test = judging.read(split(config), "test")
     figures = judging.figures(test.labels, test.kinds, probabilities(model, test))
     curve = validation_curve(log.read_text("utf-8", errors="replace"))

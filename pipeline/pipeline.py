@@ -165,7 +165,7 @@ def create_pipeline(
         split=features.TEST,
         most_pairs=config.evaluator.retrieval_pairs,
         seed=config.pairs.seed,
-        code=code_digest.of("components.retrieval"),
+        code=f"{code_digest.of('components.retrieval')}-{code_digest.of('modules')}",
     )
     validator = _serving_validator(config, model, evaluator, examples, batching_parameters)
     pusher = Pusher(
@@ -196,7 +196,7 @@ def create_pipeline(
         name=config.run.name,
         dataset=PurePath(dataset).name,
         config=told,
-        code=" ".join(map(code_digest.of, ("modules", "components.model_card"))),
+        code=" ".join(map(code_digest.of, ("modules", "pipeline", "components.model_card"))),
     )
     report = Report(
         examples=examples,
@@ -215,7 +215,10 @@ def create_pipeline(
         config=told,
         metadata_path=metadata_path,
         code=" ".join(
-            map(code_digest.of, ("modules", "components.model_card", "components.report"))
+            map(
+                code_digest.of,
+                ("modules", "pipeline", "components.model_card", "components.report"),
+            )
         ),
     )
     bulk = _bulk(config, model, evaluator)
