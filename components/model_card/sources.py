@@ -8,10 +8,10 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow.core.util import event_pb2
 from tensorflow_metadata.proto.v0 import statistics_pb2
+from tfx.components.statistics_gen.executor import DEFAULT_FILE_NAME
 
 from modules import features
 
-_STATISTICS_FILE = "FeatureStats.pb"
 _MOST_VALUES = 12
 _LIBRARIES = (
     "tensorflow",
@@ -66,7 +66,7 @@ class Split:
 def split(name: str, uri: str) -> Split:
     """Reads the statistics of a split of an `ExampleStatistics` artifact."""
     found = statistics_pb2.DatasetFeatureStatisticsList.FromString(
-        (Path(uri) / _STATISTICS_FILE).read_bytes()
+        (Path(uri) / DEFAULT_FILE_NAME).read_bytes()
     ).datasets[0]
     by_name = {
         each.name or each.path.step[0]: each
