@@ -125,7 +125,8 @@ def _print_unjudged(evaluation: "Evaluation") -> None:
         _print_plain(f"Not judged: {each.metric} on {each.slice} {each.reason}")
     others = {each.slice for each in evaluation.unjudged} - {each.slice for each in named}
     if others:
-        _print_plain(f"Shown in the evaluation, but too small to be judged: {len(others)} slices")
+        slices = "1 slice" if len(others) == 1 else f"{len(others)} slices"
+        _print_plain(f"Shown in the evaluation, but too small to be judged: {slices}")
 
 
 def print_pointers(run: Run, workspace: Workspace, log: Path) -> None:
