@@ -33,6 +33,7 @@ from components.report.pairs import Pairs
 from modules import features
 from pipeline import run_names, terminal
 from pipeline.commands.run import ConfigOption, SetOption, load_config
+from pipeline.comparison import METRICS
 from pipeline.evaluation import Evaluation, SliceFigures
 from pipeline.metadata import Metadata
 from pipeline.workspace import Workspace
@@ -45,7 +46,6 @@ COLUMNS = {
 """Metadata columns and their numbers of values: some sixty slices."""
 CROSS = ("color", "shape")
 TIMES = 5
-_METRICS = ("auc", "auc_pr", "accuracy", "precision", "recall", "ece", "log_loss")
 _SIDE = 256
 _GRAIN = 32
 """Of a made-up picture: its side, and that of what it is blown up from, in pixels."""
@@ -203,7 +203,7 @@ def _figures(
     pairs: Pairs, parts: tuple[tuple[str, str], ...], dice: np.random.Generator
 ) -> SliceFigures:
     """Every metric with its interval and a baseline, so that each cell of the table is full."""
-    figures = {metric: float(dice.uniform(0.6, 0.99)) for metric in _METRICS}
+    figures = {metric: float(dice.uniform(0.6, 0.99)) for metric in METRICS}
     near = {metric: (value - 0.02, value + 0.02) for metric, value in figures.items()}
     return SliceFigures(
         name=features.CROSS.join(f"{column}:{value}" for column, value in parts)

@@ -23,10 +23,10 @@ def encode(signature: Any, key: str, contents: Iterable[bytes]) -> np.ndarray:
       contents: N encoded pictures, or captions in UTF-8; without any, D is 0.
     """
     remaining = iter(contents)
-    encoded = [np.zeros((0, 0), np.float32)]
+    encoded = []
     while batch := list(itertools.islice(remaining, ENCODED_AT_ONCE)):
         encoded.append(signature(**{key: tf.constant(batch)})[features.EMBEDDING].numpy())
-    return np.concatenate(encoded[1:] or encoded)
+    return np.concatenate(encoded) if encoded else np.zeros((0, 0), np.float32)
 
 
 def score(signature: Any, images: np.ndarray, captions: np.ndarray) -> np.ndarray:

@@ -11,12 +11,16 @@ from pathlib import Path
 _KINDS = ("*.py", "*.j2", "*.js", "*.css")
 
 
-def of(package: str) -> str:
-    """Hex digest of the source of every module, template, script and style in a package.
+def of(*packages: str) -> str:
+    """Hex digests of the source of every module, template, script and style in some packages.
 
     Args:
-      package: dotted name, such as "modules".
+      packages: dotted names, such as "modules".
     """
+    return "-".join(map(_digest, packages))
+
+
+def _digest(package: str) -> str:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise ValueError(f"{package} is not a package")

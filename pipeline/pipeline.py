@@ -98,7 +98,7 @@ def create_pipeline(
         image_size=config.image.size,
         shared_pictures=config.data.shared_pictures,
         shared_captions=config.data.shared_captions,
-        code=code_digest.of("components.leakage_guard") + code_digest.of("modules"),
+        code=code_digest.of("components.leakage_guard", "modules"),
     )
     statistics_gen = tfx.components.StatisticsGen(examples=examples)
     schema_gen = _schema(config, statistics_gen)
@@ -157,7 +157,7 @@ def create_pipeline(
         eval_config=eval_config(config.evaluator, metadata_columns if slices == "auto" else slices),
         example_splits=[features.TEST],
         min_slice_pairs=config.evaluator.min_slice_pairs,
-        code=f"{code_digest.of('components.evaluator')}-{code_digest.of('modules')}",
+        code=code_digest.of("components.evaluator", "modules"),
     )
     retrieval = RetrievalEvaluator(
         examples,
@@ -165,7 +165,7 @@ def create_pipeline(
         split=features.TEST,
         most_pairs=config.evaluator.retrieval_pairs,
         seed=config.pairs.seed,
-        code=f"{code_digest.of('components.retrieval')}-{code_digest.of('modules')}",
+        code=code_digest.of("components.retrieval", "modules"),
     )
     validator = _serving_validator(config, model, evaluator, examples, batching_parameters)
     pusher = Pusher(
@@ -196,7 +196,7 @@ def create_pipeline(
         name=config.run.name,
         dataset=PurePath(dataset).name,
         config=told,
-        code=" ".join(map(code_digest.of, ("modules", "pipeline", "components.model_card"))),
+        code=code_digest.of("components.model_card", "modules", "pipeline"),
     )
     report = Report(
         examples=examples,
@@ -214,12 +214,7 @@ def create_pipeline(
         name=config.run.name,
         config=told,
         metadata_path=metadata_path,
-        code=" ".join(
-            map(
-                code_digest.of,
-                ("modules", "pipeline", "components.model_card", "components.report"),
-            )
-        ),
+        code=code_digest.of("components.report", "components.model_card", "modules", "pipeline"),
     )
     bulk = _bulk(config, model, evaluator)
     # It tells of all that was run.
@@ -320,7 +315,7 @@ def _serving_validator(
         seed=config.pairs.seed,
         image_size=config.image.size,
         batching=batching_parameters,
-        code=" ".join(map(code_digest.of, ("modules", "components.serving_validator", "serving"))),
+        code=code_digest.of("components.serving_validator", "modules", "serving"),
     )
 
 

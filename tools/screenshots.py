@@ -36,6 +36,7 @@ def main() -> None:
             page.goto(f"{report.as_uri()}#{section}")
             page.wait_for_selector("html[data-ready]")
             page.wait_for_function(SETTLED)
+            page.evaluate("window.scrollTo(0, 0)")
             page.screenshot(path=IMAGES / name)
             page.close()
         browser.close()

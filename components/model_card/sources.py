@@ -8,9 +8,9 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow.core.util import event_pb2
 from tensorflow_metadata.proto.v0 import statistics_pb2
-from tfx.components.statistics_gen.executor import DEFAULT_FILE_NAME
 
 from modules import features
+from pipeline import split_statistics
 
 _MOST_VALUES = 12
 _LIBRARIES = (
@@ -65,9 +65,7 @@ class Split:
 
 def split(name: str, uri: str) -> Split:
     """Reads the statistics of a split of an `ExampleStatistics` artifact."""
-    found = statistics_pb2.DatasetFeatureStatisticsList.FromString(
-        (Path(uri) / DEFAULT_FILE_NAME).read_bytes()
-    ).datasets[0]
+    found = split_statistics.load(uri).datasets[0]
     by_name = {
         each.name or each.path.step[0]: each
         for each in found.features  # TFDV names a feature by a path of one step.

@@ -13,6 +13,7 @@ from components.report.statistics import Statistics
 from components.report.words import SplitWords
 from data.dataset import REJECTS, read_description
 from modules import features
+from pipeline import split_statistics
 from pipeline.errors import DexmatchError
 
 _MOST_REJECTS = 100
@@ -88,9 +89,9 @@ def gather(of: Sources, before: Sources | None) -> Data:
       before: the run that drift is measured from.
     """
     schema = statistics.load_schema(of)
-    now = {s: statistics.load(uri) for s, uri in of.split_uris(sources.STATISTICS).items()}
+    now = {s: split_statistics.load(uri) for s, uri in of.split_uris(sources.STATISTICS).items()}
     then = {
-        s: statistics.load(uri)
+        s: split_statistics.load(uri)
         for s, uri in (before.split_uris(sources.STATISTICS) if before else {}).items()
     }
     compared = [

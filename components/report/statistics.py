@@ -6,12 +6,12 @@ from pathlib import Path
 
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
-from tfx.components.statistics_gen.executor import DEFAULT_FILE_NAME
 
 from components.anomaly_guard.executor import expectation, explain, read_anomalies
 from components.report import sources
 from components.report.sources import Sources
 from modules import features
+from pipeline import split_statistics
 
 _TOP = 5
 _BARS = 24
@@ -88,7 +88,9 @@ class Statistics:
 
 def gather(of: Sources) -> Statistics:
     """Reads statistics, schema and anomalies; what the run lacks is left out."""
-    read = {name: load(uri) for name, uri in of.split_uris(sources.STATISTICS).items()}
+    read = {
+        name: split_statistics.load(uri) for name, uri in of.split_uris(sources.STATISTICS).items()
+    }
     schema = load_schema(of)
     found = {
         split: {
@@ -117,12 +119,6 @@ def gather(of: Sources) -> Statistics:
             for sentence in explain(split, read_anomalies(uri), schema)
         ),
     )
-
-
-def load(split_uri: str) -> statistics_pb2.DatasetFeatureStatisticsList:
-    """Reads the statistics of one split of an `ExampleStatistics` artifact."""
-    content = (Path(split_uri) / DEFAULT_FILE_NAME).read_bytes()
-    return statistics_pb2.DatasetFeatureStatisticsList.FromString(content)
 
 
 def load_schema(of: Sources) -> schema_pb2.Schema:

@@ -10,48 +10,30 @@ import pydantic
 import tomli_w
 from pydantic import model_validator
 
+from pipeline.config import sections
 from pipeline.config.base import Section
-from pipeline.config.sections import (
-    BACKBONES,
-    RANGES,
-    TUNED,
-    AugmentConfig,
-    BulkConfig,
-    CaptionConfig,
-    CardConfig,
-    DataConfig,
-    EvaluatorConfig,
-    ImageConfig,
-    ModelConfig,
-    MonitorConfig,
-    PairsConfig,
-    PusherConfig,
-    RunConfig,
-    ServingConfig,
-    TrainerConfig,
-    TunerConfig,
-)
+from pipeline.config.sections import BACKBONES, RANGES, TUNED
 from pipeline.errors import DexmatchError
 
 
 class Config(Section):
     """The whole tree."""
 
-    run: RunConfig = RunConfig()
-    data: DataConfig = DataConfig()
-    pairs: PairsConfig = PairsConfig()
-    image: ImageConfig = ImageConfig()
-    caption: CaptionConfig = CaptionConfig()
-    model: ModelConfig = ModelConfig()
-    trainer: TrainerConfig = TrainerConfig()
-    tuner: TunerConfig = TunerConfig()
-    augment: AugmentConfig = AugmentConfig()
-    evaluator: EvaluatorConfig = EvaluatorConfig()
-    serving: ServingConfig = ServingConfig()
-    monitor: MonitorConfig = MonitorConfig()
-    pusher: PusherConfig = PusherConfig()
-    bulk: BulkConfig = BulkConfig()
-    card: CardConfig = CardConfig()
+    run: sections.RunConfig = sections.RunConfig()
+    data: sections.DataConfig = sections.DataConfig()
+    pairs: sections.PairsConfig = sections.PairsConfig()
+    image: sections.ImageConfig = sections.ImageConfig()
+    caption: sections.CaptionConfig = sections.CaptionConfig()
+    model: sections.ModelConfig = sections.ModelConfig()
+    trainer: sections.TrainerConfig = sections.TrainerConfig()
+    tuner: sections.TunerConfig = sections.TunerConfig()
+    augment: sections.AugmentConfig = sections.AugmentConfig()
+    evaluator: sections.EvaluatorConfig = sections.EvaluatorConfig()
+    serving: sections.ServingConfig = sections.ServingConfig()
+    monitor: sections.MonitorConfig = sections.MonitorConfig()
+    pusher: sections.PusherConfig = sections.PusherConfig()
+    bulk: sections.BulkConfig = sections.BulkConfig()
+    card: sections.CardConfig = sections.CardConfig()
 
     @model_validator(mode="after")
     def _can_be_tuned(self) -> "Config":
@@ -126,7 +108,7 @@ def validate(tree: Mapping[str, Any], source: Path | None = None) -> Config:
         raise DexmatchError(_explain(error, source)) from error
     if config.image.size:
         return config
-    image = ImageConfig(size=BACKBONES[config.model.backbone])
+    image = sections.ImageConfig(size=BACKBONES[config.model.backbone])
     return config.model_copy(update={"image": image})
 
 

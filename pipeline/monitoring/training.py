@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow_model_analysis as tfma
-from tensorflow_metadata.proto.v0 import statistics_pb2
-from tfx.components.statistics_gen.executor import DEFAULT_FILE_NAME
 from tfx.utils import path_utils
 
 from modules import captions, features, true_pairs
+from pipeline import split_statistics
 from pipeline.errors import DexmatchError
 from pipeline.metadata import Run
 from pipeline.monitoring.statistics import Distribution
@@ -50,10 +49,12 @@ def load(run: Run) -> Reference:
     """
     vocabulary = Vocabulary(_vocabulary_file(run))
     statistics = _artifact(run, "StatisticsGen", "ExampleStatistics")
-    path = Path(statistics) / f"Split-{features.TRAIN}" / DEFAULT_FILE_NAME
-    if not path.is_file():
-        raise DexmatchError(f"run {run.id}: {path} is gone; name another run with --run")
-    found = statistics_pb2.DatasetFeatureStatisticsList.FromString(path.read_bytes())
+    try:
+        found = split_statistics.load(f"{statistics}/Split-{features.TRAIN}")
+    except FileNotFoundError as error:
+        raise DexmatchError(
+            f"run {run.id}: {error.filename} is gone; name another run with --run"
+        ) from error
     by_name = {each.path.step[0]: Distribution(each) for each in found.datasets[0].features}
     return Reference(
         vocabulary=vocabulary,

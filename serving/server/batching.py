@@ -40,6 +40,7 @@ class Batching:
       threads: batches that run at a time, over all signatures.
       allowed_sizes: a batch is padded to the next of them; any size if empty.
       pad_inputs: inputs of unequal inner sizes are padded to the largest, instead of run apart.
+      thread_pool_name: what metrics call the threads that run batches.
     """
 
     max_batch_size: int
@@ -48,6 +49,7 @@ class Batching:
     threads: int
     allowed_sizes: tuple[int, ...] = ()
     pad_inputs: bool = False
+    thread_pool_name: str = "batch_threads"
 
     def padded(self, rows: int) -> int:
         """The size that a batch of so many rows is run with."""
@@ -108,7 +110,7 @@ class Batcher:
         run: Run,
         threads: Executor,
         slots: Slots,
-        observe: Callable[[Sequence[float]], None] = lambda waited: None,
+        observe: Callable[[str, Sequence[float]], None] = lambda pool, waited: None,
     ):
         self._observe = observe
         self._batching = batching
@@ -164,7 +166,7 @@ class _Queue:
         threads: Executor,
         slots: Slots,
         on_idle: Callable[[], object],
-        observe: Callable[[Sequence[float]], None],
+        observe: Callable[[str, Sequence[float]], None],
     ):
         self._run = run
         self._batching = batching
@@ -250,7 +252,8 @@ class _Queue:
         try:
             if not tasks:
                 return
-            self._observe([loop.time() - task.enqueued for task in tasks])
+            waited = [loop.time() - task.enqueued for task in tasks]
+            self._observe(self._batching.thread_pool_name, waited)
             answers = await loop.run_in_executor(self._threads, self._run_joined, tasks)
         finally:
             # Not later: who is answered may ask again at once.

@@ -55,7 +55,7 @@ class CoreOptions:
     tags: tuple[str, ...] = ("serve",)
     request_log: RequestLog | None = None
     observe_run: Callable[[str, float], None] = lambda model, seconds: None
-    observe_batch: Callable[[Sequence[float]], None] = lambda waited: None
+    observe_batch: Callable[[str, Sequence[float]], None] = lambda pool, waited: None
 
 
 class ServerCore:

@@ -161,6 +161,9 @@ def _request_log(flags: argparse.Namespace) -> request_log.RequestLog | None:
 def _batching(path: Path | None) -> Batching:
     found = files.read_batching(path) if path else files.BatchingParameters()
 
+    # TensorFlow Serving's own names.
+    pool = "batch_threads" if path else "model_server_batch_threads"
+
     def value(name: str, default: int) -> int:
         return int(getattr(found, name).value) if found.HasField(name) else default
 
@@ -171,19 +174,8 @@ def _batching(path: Path | None) -> Batching:
         threads=value("num_batch_threads", os.cpu_count() or 1),
         allowed_sizes=tuple(found.allowed_batch_sizes),
         pad_inputs=found.pad_variable_length_inputs,
+        thread_pool_name=found.thread_pool_name.value or pool,
     )
-
-
-def thread_pool_name(flags: argparse.Namespace) -> str:
-    """What metrics call the threads that run batches; the defaults are TensorFlow Serving's.
-
-    Raises:
-      DexmatchError: the file with the batching parameters is broken.
-    """
-    if not flags.batching_parameters_file:
-        return "model_server_batch_threads"
-    found = files.read_batching(flags.batching_parameters_file)
-    return found.thread_pool_name.value or "batch_threads"
 
 
 def models(flags: argparse.Namespace) -> files.ModelServerConfig:

@@ -8,7 +8,6 @@ It drains at SIGTERM and SIGINT: it stops accepting, answers what is under way, 
 import argparse
 import asyncio
 import dataclasses
-import functools
 import logging
 import os
 import signal
@@ -72,9 +71,7 @@ async def serve(flags: argparse.Namespace) -> None:
     options = dataclasses.replace(
         command_line.core_options(flags),
         observe_run=metrics.observe_run,
-        observe_batch=functools.partial(
-            metrics.observe_batch, command_line.thread_pool_name(flags)
-        ),
+        observe_batch=metrics.observe_batch,
     )
     _set_threads(flags, options.batching)
     core = ServerCore(options)

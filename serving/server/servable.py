@@ -91,7 +91,8 @@ class RunOptions:
       tags: of the graph to load; TensorFlow's default is `serve`.
       record: told of every answered request: servable, signature, inputs, outputs.
       observe_run: told of every answered request: model, and seconds with those in the queue.
-      observe_batch: told of every batch: the seconds that each of its requests has waited.
+      observe_batch: told of every batch: name of the thread pool, and the seconds that each of
+        its requests has waited.
     """
 
     threads: Executor
@@ -101,7 +102,7 @@ class RunOptions:
     tags: tuple[str, ...] = ("serve",)
     record: Callable[["Servable", Signature, Arrays, Arrays], None] | None = None
     observe_run: Callable[[str, float], None] = lambda model, seconds: None
-    observe_batch: Callable[[Sequence[float]], None] = lambda waited: None
+    observe_batch: Callable[[str, Sequence[float]], None] = lambda pool, waited: None
 
 
 class Servable:

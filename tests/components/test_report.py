@@ -32,6 +32,7 @@ from components.report import (
 from components.report.artifacts import LIBRARIES, Report
 from components.report.pairs import Pairs
 from modules import features
+from pipeline import split_statistics
 from pipeline.cli import app
 from pipeline.config import Threshold
 from pipeline.errors import DexmatchError
@@ -385,7 +386,7 @@ def test_drift_is_nothing_between_the_same_and_marked_where_it_is_large(gathered
     assert of_same["color"].value == 0 and not of_same["color"].is_notable
     assert gathered.data.previous == "2026-01-01T03"
     folders = review_sources.split_uris(sources.STATISTICS)
-    now, before = statistics.load(folders["train"]), statistics.load(folders["train"])
+    now, before = split_statistics.load(folders["train"]), split_statistics.load(folders["train"])
     for feature in now.datasets[0].features:
         if feature.path.step == ["color"]:
             buckets = feature.string_stats.rank_histogram.buckets
