@@ -37,6 +37,9 @@ def push(folder, seed=1):
         signatures.save(made, str(folder))
 
 
+LINGER_S = 4.0
+
+
 class Toy(tf.Module):
     """Signatures that dexmatch has not.
 
@@ -51,6 +54,14 @@ class Toy(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
     def add(self, x):
         """float32 [N] to {"y": x + offset}: the only input of the only output."""
+        return {"y": x + self.offset}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
+    def linger(self, x):
+        """As `add`, after `LINGER_S`: a request that is under way for as long."""
+        end, turns = tf.timestamp() + LINGER_S, 0
+        while tf.timestamp() < end:
+            turns += 1
         return {"y": x + self.offset}
 
     @tf.function(
@@ -91,7 +102,7 @@ class Toy(tf.Module):
 
     def signatures(self):
         """By name."""
-        names = ("mixed", "total", "scalar", "summary", "parse")
+        names = ("linger", "mixed", "total", "scalar", "summary", "parse")
         return {
             "serving_default": self.add,
             **{name: getattr(self, name) for name in names},

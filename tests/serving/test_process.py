@@ -25,9 +25,10 @@ from serving.engines.embedded import Embedded
 PATIENCE_S = 60
 
 
-def ask(stub, value, model="toy"):
+def ask(stub, value, model="toy", signature=""):
     request = predict_pb2.PredictRequest()
     request.model_spec.name = model
+    request.model_spec.signature_name = signature
     request.inputs["x"].CopyFrom(tf.make_tensor_proto([value], tf.float32))
     response = stub.Predict(request, timeout=PATIENCE_S)
     return response.model_spec.version.value, response.outputs["y"].float_val[0] - value
@@ -129,26 +130,23 @@ def test_no_request_fails_while_versions_change(models, toy, tmp_path, batching)
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_drains(toy, tmp_path, number):
-    # Requests that wait for seconds in the queue are under way when the signal comes.
+    # Requests that take seconds: one batch is computed when the signal comes, the others wait.
     config = tmp_path / "batching.config"
-    config.write_text("max_batch_size { value: 64 } batch_timeout_micros { value: 6000000 }")
+    config.write_text("max_batch_size { value: 64 } num_batch_threads { value: 1 }")
+    body = {"signature_name": "linger", "instances": [5.0]}
     with engines.running(Embedded(), options(toy, batching_config=config)) as server:
         answers, failures = [], []
 
         def over_grpc():
             with grpc.insecure_channel(server.grpc_address) as channel:
-                keep(
-                    lambda: ask(prediction_service_pb2_grpc.PredictionServiceStub(channel), 5.0)[1]
-                )
+                stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+                keep(lambda: ask(stub, 5.0, signature="linger")[1])
 
         def over_rest():
             url = f"{server.rest_url}/v1/models/toy:predict"
             keep(
                 lambda: (
-                    httpx.post(url, json={"instances": [5.0]}, timeout=PATIENCE_S).json()[
-                        "predictions"
-                    ][0]
-                    - 5.0
+                    httpx.post(url, json=body, timeout=PATIENCE_S).json()["predictions"][0] - 5.0
                 )
             )
 
@@ -161,8 +159,9 @@ def test_a_signal_drains(toy, tmp_path, number):
         threads = [threading.Thread(target=one) for one in (over_grpc, over_rest) * 3]
         for thread in threads:
             thread.start()
-        # More than requests need to reach the queue, and less than they wait there.
+        # More than requests need to reach the queue, and less than the first one takes.
         time.sleep(2)
+        assert not answers
         os.kill(server.pid, number)
         for thread in threads:
             thread.join(PATIENCE_S)

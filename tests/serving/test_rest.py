@@ -12,7 +12,6 @@ import pytest
 import tensorflow as tf
 
 from serving.files import PROMETHEUS_PATH
-from serving.server.batching import Batching
 from serving.server.core import CoreOptions
 from serving.server.rest import HTTP_STATUS, RestSettings
 
@@ -306,11 +305,9 @@ def test_cors_headers_only_if_asked_for(support, client, toy):
 
 
 def test_a_deadline(support, toy):
-    # The batch waits for others for longer than the request may take.
-    batching = Batching(max_batch_size=8, timeout_s=60, max_enqueued_batches=8, threads=1)
-    options = CoreOptions(poll_s=0, batching=batching)
-    with support.serving({"toy": toy}, RestSettings(timeout_ms=200), options) as url:
-        response = httpx.post(f"{url}/v1/models/toy:predict", json={"instances": [1]}, timeout=60)
+    asked = {"signature_name": "linger", "instances": [1]}
+    with support.serving({"toy": toy}, RestSettings(timeout_ms=200)) as url:
+        response = httpx.post(f"{url}/v1/models/toy:predict", json=asked, timeout=60)
     assert "200 ms" in error_of(response, 504)
 
 
