@@ -59,10 +59,16 @@ class Toy(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
     def linger(self, x):
         """As `add`, after `LINGER_S`: a request that is under way for as long."""
-        end, turns = tf.timestamp() + LINGER_S, 0
-        while tf.timestamp() < end:
-            turns += 1
-        return {"y": x + self.offset}
+        # Not a loop over the clock: TensorFlow refuses that one once another test of the process
+        # has turned op determinism on.
+        asleep = tf.raw_ops.SleepDataset(
+            input_dataset=tf.data.experimental.to_variant(tf.data.Dataset.from_tensors(x)),
+            sleep_microseconds=tf.constant(round(LINGER_S * 1e6), tf.int64),
+            output_types=[tf.float32],
+            output_shapes=[[None]],
+        )
+        woken = tf.data.experimental.from_variant(asleep, tf.TensorSpec([None], tf.float32))
+        return {"y": woken.get_single_element() + self.offset}
 
     @tf.function(
         input_signature=[
