@@ -33,6 +33,7 @@ TIMEOUT_S = 120.0
 _KINDS = 8
 """Distinct requests, which take turns."""
 _QUALITY = 85
+_OPENING_SIDE = 64
 
 Send = Callable[[bytes], str]
 """Sends a request and gives the code of the answer."""
@@ -129,7 +130,10 @@ def in_process(folder: Path, batch: int, side: int, seconds: float) -> float:
 def run(load: Load) -> Measured:
     """Asks from as many threads as there are clients."""
     requests = _requests(load.api, load.batch, load.side)
-    return _ask(load.clients, load.seconds, _sender(load.api, load.address), requests)
+    # Connections are opened with little work: many large requests at once take minutes.
+    opening = _requests(load.api, 1, _OPENING_SIDE)[0]
+    sender = _sender(load.api, load.address)
+    return _ask(load.clients, load.seconds, sender, opening, requests)
 
 
 def burst(load: Load, requests: int) -> Counter[str]:
@@ -249,6 +253,7 @@ def _ask(
     clients: int,
     seconds: float,
     sender: Callable[[], contextlib.AbstractContextManager[Send]],
+    opening: bytes,
     requests: list[bytes],
 ) -> Measured:
     latencies: list[float] = []
@@ -261,7 +266,7 @@ def _ask(
         mine = []
         seen: Counter[str] = Counter()
         with sender() as send:
-            send(requests[number % len(requests)])
+            send(opening)
             ready.wait(TIMEOUT_S)
             end = time.perf_counter() + seconds
             while (start := time.perf_counter()) < end:

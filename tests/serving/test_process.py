@@ -34,11 +34,11 @@ def ask(stub, value, model="toy", signature=""):
     return response.model_spec.version.value, response.outputs["y"].float_val[0] - value
 
 
-def until(holds):
-    """Waits until it is true."""
+def until(holds, state=lambda: ""):
+    """Waits until it is true; the state is told where that is in vain."""
     deadline = time.monotonic() + PATIENCE_S
     while not holds():
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, state()
         time.sleep(0.02)
 
 
@@ -92,7 +92,10 @@ class Load:
 
     def until(self, answer):
         """Waits until so many of the newest answers are that."""
-        until(lambda: self.answers[-20:] == [answer] * 20)
+        until(
+            lambda: self.answers[-20:] == [answer] * 20,
+            lambda: f"answers end {self.answers[-20:]}, failures {self.failures[:3]}",
+        )
 
 
 def options(base, **settings):
