@@ -45,6 +45,7 @@ from components.serving_validator.component import ServingValidator
 from modules import checkpoints, features, signatures, weights
 from modules.evaluation import eval_config
 from pipeline import code_digest
+from pipeline.baseline import BaselineStrategy
 from pipeline.config import TUNED, Config
 from serving.engines import docker
 
@@ -124,7 +125,8 @@ def create_pipeline(
     for guard in (anomaly_guard, leakage_guard):
         transform.add_upstream_node(guard)
     baseline = tfx.dsl.Resolver(
-        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
+        strategy_class=BaselineStrategy,
+        config={"serving_directory": serving_directory},
         model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
         model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
     ).with_id("latest_blessed_model")

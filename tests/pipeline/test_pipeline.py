@@ -3,10 +3,12 @@
 import json
 
 import pytest
+from tfx.dsl.components.common import resolver
 from tfx.proto import infra_validator_pb2
 from tfx.utils import proto_utils
 
 from pipeline import config as configs
+from pipeline.baseline import BaselineStrategy
 from pipeline.pipeline import create_pipeline
 
 
@@ -70,3 +72,10 @@ def test_what_was_tuned_reaches_the_trainer(tmp_path, tuning, node):
 def test_what_may_be_killed_is_told_where_to_go_on(tmp_path, node):
     found = composed(tmp_path, "tuner.trials=2")[node].spec.exec_properties["custom_config"]
     assert json.loads(found)["checkpoints"] == str(tmp_path / "checkpoints")
+
+
+def test_the_baseline_knows_where_models_are_pushed_to(tmp_path):
+    properties = composed(tmp_path)["latest_blessed_model"].exec_properties
+    assert properties[resolver.RESOLVER_STRATEGY_CLASS] is BaselineStrategy
+    config = {"serving_directory": str(tmp_path / "serving")}
+    assert properties[resolver.RESOLVER_CONFIG] == config

@@ -1,0 +1,52 @@
+"""Which model a candidate is compared with, and `model.weights = "last_blessed"` goes on from."""
+
+from pathlib import Path
+from typing import Any
+
+from tfx import types
+from tfx import v1 as tfx
+from tfx.types import standard_artifacts
+from tfx.utils import path_utils
+
+from pipeline import versions
+
+
+class BaselineStrategy(tfx.dsl.experimental.LatestBlessedModelStrategy):
+    """The latest blessed model, but for those that were rolled back: they proved worse than they
+    looked.
+
+    Args:
+      serving_directory: where models are pushed to.
+    """
+
+    def __init__(self, serving_directory: str):
+        self._serving_directory = Path(serving_directory)
+
+    def resolve_artifacts(
+        self, store: Any, input_dict: dict[str, list[types.Artifact]]
+    ) -> dict[str, list[types.Artifact]] | None:
+        """Finds it.
+
+        Args:
+          store: the MLMD store.
+          input_dict: all `Model`s and all `ModelBlessing`s.
+
+        Returns:
+          One of each, or none.
+        """
+        set_aside = [
+            each.path for each in versions.of(self._serving_directory) if each.is_set_aside
+        ]
+
+        def is_offered(artifact: types.Artifact) -> bool:
+            if not isinstance(artifact, standard_artifacts.Model):
+                return True
+            saved = Path(path_utils.serving_model_path(artifact.uri))
+            return not any(versions.is_same_model(saved, path) for path in set_aside)
+
+        offered = {
+            name: [artifact for artifact in artifacts if is_offered(artifact)]
+            for name, artifacts in input_dict.items()
+        }
+        resolved: dict[str, list[types.Artifact]] | None = super().resolve_artifacts(store, offered)
+        return resolved
