@@ -12,8 +12,7 @@ from pipeline import versions
 
 
 class BaselineStrategy(tfx.dsl.experimental.LatestBlessedModelStrategy):
-    """The latest blessed model, but for those that were rolled back: they proved worse than they
-    looked.
+    """The latest blessed model, past those that were rolled back: they looked better than they are.
 
     Args:
       serving_directory: where models are pushed to.
