@@ -192,8 +192,7 @@ class _Queue:
         task = _Task(inputs, rows, loop.time(), loop.create_future())
         self._waiting.append(task)
         self._waiting_rows += rows
-        under_way = len(self._waiting) + self._computed
-        self._peaks[-1] = max(self._peaks[-1], under_way)
+        self._peaks[-1] = max(self._peaks[-1], self._under_way())
         if not self._start() and batching.timeout_s > 0:
             loop.call_at(task.enqueued + batching.timeout_s, self._start)
         return task.answer
@@ -218,9 +217,13 @@ class _Queue:
             # The loop itself holds tasks weakly.
             self._running.add(running)
             self._computed += len(batch)
-            self._peaks.append(0)
+            self._peaks.append(self._under_way())
             running.add_done_callback(self._ended)
         return True
+
+    def _under_way(self) -> int:
+        """How many requests are waiting or being computed."""
+        return len(self._waiting) + self._computed
 
     def _next(self) -> list[_Task] | None:
         """The requests that are to be run next; None if they should wait for more."""

@@ -199,6 +199,16 @@ def test_clients_that_stay_away_are_waited_for_until_the_timeout():
     assert calls.sizes == [(1,), (2,)]
 
 
+def test_a_long_queue_is_worked_off_though_nobody_asks_any_more():
+    async def work(batcher):
+        full = np.zeros(8, np.float32)
+        asked = (batcher.run("s", {"x": full}) for _ in range(40))
+        return await asyncio.wait_for(asyncio.gather(*asked), PATIENCE_S)
+
+    answers, calls = batched(work, max_enqueued_batches=40)
+    assert len(answers) == len(calls.sizes) == 40
+
+
 def test_a_batch_is_padded_to_the_next_allowed_size():
     async def work(batcher):
         return await asyncio.gather(*(batcher.run("s", x(n)) for n in range(4)))
