@@ -31,8 +31,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rich.console import Console
-
+from benchmarks import tables
 from data import dataset as datasets
 from pipeline import code_digest, terminal
 from pipeline import config as configs
@@ -391,7 +390,7 @@ def show(runs: Sequence[Measured]) -> None:
             bar = [BARS[data].get(name, "") for name in (*FIGURES, "minutes")]
             table.add_row(data, "the bar", *bar)
         table.add_section()
-    Console().print(table)
+    tables.show(table)
 
 
 def show_ratios(runs: Sequence[Measured]) -> None:
@@ -415,7 +414,7 @@ def show_ratios(runs: Sequence[Measured]) -> None:
             + (f" (missed by {missed} of {len(ratios)})" if missed else ""),
             *spread(reached, digits=2).split("\n"),
         )
-    Console().print(table)
+    tables.show(table)
 
 
 def spread(values: Sequence[float], digits: int = 3) -> str:

@@ -3,7 +3,7 @@
 Both ways train the same heads on the same pictures, side by side in one process; the first epoch of
 each, in which TensorFlow traces the step, is not counted.
 
-    PYTHONPATH=. .venv/bin/python benchmarks/frozen_backbone.py --pairs 512 --size 96
+    python -m benchmarks.frozen_backbone --pairs 512 --size 96
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """How fast pictures are imported, and how much memory that takes.
 
-    python benchmarks/import_throughput.py            1,000 and 10,000 pairs
-    python benchmarks/import_throughput.py --large    100,000 too
+    python -m benchmarks.import_throughput            1,000 and 10,000 pairs
+    python -m benchmarks.import_throughput --large    100,000 too
 
 Everything is measured in one run on made-up pictures, so the ratios at the end can be compared
 between machines, and the absolute figures cannot. Each import runs in a process of its own. The
@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 from PIL import Image
-from rich.console import Console
 
+from benchmarks import tables
 from pipeline import terminal
 
 DISTINCT_PICTURES = 500
@@ -127,7 +127,7 @@ def show(runs: list[Measured]) -> None:
             f"{run.input_bytes / 1e6 / run.seconds:.1f}",
             f"{run.peak_bytes / 1e6:,.0f}",
         )
-    Console().print(table)
+    tables.show(table)
 
 
 def show_ratios(runs: list[Measured], alone: Measured) -> None:
@@ -137,7 +137,7 @@ def show_ratios(runs: list[Measured], alone: Measured) -> None:
         ratio = run.peak_bytes / runs[0].peak_bytes
         table.add_row(f"peak memory, {run.pairs:,} : {runs[0].pairs:,} pairs", f"{ratio:.2f}")
     table.add_row("pairs/s, 2 workers : 1 worker", f"{runs[1].rate / alone.rate:.2f}")
-    Console().print(table)
+    tables.show(table)
 
 
 if __name__ == "__main__":

@@ -26,9 +26,8 @@ from typing import Any
 
 import httpx
 import psutil
-from rich.console import Console
 
-from benchmarks import serving_load
+from benchmarks import serving_load, tables
 from benchmarks.serving_faults import MODEL
 from benchmarks.serving_load import Load
 from pipeline import terminal
@@ -253,8 +252,7 @@ def show(points: list[Point]) -> None:
             f"{point.of_joined_batch:.0%}",
             str(sum(count for code, count in point.codes.items() if code != "200")),
         )
-    # A terminal that is too narrow, or none, does not cut the figures.
-    Console(width=max(100, terminal.output.width)).print(table)
+    tables.show(table)
 
 
 def faults(engine: engines.Engine, arguments: argparse.Namespace) -> dict[str, Any]:
