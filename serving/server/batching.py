@@ -1,11 +1,11 @@
 """Requests of one signature are joined along dimension 0 and run as one.
 
 After TensorFlow Serving's BatchingSession and SharedBatchScheduler: a batch is run when it is full
-or its first request has waited for `timeout_s`, and a thread is free. It does not wait once it
-holds its thread's share of the requests that were waiting or being run at a time lately. So the
-batches of clients that send one request after another become equally large, while one is read and
-answered the others are computed, and a lone client never waits. Everything here runs on the event
-loop; only TensorFlow runs in threads.
+or its first request has waited for `timeout_s`, and a thread is free; but the time begins anew when
+a batch is answered. It does not wait once it holds its thread's share of the requests that were
+waiting or being run at a time lately. So the batches of clients that send one request after another
+become equally large, while one is read and answered the others are computed, and a lone client
+never waits. Everything here runs on the event loop; only TensorFlow runs in threads.
 """
 
 import asyncio
@@ -177,6 +177,9 @@ class _Queue:
         self._waiting: deque[_Task] = deque()
         self._waiting_rows = 0
         self._running: set[asyncio.Task[None]] = set()
+        self._answered = float("-inf")
+        """When a batch was answered last."""
+        self._timer: asyncio.TimerHandle | None = None
         self._computed = 0
         """Requests in the batches that are computed just now."""
         self._peaks = deque([0], maxlen=_REMEMBERED * batching.threads)
@@ -193,8 +196,7 @@ class _Queue:
         self._waiting.append(task)
         self._waiting_rows += rows
         self._peaks[-1] = max(self._peaks[-1], self._under_way())
-        if not self._start() and batching.timeout_s > 0:
-            loop.call_at(task.enqueued + batching.timeout_s, self._start)
+        self._start()
         return task.answer
 
     def _start(self) -> bool:
@@ -206,6 +208,7 @@ class _Queue:
         while self._waiting:
             batch = self._next()
             if batch is None:
+                self._wake_at(self._due())
                 return False
             if not self._slots.take():
                 self._slots.when_free(self._start)
@@ -235,13 +238,26 @@ class _Queue:
                 return batch
             batch.append(task)
             rows += task.rows
-        waited = asyncio.get_running_loop().time() - batch[0].enqueued
         # Timers fire up to a clock tick early.
-        is_due = waited >= self._batching.timeout_s - 1e-3
+        is_due = asyncio.get_running_loop().time() >= self._due() - 1e-3
         is_whole = len(batch) == share or rows == self._batching.max_batch_size
         return batch if is_whole or is_due else None
 
+    def _due(self) -> float:
+        """When the first request has waited long enough.
+
+        Those that were answered last get as long to ask again: else requests that had waited for a
+        thread would go alone, and small batches would stay small.
+        """
+        return max(self._waiting[0].enqueued, self._answered) + self._batching.timeout_s
+
+    def _wake_at(self, when: float) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(when, self._start)
+
     def _ended(self, running: asyncio.Task[None]) -> None:
+        self._answered = asyncio.get_running_loop().time()
         self._running.discard(running)
         self._slots.give_back()
         # What is a fair share has changed.

@@ -134,9 +134,14 @@ class ByHand(Executor):
         self._begun.append((answer, functools.partial(function, *arguments)))
         return answer
 
+    @property
+    def has_begun(self):
+        """Whether there is something to end."""
+        return bool(self._begun)
+
     async def end_one(self):
         """Ends what began first, once it has begun, and lets those who waited for it go on."""
-        await until(lambda: self._begun)
+        await until(lambda: self.has_begun)
         answer, work = self._begun.popleft()
         answer.set_result(work())
         for _ in range(_TURNS):
@@ -197,6 +202,27 @@ def test_clients_that_stay_away_are_waited_for_until_the_timeout():
 
     _, calls = batched(work, pool=threads)
     assert calls.sizes == [(1,), (2,)]
+
+
+def test_requests_that_waited_for_a_thread_wait_for_those_who_were_just_answered():
+    threads = ByHand()
+
+    async def work(batcher):
+        async def twice():
+            await batcher.run("s", x(0))
+            await asyncio.sleep(0.05)
+            await batcher.run("s", x(0))
+
+        three = [asyncio.ensure_future(twice())]
+        await until(lambda: threads.has_begun)
+        three += [asyncio.ensure_future(batcher.run("s", x(n))) for n in (1, 2)]
+        await asyncio.sleep(1.1)  # Longer than the timeout, while the only thread is busy.
+        await threads.end_one()
+        await threads.end_one()
+        assert all(one.done() for one in three)
+
+    _, calls = batched(work, pool=threads, timeout_s=1)
+    assert calls.sizes == [(1,), (3,)]
 
 
 def test_a_long_queue_is_worked_off_though_nobody_asks_any_more():
