@@ -148,6 +148,7 @@ def _check_columns(config: Config, dataset: datasets.Dataset) -> None:
 def _run(config: Config, dataset: datasets.Dataset, workspace: Workspace) -> None:
     # TensorFlow and TFX take seconds to load: only here, when the checks have passed.
     with run_progress() as progress:
+        from pipeline.baseline import BaselineStrategy
         from pipeline.pipeline import create_pipeline
         from pipeline.runners import RUNNERS
 
@@ -161,6 +162,8 @@ def _run(config: Config, dataset: datasets.Dataset, workspace: Workspace) -> Non
             serving_directory=str(workspace.serving),
             batching_parameters=_batching_parameters(workspace),
             pinned_versions=_pinned_versions(workspace),
+            baseline_strategy=BaselineStrategy,
+            baseline_config={"serving_directory": str(workspace.serving)},
         )
         progress.expect(len(pipeline.components))
         RUNNERS[config.run.orchestrator]().run(pipeline)

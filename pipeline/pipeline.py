@@ -31,6 +31,7 @@ from typing import Any
 from tfx import types
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
+from tfx.dsl.components.common.resolver import ResolverStrategy
 
 from components.anomaly_guard.component import AnomalyGuard
 from components.evaluator.component import Evaluator
@@ -45,7 +46,6 @@ from components.serving_validator.component import ServingValidator
 from modules import checkpoints, features, signatures, weights
 from modules.evaluation import eval_config
 from pipeline import code_digest
-from pipeline.baseline import BaselineStrategy
 from pipeline.config import TUNED, Config
 from serving.engines import docker
 
@@ -66,6 +66,8 @@ def create_pipeline(
     serving_directory: str,
     batching_parameters: str = "",
     pinned_versions: Sequence[int] = (),
+    baseline_strategy: type[ResolverStrategy] = tfx.dsl.experimental.LatestBlessedModelStrategy,
+    baseline_config: dict[str, Any] | None = None,
 ) -> tfx.dsl.Pipeline:
     """Composes the pipeline; the runner is the caller's choice.
 
@@ -81,6 +83,9 @@ def create_pipeline(
       batching_parameters: the text of a batching.config, by which a model server joins requests;
         empty if it does not.
       pinned_versions: pushed versions that stay, however old.
+      baseline_strategy: finds the model that a candidate is compared with. TFX's own is the only
+        one that compiles for Kubeflow.
+      baseline_config: its arguments.
     """
     example_gen = tfx.components.ImportExampleGen(
         input_base=dataset,
@@ -125,8 +130,8 @@ def create_pipeline(
     for guard in (anomaly_guard, leakage_guard):
         transform.add_upstream_node(guard)
     baseline = tfx.dsl.Resolver(
-        strategy_class=BaselineStrategy,
-        config={"serving_directory": serving_directory},
+        strategy_class=baseline_strategy,
+        config=baseline_config,
         model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
         model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
     ).with_id("latest_blessed_model")

@@ -4,11 +4,22 @@ from data import importer
 from data.demo import generator
 from pipeline import config as configs
 from pipeline import execution
+from pipeline import pipeline as composition
+from pipeline.baseline import BaselineStrategy
 from pipeline.errors import DexmatchError
 
 
 def settings(tmp_path, *overrides):
     return configs.load(None, [f"run.workspace={tmp_path}", *overrides])
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    generator.write_folder(tmp_path / "pictures", count=3, size=16)
+    importer.import_pairs(
+        tmp_path / "pictures" / "captions.csv", tmp_path / "set", say=lambda _: None
+    )
+    return tmp_path / "set"
 
 
 @pytest.mark.parametrize(
@@ -71,11 +82,21 @@ def test_other_errors_are_not_the_users():
         "evaluator.blessing=[{metric='auc', slice='size:big', min=0.5}]",
     ],
 )
-def test_a_column_that_the_data_do_not_have(tmp_path, override):
-    generator.write_folder(tmp_path / "pictures", count=3, size=16)
-    importer.import_pairs(
-        tmp_path / "pictures" / "captions.csv", tmp_path / "set", say=lambda _: None
-    )
-    asked = settings(tmp_path / "runs", f"data.dataset={tmp_path / 'set'}", override)
+def test_a_column_that_the_data_do_not_have(tmp_path, dataset, override):
+    asked = settings(tmp_path / "runs", f"data.dataset={dataset}", override)
     with pytest.raises(DexmatchError, match="no metadata column 'size'; it has .*color"):
         execution.execute(asked)
+
+
+def test_what_was_rolled_back_is_no_baseline_of_a_run(tmp_path, dataset, monkeypatch):
+    asked_for = {}
+
+    def compose(_, **arguments):
+        asked_for.update(arguments)
+        raise DexmatchError("not to be run")
+
+    monkeypatch.setattr(composition, "create_pipeline", compose)
+    asked = settings(tmp_path / "runs", f"data.dataset={dataset}")
+    assert execution.execute(asked).error == "not to be run"
+    assert asked_for["baseline_strategy"] is BaselineStrategy
+    assert asked_for["baseline_config"] == {"serving_directory": asked_for["serving_directory"]}

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tfx import v1 as tfx
 from tfx.dsl.components.common import resolver
 from tfx.proto import infra_validator_pb2
 from tfx.utils import proto_utils
@@ -12,7 +13,7 @@ from pipeline.baseline import BaselineStrategy
 from pipeline.pipeline import create_pipeline
 
 
-def composed(tmp_path, *overrides):
+def composed(tmp_path, *overrides, **settings):
     pipeline = create_pipeline(
         configs.load(None, overrides),
         dataset=str(tmp_path / "data"),
@@ -22,6 +23,7 @@ def composed(tmp_path, *overrides):
         checkpoints_directory=str(tmp_path / "checkpoints"),
         serving_directory=str(tmp_path / "serving"),
         batching_parameters="max_batch_size { value: 32 }",
+        **settings,
     )
     return {component.id: component for component in pipeline.components}
 
@@ -74,8 +76,12 @@ def test_what_may_be_killed_is_told_where_to_go_on(tmp_path, node):
     assert json.loads(found)["checkpoints"] == str(tmp_path / "checkpoints")
 
 
-def test_the_baseline_knows_where_models_are_pushed_to(tmp_path):
-    properties = composed(tmp_path)["latest_blessed_model"].exec_properties
-    assert properties[resolver.RESOLVER_STRATEGY_CLASS] is BaselineStrategy
+def test_the_baseline_is_found_as_the_caller_says(tmp_path):
+    def strategy(**settings):
+        properties = composed(tmp_path, **settings)["latest_blessed_model"].exec_properties
+        return properties[resolver.RESOLVER_STRATEGY_CLASS], properties[resolver.RESOLVER_CONFIG]
+
+    assert strategy() == (tfx.dsl.experimental.LatestBlessedModelStrategy, {})
     config = {"serving_directory": str(tmp_path / "serving")}
-    assert properties[resolver.RESOLVER_CONFIG] == config
+    chosen = strategy(baseline_strategy=BaselineStrategy, baseline_config=config)
+    assert chosen == (BaselineStrategy, config)
