@@ -33,15 +33,13 @@ class BaselineStrategy(tfx.dsl.experimental.LatestBlessedModelStrategy):
         Returns:
           One of each, or none.
         """
-        set_aside = [
-            each.path for each in versions.of(self._serving_directory) if each.is_set_aside
-        ]
+        pushed = versions.of(self._serving_directory)
 
         def is_offered(artifact: types.Artifact) -> bool:
             if not isinstance(artifact, standard_artifacts.Model):
                 return True
             saved = Path(path_utils.serving_model_path(artifact.uri))
-            return not any(versions.is_same_model(saved, path) for path in set_aside)
+            return versions.rolled_back(pushed, saved) is None
 
         offered = {
             name: [artifact for artifact in artifacts if is_offered(artifact)]

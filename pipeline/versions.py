@@ -157,6 +157,13 @@ def prune(base: Path, keep: int, in_use: Collection[int] = ()) -> list[int]:
     return [version.number for version in doomed]
 
 
+def rolled_back(found: Collection[Version], model: Path) -> Version | None:
+    """The version as which this very SavedModel was rolled back; None if it was not."""
+    return next(
+        (each for each in found if each.is_set_aside and is_same_model(each.path, model)), None
+    )
+
+
 def is_same_model(one: Path, other: Path) -> bool:
     """Whether two folders hold the very same SavedModel, by the fingerprint TensorFlow gave it."""
     fingerprint = _fingerprint(one)

@@ -78,16 +78,16 @@ class Executor(tfx_pusher.Executor):
             io_utils.copy_dir(str(model), pushed.uri)
             self._MarkPushed(pushed, str(served.path), str(served.number))
             return True
-        for version in found:
-            if version.is_set_aside and versions.is_same_model(version.path, model):
-                pushed.set_string_custom_property(
-                    WARNING,
-                    "this very model was rolled back, and is not pushed again; serve it with "
-                    f"`dexmatch rollback --to {version.number}`",
-                )
-                self._MarkNotPushed(pushed)
-                return True
-        return False
+        withdrawn = versions.rolled_back(found, model)
+        if withdrawn is None:
+            return False
+        pushed.set_string_custom_property(
+            WARNING,
+            "this very model was rolled back, and is not pushed again; serve it with "
+            f"`dexmatch rollback --to {withdrawn.number}`",
+        )
+        self._MarkNotPushed(pushed)
+        return True
 
 
 def _clear_staging(base: str) -> None:

@@ -101,7 +101,8 @@ class Batcher:
       run: called in a thread with a signature's name and its joined inputs.
       threads: where it runs.
       slots: how many batches may run at a time, shared with other batchers.
-      observe: told of every batch: the seconds that each of its requests has waited.
+      observe: told of every batch: name of the thread pool, and the seconds that each of its
+        requests has waited.
     """
 
     def __init__(
