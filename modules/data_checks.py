@@ -59,6 +59,11 @@ def check(train: tf.data.Dataset, val: tf.data.Dataset, settings: TrainerConfig)
             f"all {pairs} pairs to train on are of one group, so no caption could be wrong; "
             "group them by something with more values (dexmatch data import --group-column)"
         )
+    if settings.hard_share and not hard:
+        _log.warning(
+            "trainer.hard_share = %s, but no pair to train on has a hard caption",
+            settings.hard_share,
+        )
     if len(labels) == 1:
         _one_label(labels, settings)
     for name, seen in (("group", groups), ("caption", captions)):

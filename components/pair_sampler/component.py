@@ -34,12 +34,13 @@ class PairSampler(base_beam_component.BaseBeamComponent):
 
     The val and test splits get every image with its true caption, `random_per_pair` captions of
     other groups, and `hard_per_pair` captions that are nearly right. The train split keeps its true
-    pairs only, each with up to `train_hard_candidates` hard captions beside it in `hard_caption`,
-    because the Trainer draws wrong captions anew in every step.
+    pairs only, because the Trainer draws wrong captions anew in every step. It draws hard ones from
+    `hard_caption`, where each true pair has up to `train_hard_candidates`.
 
-    A hard caption is a caption of another group whose metadata is close to the image's. In the
-    judged splits, those that the data set brings along in `hard_caption` come first; a training
-    image gets none of these, because a caption that is true of no image is known by its words.
+    A hard caption is a caption of another group whose metadata is close to the image's. Among those
+    that are set against the images of the judged splits, the ones that the data set brings along
+    come first; the Trainer gets none of these, because a caption that is true of no image is known
+    by its words.
 
     The same seed and data give the same pairs, whatever the runner.
     """
@@ -65,7 +66,7 @@ class PairSampler(base_beam_component.BaseBeamComponent):
           seed: of every draw.
           random_per_pair: random wrong captions per image of a judged split.
           hard_per_pair: hard wrong captions per image of a judged split.
-          train_hard_candidates: hard captions per training image.
+          train_hard_candidates: hard captions beside a true pair, for the Trainer.
           metadata_columns: features that say how close two pairs are.
           code: digest of the code that samples, so that a change of it is no cache hit.
         """

@@ -108,16 +108,8 @@ def expand_train(
     columns: Iterable[str],
     counts: dict[str, int],
 ) -> Iterator[tf.train.Example]:
-    """One true pair, with hard captions beside it for the Trainer to draw from.
-
-    They are all true of other pictures. One that is true of none, as the data may bring along, is
-    known as wrong by its words, and teaches nobody to look.
-    """
-    pair = describe(example, columns)
-    hard = [each.caption for each in pool.draw_hard(pair, counts[TRAIN_HARD_CANDIDATES])]
-    matched = _pair(example, features.MATCHED, pair.pair_id, pair.caption, all_kinds=True)
-    matched.features.feature[features.HARD_CAPTION].bytes_list.value.extend(hard)
-    yield matched
+    """One true pair; see `_true_pair`."""
+    yield _true_pair(example, describe(example, columns), pool, counts)
 
 
 def expand_judged(
@@ -128,11 +120,28 @@ def expand_judged(
 ) -> Iterator[tf.train.Example]:
     """The true pair, then the image with random wrong captions, then with hard ones."""
     pair = describe(example, columns)
-    yield _pair(example, features.MATCHED, pair.pair_id, pair.caption, all_kinds=True)
+    yield _true_pair(example, pair, pool, counts)
     for wrong in pool.draw_random(pair, counts[RANDOM_PER_PAIR]):
         yield _pair(example, features.RANDOM, wrong.pair_id, wrong.caption)
     for pair_id, caption in _hard_captions(example, pair, pool, counts[HARD_PER_PAIR]):
         yield _pair(example, features.HARD, pair_id, caption)
+
+
+def _true_pair(
+    example: tf.train.Example, pair: Candidate, pool: CandidatePool, counts: dict[str, int]
+) -> tf.train.Example:
+    """The example with its own caption, and hard ones beside it for the Trainer to draw from.
+
+    Those are all true of other pictures. One that is true of none, as the data may bring along, is
+    known as wrong by its words, and teaches nobody to look.
+
+    The judged splits need none, but from a split that lacks the feature TFDV would infer that it is
+    out of use, and Transform would keep it from the Trainer.
+    """
+    matched = _pair(example, features.MATCHED, pair.pair_id, pair.caption, all_kinds=True)
+    hard = [each.caption for each in pool.draw_hard(pair, counts[TRAIN_HARD_CANDIDATES])]
+    matched.features.feature[features.HARD_CAPTION].bytes_list.value.extend(hard)
+    return matched
 
 
 def _hard_captions(

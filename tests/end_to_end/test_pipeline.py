@@ -9,10 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
+import tensorflow_transform as tft
 
 from data import importer
 from data.columns import Columns
 from data.demo import generator
+from modules import features, inputs
 from pipeline import config as configs
 from pipeline.metadata import CACHED, NEW, Metadata
 from pipeline.workspace import Workspace
@@ -124,6 +126,19 @@ def test_every_component_runs_and_is_in_mlmd(first_run):
         assert Path(latest.output(type_name).uri).is_dir()
     for type_name in ("TransformGraph", "Model", "ModelEvaluation", "ModelBlessing"):
         assert any(Path(latest.output(type_name).uri).iterdir())
+
+
+def test_hard_captions_reach_the_trainer(first_run):
+    """SchemaGen sees all splits, and takes out of use what one of them lacks."""
+    latest = Metadata(workspace(first_run[0]).metadata).latest()
+    transform = latest.execution("Transform")
+    graph = tft.TFTransformOutput(transform.outputs["TransformGraph"].uri)
+    spec = graph.transformed_feature_spec()
+    files = Path(transform.outputs["Examples"].uri, "Split-train").iterdir()
+    rows = list(inputs.pair_rows([str(file) for file in files], spec).as_numpy_iterator())
+    assert rows
+    length = len(rows[0][features.TOKENS])
+    assert all(len(row[features.HARD_TOKENS]) == 4 * length for row in rows)
 
 
 def test_a_model_that_holds_its_bounds_is_blessed_and_pushed(first_run):

@@ -51,6 +51,7 @@ def test_few_uniform_pairs_are_trained_on_with_a_warning(
         "trainer.batch_size=2",
         "trainer.epochs=1",
         "trainer.monitor=val_loss",
+        "trainer.hard_share=0.2",
         train_files="uneven",
         eval_files="all_matched",
     )
@@ -60,5 +61,6 @@ def test_few_uniform_pairs_are_trained_on_with_a_warning(
         "12 pairs to train on are few",
         "11 of 12 pairs to train on have the same group",
         "all 12 pairs to validate on are matched",
+        "trainer.hard_share = 0.2, but no pair to train on has a hard caption",
     ):
         assert text in said
