@@ -33,16 +33,17 @@ class Folders:
 
     Attributes:
       checkpoints: state after every epoch.
-      logs: for TensorBoard.
+      logs: for TensorBoard; None where nobody will look.
     """
 
     checkpoints: str
-    logs: str
+    logs: str | None
 
     def of(self, stage: stages.Stage) -> "Folders":
         """The folders of one stage."""
         join = tf.io.gfile.join
-        return Folders(join(self.checkpoints, stage.name), join(self.logs, stage.name))
+        logs = self.logs and join(self.logs, stage.name)
+        return Folders(join(self.checkpoints, stage.name), logs)
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,30 @@ def prepare(
       strategy: how many replicas there are.
 
     Raises:
-      DexmatchError: see `modules.data_checks.check`; or there are too few pairs for the replicas.
+      DexmatchError: see `modules.data_checks.check` and `cut`.
     """
-    pairs = data_checks.check(train, val, settings)
+    return cut(train, val, data_checks.check(train, val, settings), settings, strategy)
+
+
+def cut(
+    train: tf.data.Dataset,
+    val: tf.data.Dataset,
+    pairs: int,
+    settings: TrainerConfig,
+    strategy: tf.distribute.Strategy,
+) -> Data:
+    """The same without the checks.
+
+    Args:
+      train: as in `prepare`.
+      val: as in `prepare`.
+      pairs: how many `train` has.
+      settings: the `trainer` section.
+      strategy: how many replicas there are.
+
+    Raises:
+      DexmatchError: there are too few pairs for the replicas.
+    """
     replicas = strategy.num_replicas_in_sync
     batch_size = min(settings.batch_size, pairs) // replicas * replicas
     if batch_size < 2 * replicas:
@@ -213,11 +235,13 @@ class Training:
             optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.settings.weight_decay)
             self.trainer.compile(optimizer=optimizer, jit_compile=False)
 
-    def _watching(self, logs: str, shown: tensorboard.Examples) -> list[keras.callbacks.Callback]:
+    def _watching(
+        self, logs: str | None, shown: tensorboard.Examples
+    ) -> list[keras.callbacks.Callback]:
         found: list[keras.callbacks.Callback] = []
         if self.trainer.distribute_strategy.num_replicas_in_sync > 1:
             found.append(distribution.CommonStatistics())
-        if distribution.is_chief():
+        if logs and distribution.is_chief():
             found.append(tensorboard.TensorBoard(logs, shown))
         return found
 

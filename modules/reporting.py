@@ -21,11 +21,11 @@ def part(text: str, index: int, count: int) -> Iterator[None]:
     """What is reported inside the block is one of several equal parts of the work.
 
     Args:
-      text: what the part is, said before what is done in it.
+      text: what the part is, said before what is done in it; may be empty.
       index: which, from 0.
       count: of how many.
     """
-    token = _part.set((f"{text}, ", index, count))
+    token = _part.set((f"{text}, " if text else "", index, count))
     try:
         yield
     finally:

@@ -12,7 +12,6 @@ import tempfile
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -20,21 +19,22 @@ from tfx import v1 as tfx
 
 from modules import (
     calibration,
-    captions,
     checkpoints,
+    cross_fitting,
     distribution,
     fitting,
+    held_out,
     hyperparameters,
     inputs,
     model,
-    preprocessing,
     reporting,
     signatures,
     training,
     warm_start,
     weights,
 )
-from pipeline.config import AugmentConfig, CaptionConfig, ImageConfig, ModelConfig, TrainerConfig
+from modules.learner import Learner
+from pipeline.config import ModelConfig, PairsConfig, TrainerConfig
 
 _log = logging.getLogger(f"{reporting.LOGGER}.trainer")
 
@@ -107,28 +107,22 @@ def train(
     """Trains one model, for the Trainer or for a trial of the Tuner.
 
     Args:
-      config: the sections `image`, `caption`, `model`, `trainer` and `augment` as dicts, and
-        `attributes`, the metadata features that the model learns to read.
+      config: the sections `pairs`, `image`, `caption`, `model`, `trainer` and `augment` as dicts,
+        and `attributes`, the metadata features that the model learns to read.
       fn_args: where the data are; `base_model` is where `model.weights = "last_blessed"` goes on
         from.
       folders: where to write.
 
     Raises:
-      DexmatchError: the data are too few or too uniform to train on, the weights do not fit, or
-        the loss became NaN.
+      DexmatchError: the data are too few or too uniform to train on or to calibrate by, the
+        weights do not fit, or the loss became NaN.
     """
-    image, caption = ImageConfig(**config["image"]), CaptionConfig(**config["caption"])
-    architecture, settings = ModelConfig(**config["model"]), TrainerConfig(**config["trainer"])
-    augmentation = AugmentConfig(**config["augment"])
-    strategy = distribution.strategy(settings.strategy)
-    transform = tft.TFTransformOutput(fn_args.transform_graph_path)
-    # Same seed, same machine: same weights.
-    keras.utils.set_random_seed(settings.seed)
+    strategy = distribution.strategy(TrainerConfig(**config["trainer"]).strategy)
+    # Same seed, same machine: same weights; the seed itself is set as each model is built.
     tf.config.experimental.enable_op_determinism()
-
-    vocabulary_file = transform.vocabulary_file_by_name(captions.VOCABULARY)
-    words = transform.vocabulary_size_by_name(captions.VOCABULARY)
-    vocabulary_size = captions.FIRST_WORD_ID + words
+    transform = tft.TFTransformOutput(fn_args.transform_graph_path)
+    learner = Learner.of(config, transform, strategy, fn_args.base_model)
+    settings, architecture = learner.settings, learner.architecture
     spec = transform.transformed_feature_spec()
     data = fitting.prepare(
         inputs.pair_rows(_files(fn_args.train_files), spec),
@@ -136,64 +130,37 @@ def train(
         settings,
         strategy,
     )
-    attributes = _attributes(config, transform)
-    with strategy.scope():
-        pair_model = model.build(
-            architecture,
-            image.size,
-            caption.max_tokens,
-            vocabulary_size,
-            [len(values) for values in attributes.values()],
-        )
-        trainer = training.PairTrainer(pair_model, vocabulary_size, settings, augmentation)
+    hard_per_pair = PairsConfig(**config["pairs"]).hard_per_pair
+    folds = settings.calibration_folds
+    parts = cross_fitting.parts(data, learner, hard_per_pair) if folds else []
     if settings.frozen_epochs and architecture.weights == weights.NONE:
         _log.warning(
             'trainer.frozen_epochs = %d with model.weights = "%s": what stays frozen is random',
             settings.frozen_epochs,
             weights.NONE,
         )
-    if architecture.weights == weights.LAST_BLESSED:
-        warm_start.load(
-            pair_model,
-            fn_args.base_model,
-            architecture,
-            image.size,
-            caption.max_tokens,
-            vocabulary_file,
-            attributes,
-        )
-    vocabulary = [word.decode() for word in transform.vocabulary_by_name(captions.VOCABULARY)]
-    fitting.Training(trainer, data, settings, augmentation, folders, vocabulary).run()
-    logits, labels = _judged(trainer, data)
+    with reporting.part("", 0, 1 + folds):
+        trainer = learner.train(data, folders)
+    judged = held_out.validation(trainer, data)
+    val_auc = training.auc(*judged)
+    if folds:
+        strangers = cross_fitting.judge(parts, learner, folders.checkpoints)
+        judged = held_out.Judged(*map(np.concatenate, zip(judged, strangers, strict=True)))
     if settings.calibrate:
-        _calibrate(pair_model, logits, labels)
+        _calibrate(trainer.model, judged)
     serving_model = signatures.ServingModel(
-        pair_model, vocabulary_file, image.size, caption.max_tokens, architecture.embedding_dim
+        trainer.model,
+        learner.vocabulary_file,
+        learner.image.size,
+        learner.caption.max_tokens,
+        architecture.embedding_dim,
     )
-    return Trained(serving_model, attributes, training.auc(logits, labels))
+    return Trained(serving_model, learner.attributes, val_auc)
 
 
-def _attributes(config: dict[str, Any], transform: tft.TFTransformOutput) -> dict[str, list[str]]:
-    """Each attribute's name with its values in the training split, in the order of their ids."""
-    names = [preprocessing.attribute_vocabulary(k) for k in range(len(config["attributes"]))]
-    return {
-        attribute: [value.decode() for value in transform.vocabulary_by_name(name)]
-        for attribute, name in zip(config["attributes"], names, strict=True)
-    }
-
-
-def _judged(trainer: training.PairTrainer, data: fitting.Data) -> tuple[np.ndarray, np.ndarray]:
-    """Logits, float32 [N], and labels, float32 [N], of the validation split."""
-    pairs = inputs.validation_pairs(data.val, data.batch_size)
-    score = tf.function(lambda batch: trainer(batch, training=False))
-    judged = [(score(batch).numpy(), label.numpy()) for batch, label in pairs]
-    logits, labels = zip(*judged, strict=True)
-    return np.concatenate(logits), np.concatenate(labels)
-
-
-def _calibrate(pair_model: model.PairModel, logits: np.ndarray, labels: np.ndarray) -> None:
-    """Fits the matcher's last layer to what it said of the validation split."""
-    scale, offset = calibration.fit(logits, labels)
+def _calibrate(pair_model: model.PairModel, judged: held_out.Judged) -> None:
+    """Fits the matcher's last layer to what was said of pairs."""
+    scale, offset = calibration.fit(judged.logits, judged.labels)
     layer = pair_model.matcher.get_layer(model.CALIBRATION)
     layer.scale.assign(scale)
     layer.offset.assign(offset)

@@ -77,9 +77,9 @@ class Search(base_tuner.BaseTuner):
         if result is not None:
             _log.info("trial %d of %d ended in an earlier run", number, settings.trials)
             return result
-        config = hyperparameters.applied(
-            fn_args.custom_config, {"values": {**values, "trainer.epochs": settings.epochs}}
-        )
+        # What is compared is the order of pairs, which no calibration changes.
+        short = {"trainer.epochs": settings.epochs, "trainer.calibration_folds": 0}
+        config = hyperparameters.applied(fn_args.custom_config, {"values": {**values, **short}})
         folders = fitting.Folders(
             checkpoints=f"{own}/checkpoints", logs=f"{fn_args.working_dir}/logs/trial_{number}"
         )
@@ -104,12 +104,8 @@ def _result(folder: str, values: dict[str, Any]) -> dict[str, float] | None:
 
 
 def _keep_result(folder: str, values: dict[str, Any], result: dict[str, float]) -> None:
-    tf.io.gfile.makedirs(folder)
-    path = f"{folder}/{_RESULT}"
-    # A kill in the midst of writing leaves no half of it under the name that is read.
-    with tf.io.gfile.GFile(f"{path}.part", "w") as file:
-        file.write(json.dumps({"values": values, "result": result}))
-    tf.io.gfile.rename(f"{path}.part", path, overwrite=True)
+    kept = json.dumps({"values": values, "result": result})
+    checkpoints.write(f"{folder}/{_RESULT}", kept.encode())
 
 
 def space(settings: TunerConfig) -> keras_tuner.HyperParameters:

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from modules import captions, model, reporting, signatures, weights
-from pipeline.config import ModelConfig
+from pipeline.config import LAST_BLESSED, ModelConfig
 from pipeline.errors import DexmatchError
 
 _NOTE = "assets.extra/architecture.json"
@@ -82,7 +82,7 @@ def load(
     if base is None:
         _log.warning(
             'model.weights = "%s": no model is blessed yet, so this one starts from random weights',
-            weights.LAST_BLESSED,
+            LAST_BLESSED,
         )
         return
     old_attributes = _checked(base, settings, attributes)
@@ -150,7 +150,7 @@ def _checked(base: str, settings: ModelConfig, attributes: Attributes) -> Attrib
 
 def _refused(base: str, reason: str) -> DexmatchError:
     return DexmatchError(
-        f'model.weights = "{weights.LAST_BLESSED}": cannot go on from {base}: {reason}; '
+        f'model.weights = "{LAST_BLESSED}": cannot go on from {base}: {reason}; '
         f'set model.weights to "{weights.NONE}" to start anew'
     )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import h5py
 
+from pipeline.config import LAST_BLESSED
 from pipeline.errors import DexmatchError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 NONE = "none"
 IMAGENET = "imagenet"
-LAST_BLESSED = "last_blessed"
 
 _PARAMETERS = {
     "EfficientNetB0": 4_049_571,

@@ -43,10 +43,10 @@ from components.pusher.executor import IN_USE, KEEP_VERSIONS
 from components.report.component import Report
 from components.retrieval.component import RetrievalEvaluator
 from components.serving_validator.component import ServingValidator
-from modules import checkpoints, features, signatures, weights
+from modules import checkpoints, features, signatures
 from modules.evaluation import eval_config
 from pipeline import code_digest
-from pipeline.config import TUNED, Config
+from pipeline.config import LAST_BLESSED, TUNED, Config
 from serving.engines import docker
 
 SHARDS = "pairs-*.tfrecord.gz"
@@ -136,11 +136,11 @@ def create_pipeline(
         model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
     ).with_id("latest_blessed_model")
     # An edge only where it is asked for: else every blessing would make the Trainer start anew.
-    goes_on = config.model.weights == weights.LAST_BLESSED
+    goes_on = config.model.weights == LAST_BLESSED
     base_model = baseline.outputs["model"] if goes_on else None
     training = {
         **preprocessing,
-        **config.model_dump(mode="json", include=set(TUNED)),
+        **config.model_dump(mode="json", include={"pairs", *TUNED}),
         "code": code_digest.of("modules"),
         checkpoints.ROOT: checkpoints_directory,
     }

@@ -9,6 +9,7 @@ from pipeline.config.base import Section
 from pipeline.config.sections import (
     BACKBONES,
     BEAM_ARGS,
+    LAST_BLESSED,
     RANGES,
     TUNED,
     AugmentConfig,
@@ -42,6 +43,7 @@ __all__ = [
     "EVERY",
     "EVERY_SLICE",
     "HIGHER_IS_BETTER",
+    "LAST_BLESSED",
     "LOWER_IS_BETTER",
     "RANGES",
     "TUNED",

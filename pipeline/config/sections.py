@@ -29,6 +29,9 @@ BEAM_ARGS = (
     "--beam_plugins=tfx",
 )
 
+LAST_BLESSED = "last_blessed"
+"""As `model.weights`: those of the whole model that was blessed last."""
+
 TUNED = ("model", "trainer", "augment")
 """Sections whose keys the Tuner may set: what Transform made stays as it is."""
 RANGES = ("linear", "log")
@@ -128,7 +131,7 @@ class ModelConfig(Section):
     weights: str = Field(
         "none",
         description='"none" (random), "imagenet", the path of a Keras weights file of the '
-        'backbone, or "last_blessed": go on from the whole model that was blessed last',
+        f'backbone, or "{LAST_BLESSED}": go on from the whole model that was blessed last',
     )
     stages: tuple[Annotated[int, Field(ge=1, le=7)] | Literal["top"], ...] = Field(
         (2, 3, 5),
@@ -211,6 +214,14 @@ class TrainerConfig(Section):
     calibrate: bool = Field(
         True, description="fit the probabilities to the validation split after the training"
     )
+    calibration_folds: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="fit them to the training split as well, in so many parts, each judged by a "
+        "model that learned from the others alone: so many more trainings, and truer "
+        "probabilities where the validation split is small; 0: none",
+    )
     monitor: Literal["val_loss", "val_auc"] = Field(
         "val_auc", description="what EarlyStopping watches"
     )
@@ -246,6 +257,14 @@ class TrainerConfig(Section):
     def _trains_at_all(self) -> "TrainerConfig":
         if not self.epochs + self.frozen_epochs:
             raise ValueError("`epochs` and `frozen_epochs` are both 0: nothing would be trained")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_calibrated(self) -> "TrainerConfig":
+        if self.calibration_folds == 1:
+            raise ValueError("`calibration_folds` = 1 leaves nothing to learn from; give 0, or 3")
+        if self.calibration_folds and not self.calibrate:
+            raise ValueError("`calibration_folds` needs `calibrate` = true")
         return self
 
 

@@ -12,8 +12,11 @@ from pydantic import model_validator
 
 from pipeline.config import sections
 from pipeline.config.base import Section
-from pipeline.config.sections import BACKBONES, RANGES, TUNED
+from pipeline.config.sections import BACKBONES, LAST_BLESSED, RANGES, TUNED
 from pipeline.errors import DexmatchError
+
+# Trials are short: the Tuner sets these itself.
+_NOT_TUNED = ("trainer.epochs", "trainer.calibration_folds")
 
 
 class Config(Section):
@@ -40,7 +43,7 @@ class Config(Section):
         for key, values in self.tuner.space.items():
             section, _, name = key.partition(".")
             fields = self._tuned_fields(section)
-            if name not in fields or key == "trainer.epochs":
+            if name not in fields or key in _NOT_TUNED:
                 near = difflib.get_close_matches(name, fields, n=1)
                 hint = f"; did you mean {section}.{near[0]}?" if near and near[0] != name else ""
                 raise ValueError(f"tuner.space: {key} cannot be tuned{hint}")
@@ -52,6 +55,15 @@ class Config(Section):
                     type(getattr(self, section)).model_validate({name: value})
                 except pydantic.ValidationError as error:
                     raise ValueError(f"tuner.space: {_explain(error, None, section)}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _is_judged_by_strangers(self) -> "Config":
+        if self.trainer.calibration_folds and self.model.weights == LAST_BLESSED:
+            raise ValueError(
+                f'trainer.calibration_folds with model.weights = "{LAST_BLESSED}": that model '
+                "learned from every part of the training split already; set calibration_folds to 0"
+            )
         return self
 
     def _tuned_fields(self, section: str) -> list[str]:

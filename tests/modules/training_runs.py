@@ -42,7 +42,7 @@ from modules import distribution, features, model, preprocessing, trainer
 from pipeline import config as configs
 
 COLORS = ("red", "green", "blue", "yellow", "black", "white")
-SECTIONS = ("image", "caption", "model", "trainer", "augment", "tuner")
+SECTIONS = ("pairs", "image", "caption", "model", "trainer", "augment", "tuner")
 SMALL = (
     "image.size=32",
     "caption.max_tokens=4",

@@ -1,0 +1,238 @@
+"""Parts of the training split, and what is said of them by who did not learn from them."""
+
+import logging
+import signal
+from collections import Counter
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from modules import cross_fitting, features, fitting, reporting
+from pipeline.config import TrainerConfig
+from pipeline.errors import DexmatchError
+
+LENGTH = 2
+TRAINED = ("trainer.epochs=2", "trainer.batch_size=3", "model.dropout=0.3")
+FOLDED = (*TRAINED, "trainer.calibration_folds=2")
+
+
+def rows(numbers, hard=lambda _: ()):
+    """Pairs of which picture and caption tell the number; three of a kind make a group."""
+    numbers = list(numbers)
+
+    def tokens(captions):
+        return np.array([(caption, 1) for caption in captions], np.int64).reshape(-1, LENGTH)
+
+    plain = tf.data.Dataset.from_tensor_slices(
+        {
+            features.PIXELS: [
+                tf.io.encode_png(np.full((2, 2, 3), number, np.uint8)).numpy() for number in numbers
+            ],
+            features.TOKENS: tokens(numbers),
+            features.GROUP_HASH: np.array(numbers, np.int64) // 3,
+            features.LABEL: np.ones(len(numbers), np.int64),
+        }
+    )
+    candidates = tf.ragged.constant(
+        [tokens(hard(number)).ravel().tolist() for number in numbers],
+        ragged_rank=1,
+        dtype=tf.int64,
+    )
+    beside = tf.data.Dataset.from_tensor_slices(candidates)
+    return tf.data.Dataset.zip(plain, beside).map(
+        lambda row, tokens: {**row, features.HARD_TOKENS: tokens}
+    )
+
+
+def val(right, wrong):
+    return tf.data.Dataset.from_tensor_slices({features.LABEL: [1] * right + [0] * wrong})
+
+
+def cut(train, judged=None, folds=3, hard_per_pair=1):
+    data = fitting.Data(train, judged or val(4, 8), batch_size=4, steps=1)
+    settings = TrainerConfig(calibration_folds=folds, seed=5)
+    learner = SimpleNamespace(settings=settings, strategy=tf.distribute.get_strategy())
+    return cross_fitting.parts(data, learner, hard_per_pair)
+
+
+def values(pairs, name):
+    return [row[name] for row in pairs.as_numpy_iterator()]
+
+
+class Telltale:
+    """A model whose logit tells the picture's number and the caption's."""
+
+    def __init__(self):
+        self.model = self
+
+    def image_encoder(self, pixels, training):
+        assert not training
+        return tf.reduce_max(pixels, axis=(1, 2, 3))[:, tf.newaxis]
+
+    def caption_encoder(self, tokens, training):
+        assert not training
+        return tf.cast(tokens[:, :1], tf.float32)
+
+    def matcher(self, embeddings, training):
+        assert not training
+        image, caption = embeddings
+        return image[:, 0] * 1000 + caption[:, 0]
+
+
+def asked(part):
+    """(picture, caption, label) of every pair that a model is asked about."""
+    judged = cross_fitting.ask(Telltale(), part)
+    assert judged.logits.dtype == judged.labels.dtype == np.float32
+    return [
+        (int(logit) // 1000, int(logit) % 1000, int(label))
+        for logit, label in zip(*judged, strict=True)
+    ]
+
+
+def test_each_group_is_in_one_part_and_nobody_learns_from_the_part_it_judges():
+    everything = range(33)
+    found = cut(rows(everything))
+    seen = []
+    for part in found:
+        judged = [tokens[0] for tokens in values(part.pairs, features.TOKENS)]
+        learned = [tokens[0] for tokens in values(part.others.train, features.TOKENS)]
+        assert sorted(judged + learned) == list(everything)
+        groups = [
+            set(values(each, features.GROUP_HASH)) for each in (part.pairs, part.others.train)
+        ]
+        assert not groups[0] & groups[1]
+        assert part.others.steps == len(learned) // part.others.batch_size
+        seen += judged
+    assert sorted(seen) == list(everything)
+
+
+def test_parts_are_near_to_equal_where_groups_are_not():
+    part_of = cross_fitting._shared_out(Counter({1: 9, 2: 4, 3: 4, 4: 3, 5: 3, 6: 2, 7: 1}), 3)
+    sizes = Counter()
+    for group, pairs in {1: 9, 2: 4, 3: 4, 4: 3, 5: 3, 6: 2, 7: 1}.items():
+        sizes[part_of[group]] += pairs
+    assert sorted(sizes.values()) == [8, 9, 9]
+
+
+def test_wrong_captions_are_as_many_and_as_hard_as_in_the_validation_split():
+    # The next number's caption, mostly of the same part, and one that no part has.
+    (part, *_) = cut(rows(range(33), hard=lambda number: (number // 3 * 3 + 3, 500 + number)))
+    pairs = asked(part)
+    own = {tokens[0] for tokens in values(part.pairs, features.TOKENS)}
+    count = len(own)
+    assert sorted(pairs[:count]) == sorted((number, number, 1) for number in own)
+    hard, random = pairs[count : 2 * count], pairs[2 * count :]
+    assert len(random) == count
+    for picture, caption, label in hard:
+        assert label == 0
+        assert caption in (picture // 3 * 3 + 3, 500 + picture)
+    for picture, caption, label in random:
+        assert label == 0
+        assert caption in own
+        assert caption // 3 != picture // 3
+    assert {picture for picture, _, _ in random} == own
+
+
+def test_hard_captions_of_the_part_come_before_those_that_the_model_knows():
+    (part, *_) = cut(rows(range(33), hard=lambda number: (500 + number, (number + 9) % 33)))
+    own = {tokens[0] for tokens in values(part.pairs, features.TOKENS)}
+    inside = {(number, (number + 9) % 33, 0) for number in own if (number + 9) % 33 in own}
+    hard = asked(part)[len(own) : 2 * len(own)]
+    assert inside
+    assert set(hard[: len(inside)]) == inside
+    assert all(caption == 500 + picture for picture, caption, _ in hard[len(inside) :])
+
+
+def test_random_captions_stand_in_for_hard_ones_that_are_not_there():
+    (part, *_) = cut(rows(range(33)), judged=val(2, 6), hard_per_pair=2)
+    pairs = asked(part)
+    count = len(values(part.pairs, features.TOKENS))
+    assert len(pairs) == 4 * count
+    assert sum(label for _, _, label in pairs) == count
+
+
+def test_the_same_seed_asks_the_same():
+    one, again = (asked(cut(rows(range(33)))[0]) for _ in range(2))
+    assert one == again
+
+
+@pytest.mark.parametrize(
+    ("train", "judged", "text"),
+    [
+        (15, val(4, 8), "needs 6 groups to train on, and there are 5; set it to 0"),
+        (33, val(4, 0), "the 4 pairs to validate on are not both true and wrong ones"),
+        (33, val(0, 4), "the 4 pairs to validate on are not both true and wrong ones"),
+    ],
+)
+def test_what_cannot_be_cut_is_told_in_one_line(train, judged, text):
+    with pytest.raises(DexmatchError, match=text) as raised:
+        cut(rows(range(train)), judged)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.fixture(scope="module")
+def folded(runs, transformed, tmp_path_factory):
+    """The folder of a training with two parts, and its log records."""
+    folder = tmp_path_factory.mktemp("folded")
+    records = []
+    handler = logging.Handler(logging.INFO)
+    handler.emit = records.append
+    logger = logging.getLogger(reporting.LOGGER)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs.model.weights, "load_backbone", runs.tiny_backbone)
+        patch.setattr(logger, "level", logging.INFO)
+        logger.addHandler(handler)
+        try:
+            runs.train(transformed, folder, *FOLDED)
+        finally:
+            logger.removeHandler(handler)
+    return folder, records
+
+
+def test_only_the_calibration_changes(runs, tiny_backbone, transformed, folded, tmp_path):
+    plain = runs.train(transformed, tmp_path, *TRAINED)
+    found = runs.exported_weights(folded[0])
+    assert plain.keys() == found.keys()
+    changed = [name for name in plain if not np.array_equal(plain[name], found[name])]
+    assert [plain[name].shape for name in changed] == [(), ()]
+
+
+def test_the_progress_counts_all_trainings(folded):
+    epochs = [
+        (record.getMessage().split(":")[0], record.progress)
+        for record in folded[1]
+        if "epoch" in record.getMessage()
+    ]
+    # 12 pairs, and 3 a step; then two parts of 6, and as many to learn from.
+    assert epochs == [
+        ("epoch 1 of 2", (4, 24)),
+        ("epoch 2 of 2", (8, 24)),
+        ("calibration 1 of 2, epoch 1 of 2", (6, 12)),
+        ("calibration 1 of 2, epoch 2 of 2", (8, 12)),
+        ("calibration 2 of 2, epoch 1 of 2", (10, 12)),
+        ("calibration 2 of 2, epoch 2 of 2", (12, 12)),
+    ]
+
+
+def test_whoever_looks_at_the_training_looks_at_the_model_that_is_served(folded):
+    assert [path.name for path in (folded[0] / "model_run").iterdir()] == ["fine_tuning"]
+
+
+def test_a_killed_one_goes_on_and_ends_the_same(runs, transformed, folded, tmp_path):
+    shared = {"checkpoints": str(tmp_path / "checkpoints")}
+    killed = runs.run_in_a_process(
+        transformed, tmp_path / "killed", *FOLDED, kill=(2, 1), check=False, **shared
+    )
+    assert killed.returncode == -signal.SIGKILL
+    resumed = runs.run_in_a_process(transformed, tmp_path / "resumed", *FOLDED, **shared)
+    assert "calibration 1 of 2 ended in an earlier run" in resumed.stdout
+    assert "calibration 2 of 2, resuming after epoch 1 of 2" in resumed.stdout
+    weights, others = (
+        runs.exported_weights(folder) for folder in (folded[0], tmp_path / "resumed")
+    )
+    assert weights.keys() == others.keys()
+    for name, found in weights.items():
+        np.testing.assert_array_equal(found, others[name], err_msg=name)
+    assert not list((tmp_path / "checkpoints").iterdir())
