@@ -2,9 +2,12 @@
 
 What a model says of pairs that it learned from tells nothing about others, and a small validation
 split holds too few true pairs to fit probabilities to. So, as John Platt proposes in "Probabilistic
-Outputs for Support Vector Machines" (1999, section 2.1), the training split is cut into parts; for
-each a model is trained on the others, and asked about this one. What all of them said is what the
-probabilities are fitted to.
+Outputs for Support Vector Machines" (1999, section 2.1), parts of the training split are left out;
+for each a model is trained on all the rest, and asked about the part. What all of them said is what
+the probabilities are fitted to.
+
+Platt leaves out thirds. Where data are short, a model that learned from two thirds is far less sure
+of its ground than the one that is served, so the parts are small here, and need not be all.
 """
 
 import io
@@ -36,21 +39,21 @@ class Part:
 
     Attributes:
       pairs: true pairs, as `modules.inputs.pair_rows` returns them.
-      others: the rest of the training split, for a model to learn from.
+      rest: all others of the training split, for a model to learn from.
       wrong: captions that are set against the part's pictures.
       hard: how many of these are nearly right ones, if there are as many.
       seed: of the draw.
     """
 
     pairs: tf.data.Dataset
-    others: fitting.Data
+    rest: fitting.Data
     wrong: int
     hard: int
     seed: int
 
 
 def parts(data: fitting.Data, learner: Learner, hard_per_pair: int) -> list[Part]:
-    """Cuts the training split into `trainer.calibration_folds` parts, near to equal in size.
+    """Cuts `trainer.calibration_models` parts of the same size out of the training split.
 
     The pairs of a group stay together. There will be as many wrong captions for each true one as in
     the validation split, and as many hard ones among them.
@@ -65,20 +68,22 @@ def parts(data: fitting.Data, learner: Learner, hard_per_pair: int) -> list[Part
         wrong pairs in the validation split.
     """
     settings = learner.settings
-    count = settings.calibration_folds
+    if not settings.calibration_models:
+        return []
+    count = round(1 / settings.calibration_part)
     groups = _counted(data.train, features.GROUP_HASH)
     # Else a part, or what is left without it, could be one group: no caption would be wrong.
     if len(groups) < 2 * count:
         raise DexmatchError(
-            f"trainer.calibration_folds = {count} needs {2 * count} groups to train on, and there "
-            f"are {len(groups)}; set it to 0"
+            f"trainer.calibration_part = {settings.calibration_part} needs {2 * count} groups to "
+            f"train on, and there are {len(groups)}; set calibration_models to 0"
         )
     labels = _counted(data.val, features.LABEL)
     if not (labels[0] and labels[1]):
         raise DexmatchError(
-            f"trainer.calibration_folds = {count}, but the {labels.total()} pairs to validate on "
-            "are not both true and wrong ones; set it to 0, or give the split more groups "
-            "(data.val_buckets)"
+            f"trainer.calibration_models = {settings.calibration_models}, but the "
+            f"{labels.total()} pairs to validate on are not both true and wrong ones; set it to 0, "
+            "or give the split more groups (data.val_buckets)"
         )
     part_of = _shared_out(groups, count)
     sizes = Counter(part_of[group] for group in groups.elements())
@@ -90,18 +95,18 @@ def parts(data: fitting.Data, learner: Learner, hard_per_pair: int) -> list[Part
     )
 
     def part(index: int) -> Part:
-        others = data.train.filter(lambda row: table.lookup(row[features.GROUP_HASH]) != index)
+        rest = data.train.filter(lambda row: table.lookup(row[features.GROUP_HASH]) != index)
         return Part(
             pairs=data.train.filter(lambda row: table.lookup(row[features.GROUP_HASH]) == index),
-            others=fitting.cut(
-                others, data.val, groups.total() - sizes[index], settings, learner.strategy
+            rest=fitting.cut(
+                rest, data.val, groups.total() - sizes[index], settings, learner.strategy
             ),
             wrong=round(sizes[index] * labels[0] / labels[1]),
             hard=sizes[index] * hard_per_pair,
             seed=settings.seed + index,
         )
 
-    return [part(index) for index in range(count)]
+    return [part(index) for index in range(settings.calibration_models)]
 
 
 def _counted(rows: tf.data.Dataset, name: str) -> Counter[int]:
@@ -123,7 +128,7 @@ def _shared_out(groups: Counter[int], count: int) -> dict[int, int]:
 
 
 def judge(chosen: list[Part], learner: Learner, folder: str) -> Judged:
-    """Trains a model for each part on the others, and asks it about the part.
+    """Trains a model for each part on the rest, and asks it about the part.
 
     Args:
       chosen: see `parts`.
@@ -148,7 +153,7 @@ def _judged_part(part: Part, index: int, count: int, learner: Learner, folder: s
             return Judged(arrays["logits"], arrays["labels"])
     folders = fitting.Folders(checkpoints=f"{folder}/checkpoints", logs=None)
     with reporting.part(f"calibration {index + 1} of {count}", index + 1, count + 1):
-        judged = ask(learner.train(part.others, folders), part)
+        judged = ask(learner.train(part.rest, folders), part)
     if distribution.is_chief():
         content = io.BytesIO()
         np.savez(content, **judged._asdict())
@@ -161,7 +166,7 @@ def ask(trainer: training.PairTrainer, part: Part) -> Judged:
     """What a model says of a part: of its true pairs, then of hard wrong ones, then of random ones.
 
     Args:
-      trainer: has learned from the other parts.
+      trainer: has learned from the rest.
       part: whose pictures are set against captions of the part, as far as there are any, because
         the others are none that the model meets for the first time.
     """

@@ -131,19 +131,18 @@ def train(
         strategy,
     )
     hard_per_pair = PairsConfig(**config["pairs"]).hard_per_pair
-    folds = settings.calibration_folds
-    parts = cross_fitting.parts(data, learner, hard_per_pair) if folds else []
+    parts = cross_fitting.parts(data, learner, hard_per_pair)
     if settings.frozen_epochs and architecture.weights == weights.NONE:
         _log.warning(
             'trainer.frozen_epochs = %d with model.weights = "%s": what stays frozen is random',
             settings.frozen_epochs,
             weights.NONE,
         )
-    with reporting.part("", 0, 1 + folds):
+    with reporting.part("", 0, 1 + len(parts)):
         trainer = learner.train(data, folders)
     judged = held_out.validation(trainer, data)
     val_auc = training.auc(*judged)
-    if folds:
+    if parts:
         strangers = cross_fitting.judge(parts, learner, folders.checkpoints)
         judged = held_out.Judged(*map(np.concatenate, zip(judged, strangers, strict=True)))
     if settings.calibrate:

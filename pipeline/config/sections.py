@@ -214,13 +214,20 @@ class TrainerConfig(Section):
     calibrate: bool = Field(
         True, description="fit the probabilities to the validation split after the training"
     )
-    calibration_folds: int = Field(
+    calibration_models: int = Field(
         0,
         ge=0,
-        le=10,
-        description="fit them to the training split as well, in so many parts, each judged by a "
-        "model that learned from the others alone: so many more trainings, and truer "
-        "probabilities where the validation split is small; 0: none",
+        le=20,
+        description="fit them to parts of the training split as well, each judged by a model that "
+        "learned from all the rest: so many more trainings, and truer probabilities where the "
+        "validation split is small; 0: none",
+    )
+    calibration_part: float = Field(
+        0.125,
+        ge=0.02,
+        le=0.5,
+        description="share of the training split that is such a part; the smaller, the more like "
+        "the model that is served are those that judge",
     )
     monitor: Literal["val_loss", "val_auc"] = Field(
         "val_auc", description="what EarlyStopping watches"
@@ -261,10 +268,12 @@ class TrainerConfig(Section):
 
     @model_validator(mode="after")
     def _can_be_calibrated(self) -> "TrainerConfig":
-        if self.calibration_folds == 1:
-            raise ValueError("`calibration_folds` = 1 leaves nothing to learn from; give 0, or 3")
-        if self.calibration_folds and not self.calibrate:
-            raise ValueError("`calibration_folds` needs `calibrate` = true")
+        if self.calibration_models and not self.calibrate:
+            raise ValueError("`calibration_models` needs `calibrate` = true")
+        if self.calibration_models > round(1 / self.calibration_part):
+            raise ValueError(
+                "`calibration_models` times `calibration_part` is more than the training split"
+            )
         return self
 
 

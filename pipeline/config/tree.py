@@ -16,7 +16,7 @@ from pipeline.config.sections import BACKBONES, LAST_BLESSED, RANGES, TUNED
 from pipeline.errors import DexmatchError
 
 # Trials are short: the Tuner sets these itself.
-_NOT_TUNED = ("trainer.epochs", "trainer.calibration_folds")
+_NOT_TUNED = ("trainer.epochs", "trainer.calibration_models", "trainer.calibration_part")
 
 
 class Config(Section):
@@ -59,10 +59,10 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _is_judged_by_strangers(self) -> "Config":
-        if self.trainer.calibration_folds and self.model.weights == LAST_BLESSED:
+        if self.trainer.calibration_models and self.model.weights == LAST_BLESSED:
             raise ValueError(
-                f'trainer.calibration_folds with model.weights = "{LAST_BLESSED}": that model '
-                "learned from every part of the training split already; set calibration_folds to 0"
+                f'trainer.calibration_models with model.weights = "{LAST_BLESSED}": that model '
+                "learned from the whole training split already; set calibration_models to 0"
             )
         return self
 

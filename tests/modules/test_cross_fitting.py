@@ -15,7 +15,7 @@ from pipeline.errors import DexmatchError
 
 LENGTH = 2
 TRAINED = ("trainer.epochs=2", "trainer.batch_size=3", "model.dropout=0.3")
-FOLDED = (*TRAINED, "trainer.calibration_folds=2")
+FOLDED = (*TRAINED, "trainer.calibration_models=2", "trainer.calibration_part=0.5")
 
 
 def rows(numbers, hard=lambda _: ()):
@@ -50,9 +50,9 @@ def val(right, wrong):
     return tf.data.Dataset.from_tensor_slices({features.LABEL: [1] * right + [0] * wrong})
 
 
-def cut(train, judged=None, folds=3, hard_per_pair=1):
+def cut(train, judged=None, models=3, hard_per_pair=1):
     data = fitting.Data(train, judged or val(4, 8), batch_size=4, steps=1)
-    settings = TrainerConfig(calibration_folds=folds, seed=5)
+    settings = TrainerConfig(calibration_models=models, calibration_part=0.33, seed=5)
     learner = SimpleNamespace(settings=settings, strategy=tf.distribute.get_strategy())
     return cross_fitting.parts(data, learner, hard_per_pair)
 
@@ -97,15 +97,20 @@ def test_each_group_is_in_one_part_and_nobody_learns_from_the_part_it_judges():
     seen = []
     for part in found:
         judged = [tokens[0] for tokens in values(part.pairs, features.TOKENS)]
-        learned = [tokens[0] for tokens in values(part.others.train, features.TOKENS)]
+        learned = [tokens[0] for tokens in values(part.rest.train, features.TOKENS)]
         assert sorted(judged + learned) == list(everything)
-        groups = [
-            set(values(each, features.GROUP_HASH)) for each in (part.pairs, part.others.train)
-        ]
+        groups = [set(values(each, features.GROUP_HASH)) for each in (part.pairs, part.rest.train)]
         assert not groups[0] & groups[1]
-        assert part.others.steps == len(learned) // part.others.batch_size
+        assert part.rest.steps == len(learned) // part.rest.batch_size
         seen += judged
     assert sorted(seen) == list(everything)
+
+
+def test_parts_need_not_be_all_there_is():
+    assert cut(rows(range(33)), models=0) == []
+    one, other = cut(rows(range(33)), models=2)
+    judged = [tokens[0] for part in (one, other) for tokens in values(part.pairs, features.TOKENS)]
+    assert len(judged) == len(set(judged)) < 33
 
 
 def test_parts_are_near_to_equal_where_groups_are_not():
@@ -161,7 +166,7 @@ def test_the_same_seed_asks_the_same():
 @pytest.mark.parametrize(
     ("train", "judged", "text"),
     [
-        (15, val(4, 8), "needs 6 groups to train on, and there are 5; set it to 0"),
+        (15, val(4, 8), "needs 6 groups to train on, and there are 5; set calibration_models to 0"),
         (33, val(4, 0), "the 4 pairs to validate on are not both true and wrong ones"),
         (33, val(0, 4), "the 4 pairs to validate on are not both true and wrong ones"),
     ],

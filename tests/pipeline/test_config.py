@@ -106,9 +106,7 @@ def test_the_last_override_wins_and_any_wins_over_the_file(tmp_path):
         ("tuner.space={'trainer.learning_rat'=[1, 2]}", "did you mean trainer.learning_rate"),
         ("tuner.space={'image.size'=[32, 64]}", r"^tuner\.space: image\.size cannot be tuned$"),
         ("tuner.space={'trainer.epochs'=[1, 2]}", r"trainer\.epochs cannot be tuned$"),
-        ("tuner.space={'trainer.calibration_folds'=[0, 3]}", r"_folds cannot be tuned$"),
-        ("trainer.calibration_folds=1", "leaves nothing to learn from; give 0, or 3"),
-        ("trainer={calibrate=false, calibration_folds=3}", "needs `calibrate` = true"),
+        ("tuner.space={'trainer.calibration_models'=[0, 3]}", r"_models cannot be tuned$"),
         ("tuner.space={'model.dropout'=[0.1, 2]}", r"tuner\.space: model\.dropout: .*\(got 2\)"),
         ("tuner.space={'model.word_dim'=[1.5, 8, 'linear']}", r"tuner\.space: model\.word_dim: "),
         ("tuner.space={'model.dropout'=[0.5, 0.1, 'linear']}", "is no range"),
@@ -134,9 +132,18 @@ def test_a_mistake_is_told_in_one_line_with_its_key(override, message):
     assert "\n" not in str(raised.value)
 
 
-def test_a_model_that_goes_on_has_no_part_of_the_data_that_is_new_to_it():
-    with pytest.raises(DexmatchError, match="learned from every part of the training split"):
-        configs.load(None, ["model.weights=last_blessed", "trainer.calibration_folds=3"])
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.weights=last_blessed", "learned from the whole training split"),
+        ("trainer.calibrate=false", "needs `calibrate` = true"),
+        ("trainer.calibration_part=0.4", "is more than the training split"),
+    ],
+)
+def test_what_cannot_be_calibrated_by_models_besides(override, message):
+    with pytest.raises(DexmatchError, match=message) as raised:
+        configs.load(None, ["trainer.calibration_models=3", override])
+    assert "\n" not in str(raised.value)
 
 
 def test_a_mistake_in_a_file_names_the_file(tmp_path):
