@@ -20,12 +20,16 @@ _part: contextvars.ContextVar[tuple[str, int, int]] = contextvars.ContextVar(
 def part(text: str, index: int, count: int) -> Iterator[None]:
     """What is reported inside the block is one of several equal parts of the work.
 
+    A part may have parts of its own.
+
     Args:
       text: what the part is, said before what is done in it; may be empty.
       index: which, from 0.
       count: of how many.
     """
-    token = _part.set((f"{text}, " if text else "", index, count))
+    before, outer_index, outer_count = _part.get()
+    inner = f"{text}, " if text else ""
+    token = _part.set((before + inner, outer_index * count + index, outer_count * count))
     try:
         yield
     finally:
