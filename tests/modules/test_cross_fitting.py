@@ -114,9 +114,10 @@ def test_parts_need_not_be_all_there_is():
 
 
 def test_parts_are_near_to_equal_where_groups_are_not():
-    part_of = cross_fitting._shared_out(Counter({1: 9, 2: 4, 3: 4, 4: 3, 5: 3, 6: 2, 7: 1}), 3)
+    groups = Counter({1: 1, 2: 2, 3: 3, 4: 3, 5: 4, 6: 4, 7: 9})
+    part_of = cross_fitting._shared_out(groups, 3)
     sizes = Counter()
-    for group, pairs in {1: 9, 2: 4, 3: 4, 4: 3, 5: 3, 6: 2, 7: 1}.items():
+    for group, pairs in groups.items():
         sizes[part_of[group]] += pairs
     assert sorted(sizes.values()) == [8, 9, 9]
 
