@@ -78,6 +78,8 @@ def test_two_workers_train_one_model_that_the_first_writes(runs, transformed, tm
         transformed,
         targets,
         "trainer.watched_from=0",
+        "trainer.calibration_models=1",
+        "trainer.calibration_part=0.5",
         keep_weights=True,
         checkpoints=str(tmp_path / "checkpoints"),
     )
