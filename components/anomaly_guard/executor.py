@@ -10,6 +10,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
+from modules import features
 from pipeline.errors import DexmatchError
 
 ANOMALIES = "anomalies"
@@ -53,12 +54,17 @@ def read_anomalies(split_uri: str) -> anomalies_pb2.Anomalies:
 
 
 def explain(split: str, anomalies: anomalies_pb2.Anomalies, schema: schema_pb2.Schema) -> list[str]:
-    """One sentence an anomaly: split, feature, what came, what was expected."""
+    """One sentence an anomaly: split, feature, what came, what was expected.
+
+    Hard captions are passed over: how many there are follows from `pairs`, and tells nothing about
+    the data.
+    """
     expected = {feature.name: expectation(feature, schema) for feature in schema.feature}
     sentences = [
         f"split {split}, feature {name!r}: {_one_line(info.description)}; "
         f"expected {expected.get(name, 'no such feature')}"
         for name, info in sorted(anomalies.anomaly_info.items())
+        if name != features.HARD_CAPTION
     ]
     if anomalies.HasField("dataset_anomaly_info"):
         sentences.append(f"split {split}: {_one_line(anomalies.dataset_anomaly_info.description)}")

@@ -10,6 +10,7 @@ from tfx.components.example_validator.executor import Executor as ExampleValidat
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.anomaly_guard import executor
+from modules import features
 from pipeline.errors import DexmatchError
 
 SCHEMA = """
@@ -60,6 +61,14 @@ def run_guard(folder, rows, schema_text: str = SCHEMA) -> None:
 
 def test_data_that_fit_pass(tmp_path):
     run_guard(tmp_path, [("red", 4), ("blue", 2)])
+
+
+def test_how_many_hard_captions_there_are_is_nobodys_mistake(tmp_path):
+    """A schema of another run: `pairs` may have changed since."""
+    dropped = 'feature { name: "%s" type: BYTES presence { min_fraction: 0.5 min_count: 1 } }'
+    run_guard(tmp_path, [("red", 4)], SCHEMA + dropped % features.HARD_CAPTION)
+    with pytest.raises(DexmatchError, match="'size'"):
+        run_guard(tmp_path / "other", [("red", 4)], SCHEMA + dropped % "size")
 
 
 def test_an_unknown_value_is_told_with_what_was_expected(tmp_path):
