@@ -40,6 +40,8 @@ def show(
         terminal.output.print(settings.to_toml(), markup=False, soft_wrap=True, end="")
         return
     table = terminal.table("key", "value", "meaning")
+    # A key is copied from here, or searched for.
+    table.columns[0].no_wrap = True
     for section_name in Config.model_fields:
         section = getattr(settings, section_name)
         for name, field in type(section).model_fields.items():
