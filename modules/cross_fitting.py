@@ -26,7 +26,6 @@ from pipeline.errors import DexmatchError
 
 _JUDGED = "judged.npz"
 _AT_ONCE = 64
-_COUNTED_AT_ONCE = 1024
 # A caption of another group is soon found but where one group is nearly all there is.
 _MOST_DRAWS = 100
 
@@ -71,14 +70,14 @@ def parts(data: fitting.Data, learner: Learner, hard_per_pair: int) -> list[Part
     if not settings.calibration_models:
         return []
     count = round(1 / settings.calibration_part)
-    groups = _counted(data.train, features.GROUP_HASH)
+    groups = inputs.counted(data.train, features.GROUP_HASH)
     # Else a part, or what is left without it, could be one group: no caption would be wrong.
     if len(groups) < 2 * count:
         raise DexmatchError(
             f"trainer.calibration_part = {settings.calibration_part} needs {2 * count} groups to "
             f"train on, and there are {len(groups)}; set calibration_models to 0"
         )
-    labels = _counted(data.val, features.LABEL)
+    labels = inputs.counted(data.val, features.LABEL)
     if not (labels[0] and labels[1]):
         raise DexmatchError(
             f"trainer.calibration_models = {settings.calibration_models}, but the "
@@ -95,25 +94,20 @@ def parts(data: fitting.Data, learner: Learner, hard_per_pair: int) -> list[Part
     )
 
     def part(index: int) -> Part:
-        rest = data.train.filter(lambda row: table.lookup(row[features.GROUP_HASH]) != index)
+        def belongs(row: dict[str, tf.Tensor]) -> tf.Tensor:
+            return table.lookup(row[features.GROUP_HASH]) == index
+
+        rest = data.train.filter(lambda row: ~belongs(row))
+        left = groups.total() - sizes[index]
         return Part(
-            pairs=data.train.filter(lambda row: table.lookup(row[features.GROUP_HASH]) == index),
-            rest=fitting.cut(
-                rest, data.val, groups.total() - sizes[index], settings, learner.strategy
-            ),
+            pairs=data.train.filter(belongs),
+            rest=fitting.cut(rest, data.val, left, settings, learner.strategy),
             wrong=round(sizes[index] * labels[0] / labels[1]),
             hard=sizes[index] * hard_per_pair,
             seed=settings.seed + index,
         )
 
     return [part(index) for index in range(settings.calibration_models)]
-
-
-def _counted(rows: tf.data.Dataset, name: str) -> Counter[int]:
-    counts: Counter[int] = Counter()
-    for batch in rows.map(lambda row: row[name]).batch(_COUNTED_AT_ONCE).as_numpy_iterator():
-        counts.update(batch.tolist())
-    return counts
 
 
 def _shared_out(groups: Counter[int], count: int) -> dict[int, int]:
@@ -127,7 +121,7 @@ def _shared_out(groups: Counter[int], count: int) -> dict[int, int]:
     return part_of
 
 
-def judge(chosen: list[Part], learner: Learner, folder: str) -> Judged:
+def judge(chosen: list[Part], learner: Learner, folder: str) -> list[Judged]:
     """Trains a model for each part on the rest, and asks it about the part.
 
     Args:
@@ -138,11 +132,10 @@ def judge(chosen: list[Part], learner: Learner, folder: str) -> Judged:
     Raises:
       DexmatchError: see `Learner.train`.
     """
-    judged = [
+    return [
         _judged_part(part, index, len(chosen), learner, f"{folder}/part_{index}")
         for index, part in enumerate(chosen)
     ]
-    return Judged(*(np.concatenate(each) for each in zip(*judged, strict=True)))
 
 
 def _judged_part(part: Part, index: int, count: int, learner: Learner, folder: str) -> Judged:
@@ -204,12 +197,8 @@ class _Rows:
     @classmethod
     def of(cls, pairs: tf.data.Dataset) -> "_Rows":
         names = (features.TOKENS, features.HARD_TOKENS, features.GROUP_HASH)
-        found = [
-            {name: row[name] for name in names if name in row}
-            for row in pairs.map(
-                lambda row: {n: row[n] for n in names if n in row}
-            ).as_numpy_iterator()
-        ]
+        needed = pairs.map(lambda row: {name: row[name] for name in names if name in row})
+        found = list(needed.as_numpy_iterator())
         tokens = np.stack([row[features.TOKENS] for row in found])
         none = np.zeros(0, np.int64)
         return cls(

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import tensorflow as tf
 
-from modules import features, reporting
+from modules import features, inputs, reporting
 from modules.captions import OOV_ID
 from pipeline.config import TrainerConfig
 from pipeline.errors import DexmatchError
@@ -35,9 +35,7 @@ def check(train: tf.data.Dataset, val: tf.data.Dataset, settings: TrainerConfig)
         validation split has no value for.
     """
     groups, captions, hard = _seen(train)
-    labels: Counter[int] = Counter()
-    for batch in val.map(lambda row: row[features.LABEL]).batch(_BATCH).as_numpy_iterator():
-        labels.update(batch.tolist())
+    labels = inputs.counted(val, features.LABEL)
     pairs, val_pairs = groups.total(), labels.total()
     if pairs < 2 or not val_pairs:
         raise DexmatchError(

@@ -1,5 +1,6 @@
 """What a model says of pairs that it did not learn from."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -19,10 +20,14 @@ class Judged(NamedTuple):
     logits: np.ndarray
     labels: np.ndarray
 
+    @classmethod
+    def joined(cls, parts: "Iterable[Judged]") -> "Judged":
+        """The pairs of all parts, of one at least, in their order."""
+        return cls(*map(np.concatenate, zip(*parts, strict=True)))
+
 
 def validation(trainer: training.PairTrainer, data: fitting.Data) -> Judged:
     """Asks a model about the validation split, pair by pair."""
     pairs = inputs.validation_pairs(data.val, data.batch_size)
     score = tf.function(lambda batch: trainer(batch, training=False))
-    judged = [(score(batch).numpy(), label.numpy()) for batch, label in pairs]
-    return Judged(*map(np.concatenate, zip(*judged, strict=True)))
+    return Judged.joined(Judged(score(batch).numpy(), label.numpy()) for batch, label in pairs)

@@ -1,5 +1,6 @@
 """Transformed examples as `tf.data`, for training and for validation."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -13,6 +14,8 @@ _SORTED_BYTES = 2**30
 
 # Rows wait in the shuffle buffer as PNG, some ten kilobytes each.
 _SHUFFLE_BUFFER = 4096
+
+_COUNTED_AT_ONCE = 1024
 
 FeatureSpec = dict[str, tf.io.FixedLenFeature | tf.io.VarLenFeature]
 
@@ -137,6 +140,14 @@ def _shared(batches: tf.data.Dataset) -> tf.data.Dataset:
 def count(rows: tf.data.Dataset) -> int:
     """Number of rows."""
     return int(rows.reduce(tf.constant(0, tf.int64), lambda total, _: total + 1))
+
+
+def counted(rows: tf.data.Dataset, name: str) -> Counter[int]:
+    """How often each value of an int64 feature is there."""
+    values: Counter[int] = Counter()
+    for batch in rows.map(lambda row: row[name]).batch(_COUNTED_AT_ONCE).as_numpy_iterator():
+        values.update(batch.tolist())
+    return values
 
 
 def pixels(row: dict[str, tf.Tensor]) -> tf.Tensor:

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from modules import captions, fitting, model, preprocessing, training, warm_start
+from modules import captions, distribution, fitting, model, preprocessing, training, warm_start
 from pipeline.config import (
     LAST_BLESSED,
     AugmentConfig,
@@ -52,23 +52,26 @@ class Learner:
         cls,
         config: dict[str, Any],
         transform: tft.TFTransformOutput,
-        strategy: tf.distribute.Strategy,
         base_model: str | None,
     ) -> "Learner":
-        """Reads what Transform found in the data.
+        """Reads what Transform found in the data; call it before TensorFlow does anything else.
 
         Args:
           config: the sections as dicts, and `attributes`, the names of the metadata features.
           transform: where the vocabularies are.
-          strategy: how many replicas there are.
           base_model: folder of the last blessed SavedModel.
+
+        Raises:
+          DexmatchError: the environment does not fit `trainer.strategy`.
         """
+        settings = TrainerConfig(**config["trainer"])
+        strategy = distribution.strategy(settings.strategy)
         names = [preprocessing.attribute_vocabulary(k) for k in range(len(config["attributes"]))]
         return cls(
             image=ImageConfig(**config["image"]),
             caption=CaptionConfig(**config["caption"]),
             architecture=ModelConfig(**config["model"]),
-            settings=TrainerConfig(**config["trainer"]),
+            settings=settings,
             augmentation=AugmentConfig(**config["augment"]),
             strategy=strategy,
             vocabulary_file=transform.vocabulary_file_by_name(captions.VOCABULARY),

@@ -12,7 +12,6 @@ import tempfile
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 from tfx import v1 as tfx
@@ -34,7 +33,7 @@ from modules import (
     weights,
 )
 from modules.learner import Learner
-from pipeline.config import ModelConfig, PairsConfig, TrainerConfig
+from pipeline.config import ModelConfig, PairsConfig
 
 _log = logging.getLogger(f"{reporting.LOGGER}.trainer")
 
@@ -117,18 +116,17 @@ def train(
       DexmatchError: the data are too few or too uniform to train on or to calibrate by, the
         weights do not fit, or the loss became NaN.
     """
-    strategy = distribution.strategy(TrainerConfig(**config["trainer"]).strategy)
+    transform = tft.TFTransformOutput(fn_args.transform_graph_path)
+    learner = Learner.of(config, transform, fn_args.base_model)
     # Same seed, same machine: same weights; the seed itself is set as each model is built.
     tf.config.experimental.enable_op_determinism()
-    transform = tft.TFTransformOutput(fn_args.transform_graph_path)
-    learner = Learner.of(config, transform, strategy, fn_args.base_model)
     settings, architecture = learner.settings, learner.architecture
     spec = transform.transformed_feature_spec()
     data = fitting.prepare(
         inputs.pair_rows(_files(fn_args.train_files), spec),
         inputs.pair_rows(_files(fn_args.eval_files), spec),
         settings,
-        strategy,
+        learner.strategy,
     )
     hard_per_pair = PairsConfig(**config["pairs"]).hard_per_pair
     parts = cross_fitting.parts(data, learner, hard_per_pair)
@@ -141,12 +139,9 @@ def train(
     with reporting.part("", 0, 1 + len(parts)):
         trainer = learner.train(data, folders)
     judged = held_out.validation(trainer, data)
-    val_auc = training.auc(*judged)
-    if parts:
-        strangers = cross_fitting.judge(parts, learner, folders.checkpoints)
-        judged = held_out.Judged(*map(np.concatenate, zip(judged, strangers, strict=True)))
     if settings.calibrate:
-        _calibrate(trainer.model, judged)
+        strangers = cross_fitting.judge(parts, learner, folders.checkpoints)
+        _calibrate(trainer.model, held_out.Judged.joined([judged, *strangers]))
     serving_model = signatures.ServingModel(
         trainer.model,
         learner.vocabulary_file,
@@ -154,7 +149,7 @@ def train(
         learner.caption.max_tokens,
         architecture.embedding_dim,
     )
-    return Trained(serving_model, learner.attributes, val_auc)
+    return Trained(serving_model, learner.attributes, training.auc(*judged))
 
 
 def _calibrate(pair_model: model.PairModel, judged: held_out.Judged) -> None:

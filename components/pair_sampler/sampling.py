@@ -90,6 +90,8 @@ class CandidatePool:
         Returns:
           `count` candidates, or as many as there are.
         """
+        if not count:
+            return []
         shared = np.zeros(len(self._pool), np.int32)
         differs = np.zeros(len(self._pool), bool)
         for codes, value in zip(self._columns, pair.values, strict=True):

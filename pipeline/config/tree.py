@@ -15,7 +15,7 @@ from pipeline.config.base import Section
 from pipeline.config.sections import BACKBONES, LAST_BLESSED, RANGES, TUNED
 from pipeline.errors import DexmatchError
 
-# Trials are short: the Tuner sets these itself.
+# Trials are short, and judged by the order of pairs alone: no other models calibrate them.
 _NOT_TUNED = ("trainer.epochs", "trainer.calibration_models", "trainer.calibration_part")
 
 

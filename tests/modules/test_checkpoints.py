@@ -20,12 +20,6 @@ EPOCHS = (
 )
 
 
-def assert_equal(weights, others):
-    assert weights.keys() == others.keys()
-    for name, values in weights.items():
-        np.testing.assert_array_equal(values, others[name], err_msg=name)
-
-
 def folders(path):
     return [each.name for each in path.iterdir()] if path.exists() else []
 
@@ -47,7 +41,7 @@ def test_a_killed_training_ends_with_the_weights_of_an_uninterrupted_one(
     assert "resuming" not in whole.stdout
     told = [f"epoch {number} of 4: " in resumed.stdout for number in (1, 2, 3, 4)]
     assert told == [False, False, True, True]
-    assert_equal(
+    runs.assert_same(
         runs.exported_weights(tmp_path / "resumed"), runs.exported_weights(tmp_path / "whole")
     )
     assert folders(tmp_path / "checkpoints") == []

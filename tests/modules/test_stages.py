@@ -214,12 +214,6 @@ def interrupted(runs, transformed, tmp_path, monkeypatch):
     return train
 
 
-def assert_equal(weights, others):
-    assert weights.keys() == others.keys()
-    for name, values in weights.items():
-        np.testing.assert_array_equal(values, others[name], err_msg=name)
-
-
 def test_a_training_of_two_stages_resumes_in_the_second(
     runs, tiny_backbone, transformed, tmp_path, interrupted, caplog
 ):
@@ -235,7 +229,7 @@ def test_a_training_of_two_stages_resumes_in_the_second(
     said = [record.getMessage() for record in caplog.records]
     assert "fine-tuning: resuming after epoch 1 of 2" in said
     assert not any(text.startswith("frozen backbone") for text in said)
-    assert_equal(whole, resumed)
+    runs.assert_same(whole, resumed)
     assert list(shared.iterdir()) == []
 
     logs = tmp_path / "whole" / "model_run"
@@ -267,12 +261,12 @@ def test_a_second_stage_that_ends_worse_is_dropped_also_after_a_kill(
     (line,) = told()
     assert line.startswith("fine-tuning ended with val_loss ")
     assert "after frozen backbone" in line
-    assert_equal(first, both)
+    runs.assert_same(first, both)
 
     shared = interrupted(*SPOILT)
     resumed = runs.train(transformed, tmp_path / "resumed", *SPOILT, checkpoints=shared)
     assert told() == [line]
-    assert_equal(first, resumed)
+    runs.assert_same(first, resumed)
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,7 @@ def test_the_same_seed_gives_the_same_weights(runs, tiny_backbone, transformed, 
     weights = runs.train(transformed, tmp_path / "one")
     again = runs.train(transformed, tmp_path / "two")
     other = runs.train(transformed, tmp_path / "three", "trainer.seed=8")
-    assert weights.keys() == again.keys()
-    for name, values in weights.items():
-        np.testing.assert_array_equal(values, again[name], err_msg=name)
+    runs.assert_same(weights, again)
     assert any(not np.array_equal(values, other[name]) for name, values in weights.items())
 
 

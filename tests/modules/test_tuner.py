@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-import signal
 
 import pytest
 
@@ -124,13 +123,8 @@ def test_a_killed_tuning_goes_on_and_finds_the_same(runs, transformed, tmp_path)
         "tuner.trials=2",
         "tuner.epochs=2",
     )
-    options = {"tune": True, "checkpoints": str(tmp_path / "checkpoints")}
     runs.run_in_a_process(transformed, tmp_path / "whole", *overrides, tune=True)
-    killed = runs.run_in_a_process(
-        transformed, tmp_path / "killed", *overrides, kill=(1, 1), check=False, **options
-    )
-    assert killed.returncode == -signal.SIGKILL
-    resumed = runs.run_in_a_process(transformed, tmp_path / "resumed", *overrides, **options)
+    resumed = runs.kill_and_resume(transformed, tmp_path, *overrides, kill=(1, 1), tune=True)
     assert "trial 1 of 2 ended in an earlier run" in resumed.stdout
     assert "trial 2 of 2, resuming after epoch 1 of 2" in resumed.stdout
     found, results = runs.tuned(tmp_path / "resumed")

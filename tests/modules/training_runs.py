@@ -264,6 +264,29 @@ def run_in_a_process(
     return subprocess.CompletedProcess(process.args, process.returncode, said)
 
 
+def kill_and_resume(
+    transformed: Path, folder: Path, *overrides: str, kill: tuple[int, int], **options: object
+) -> subprocess.CompletedProcess:
+    """Kills a process in an epoch of its nth training, see `_kill`; returns the one that goes on.
+
+    What that one writes is in `folder / "resumed"`, and the checkpoints are in
+    `folder / "checkpoints"`.
+    """
+    options["checkpoints"] = str(folder / "checkpoints")
+    killed = run_in_a_process(
+        transformed, folder / "killed", *overrides, kill=kill, check=False, **options
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stdout
+    return run_in_a_process(transformed, folder / "resumed", *overrides, **options)
+
+
+def assert_same(weights: dict, others: dict) -> None:
+    """Whether weights by name are the same, bit for bit."""
+    assert weights.keys() == others.keys()
+    for name, values in weights.items():
+        np.testing.assert_array_equal(values, others[name], err_msg=name)
+
+
 def train_in_a_cluster(
     transformed: Path, targets: list[Path], *overrides: str, **options: object
 ) -> list[str]:
