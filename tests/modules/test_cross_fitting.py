@@ -1,7 +1,6 @@
 """Parts of the training split, and what is said of them by who did not learn from them."""
 
 import logging
-import signal
 from collections import Counter
 from types import SimpleNamespace
 
@@ -188,12 +187,15 @@ def folded(runs, transformed, tmp_path_factory):
     logger = logging.getLogger(reporting.LOGGER)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs.model.weights, "load_backbone", runs.tiny_backbone)
-        patch.setattr(logger, "level", logging.INFO)
+        # Not the attribute alone: a logger remembers which levels it passes on.
+        level = logger.level
+        logger.setLevel(logging.INFO)
         logger.addHandler(handler)
         try:
             runs.train(transformed, folder, *FOLDED)
         finally:
             logger.removeHandler(handler)
+            logger.setLevel(level)
     return folder, records
 
 
@@ -227,18 +229,8 @@ def test_whoever_looks_at_the_training_looks_at_the_model_that_is_served(folded)
 
 
 def test_a_killed_one_goes_on_and_ends_the_same(runs, transformed, folded, tmp_path):
-    shared = {"checkpoints": str(tmp_path / "checkpoints")}
-    killed = runs.run_in_a_process(
-        transformed, tmp_path / "killed", *FOLDED, kill=(2, 1), check=False, **shared
-    )
-    assert killed.returncode == -signal.SIGKILL
-    resumed = runs.run_in_a_process(transformed, tmp_path / "resumed", *FOLDED, **shared)
+    resumed = runs.kill_and_resume(transformed, tmp_path, *FOLDED, kill=(2, 1))
     assert "calibration 1 of 2 ended in an earlier run" in resumed.stdout
     assert "calibration 2 of 2, resuming after epoch 1 of 2" in resumed.stdout
-    weights, others = (
-        runs.exported_weights(folder) for folder in (folded[0], tmp_path / "resumed")
-    )
-    assert weights.keys() == others.keys()
-    for name, found in weights.items():
-        np.testing.assert_array_equal(found, others[name], err_msg=name)
+    runs.assert_same(runs.exported_weights(folded[0]), runs.exported_weights(tmp_path / "resumed"))
     assert not list((tmp_path / "checkpoints").iterdir())
