@@ -32,13 +32,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmarks import tables
+from core import config as configs
+from core import terminal
+from core.config import Config
+from core.errors import DexmatchError
 from data import dataset as datasets
-from pipeline import code_digest, terminal
-from pipeline import config as configs
-from pipeline.config import Config
-from pipeline.errors import DexmatchError
-from pipeline.metadata import Execution, Metadata
-from pipeline.workspace import Workspace
+from pipeline import code_digest
+from results.metadata import Execution, Metadata
+from results.workspace import Workspace
 
 if TYPE_CHECKING:
     from benchmarks.judging import Trained
@@ -340,7 +341,7 @@ def probabilities(model: Path, pairs: Any) -> Any:
     import numpy as np
     import tensorflow as tf
 
-    from modules import features
+    from core import features
 
     score = tf.saved_model.load(str(model)).signatures["serving_default"]
     answers = []

@@ -17,8 +17,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from modules import features, frozen_backbone, inputs, model, stages, training
-from pipeline.config import AugmentConfig, ModelConfig, TrainerConfig
+from core import features
+from core.config import AugmentConfig, ModelConfig, TrainerConfig
+from modules.network import model
+from modules.training import frozen_backbone, inputs, stages, training
 
 TOKENS = 32
 VOCABULARY = 1000

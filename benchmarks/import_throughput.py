@@ -22,7 +22,7 @@ import psutil
 from PIL import Image
 
 from benchmarks import tables
-from pipeline import terminal
+from core import terminal
 
 DISTINCT_PICTURES = 500
 SIDE = 256

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
-from modules import features
+from core import features
 
 AUC = "auc"
 AUC_RANDOM = "auc_random"

@@ -28,15 +28,15 @@ import typer
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from components.report import curves, embedding, examples, page, slices, sources
-from components.report.pairs import Pairs
-from modules import features
-from pipeline import run_names, terminal
+from core import features, terminal
+from pages.report import curves, embedding, examples, page, slices, sources
+from pages.report.pairs import Pairs
 from pipeline.commands.run import ConfigOption, SetOption, load_config
-from pipeline.comparison import METRICS
-from pipeline.evaluation import Evaluation, SliceFigures
-from pipeline.metadata import Metadata
-from pipeline.workspace import Workspace
+from results import run_names
+from results.comparison import METRICS
+from results.evaluation import Evaluation, SliceFigures
+from results.metadata import Metadata
+from results.workspace import Workspace
 
 PAIRS = 10_000
 COLUMNS = {

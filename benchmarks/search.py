@@ -40,8 +40,9 @@ DEXMATCH = "from pipeline.cli import main; main()"
 
 def save_model(folder: Path, join: str) -> None:
     """Saves a model of the default size with random weights: the time does not depend on them."""
-    from modules import model, signatures
-    from pipeline.config import ModelConfig
+    from core.config import ModelConfig
+    from modules.export import signatures
+    from modules.network import model
 
     vocabulary = folder / "words.txt"
     vocabulary.write_text("".join(f"{word}\n" for word in WORDS), encoding="utf-8")

@@ -25,7 +25,7 @@ from PIL import Image
 from rich.console import Console
 
 from benchmarks import judging
-from pipeline import terminal
+from core import terminal
 
 EPOCHS = 30
 PATIENCE = 5

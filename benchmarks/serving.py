@@ -30,8 +30,8 @@ import psutil
 from benchmarks import serving_load, tables
 from benchmarks.serving_faults import MODEL
 from benchmarks.serving_load import Load
-from pipeline import terminal
-from pipeline.errors import DexmatchError
+from core import terminal
+from core.errors import DexmatchError
 from serving import engines, files
 
 APIS = ("gRPC", "REST")

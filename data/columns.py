@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+from core import features
+from core.errors import DexmatchError
 from data.readers.base import Reader
 from data.records import EmbeddedImage, Record
-from modules import features
-from pipeline.errors import DexmatchError
 
 FeatureType = Literal["int64", "float", "bytes"]
 

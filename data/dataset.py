@@ -8,8 +8,8 @@ from typing import Literal
 
 import pydantic
 
-from modules import features
-from pipeline.errors import DexmatchError
+from core import features
+from core.errors import DexmatchError
 
 DESCRIPTION = "dataset.json"
 REJECTS = "rejects.csv"

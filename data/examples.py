@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from core import features
 from data.pictures import Picture
 from data.records import Row
-from modules import features
 
 
 def content_group(content: bytes) -> str:
@@ -24,7 +24,7 @@ def build(row: Row, picture: Picture, group: str) -> bytes:
       group: what stays on one side of a split.
 
     Returns:
-      A serialised `tf.train.Example` with the raw features of `modules.features`. The same pair
+      A serialised `tf.train.Example` with the raw features of `core.features`. The same pair
       gives the same bytes.
     """
     values: dict[str, Sequence[int | float | str | bytes]] = {

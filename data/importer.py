@@ -15,6 +15,8 @@ import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
+from core import features, terminal
+from core.errors import DexmatchError
 from data import dataset, readers, workers
 from data.columns import ALL_GUESSED, Columns, FeatureType, Metadata, choose, metadata_of, survey
 from data.dataset import Dataset, Feature, Shard, Source, Value, ValueCount
@@ -25,9 +27,6 @@ from data.rows import RowMaker
 from data.staging import publish, staged
 from data.statistics import Statistics, quantiles
 from data.tasks import Result, Task
-from modules import features
-from pipeline import terminal
-from pipeline.errors import DexmatchError
 
 ROWS_PER_SHARD = 512
 """Of the source; rejected ones leave gaps, so that a shard does not depend on those before it."""

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Self
 
+from core.errors import DexmatchError
 from data.records import Reason, Reject
-from pipeline.errors import DexmatchError
 
 _COLUMNS = ("file", "row", "image", "reason", "detail")
 _EXAMPLES = 3

@@ -11,8 +11,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from core.errors import DexmatchError
 from data import dataset
-from pipeline.errors import DexmatchError
 
 
 @contextlib.contextmanager

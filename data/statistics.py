@@ -5,10 +5,10 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 
+from core import features
 from data.dataset import MAX_DISTINCT, Quantiles, Sample, Value
 from data.pictures import Picture
 from data.records import Row
-from modules import features
 
 _SAMPLES = 5
 

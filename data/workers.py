@@ -16,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.sharedctypes import Synchronized
 from typing import Any
 
-from pipeline.errors import DexmatchError
+from core.errors import DexmatchError
 
 _POLL = 0.2
 """Seconds between two looks at the counter."""

@@ -4,7 +4,7 @@ Same seed, same machine, same data: same weights, bit for bit, also after a kill
 may differ elsewhere: another type of CPU, another number of threads or of replicas, or a GPU adds
 floating-point numbers in another order (on one and the same GPU TensorFlow's op determinism holds
 them in place, and refuses kernels that cannot); other releases of TensorFlow and Keras; and data
-beyond the size that `modules.inputs` sorts, which come in the order of Beam's files.
+beyond the size that `modules.training.inputs` sorts, which come in the order of Beam's files.
 """
 
 import logging
@@ -16,7 +16,11 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx import v1 as tfx
 
-from modules import (
+from core import reporting
+from core.config import ModelConfig, PairsConfig
+from modules.export import signatures
+from modules.network import model, weights
+from modules.training import (
     calibration,
     checkpoints,
     cross_fitting,
@@ -25,15 +29,10 @@ from modules import (
     held_out,
     hyperparameters,
     inputs,
-    model,
-    reporting,
-    signatures,
     training,
     warm_start,
-    weights,
 )
-from modules.learner import Learner
-from pipeline.config import ModelConfig, PairsConfig
+from modules.training.learner import Learner
 
 _log = logging.getLogger(f"{reporting.LOGGER}.trainer")
 

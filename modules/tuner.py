@@ -16,8 +16,10 @@ import tensorflow as tf
 from keras_tuner.engine import base_tuner
 from tfx import v1 as tfx
 
-from modules import checkpoints, distribution, fitting, hyperparameters, reporting, trainer
-from pipeline.config import RANGES, TunerConfig
+from core import reporting
+from core.config import RANGES, TunerConfig
+from modules import trainer
+from modules.training import checkpoints, distribution, fitting, hyperparameters
 
 _log = logging.getLogger(f"{reporting.LOGGER}.tuner")
 

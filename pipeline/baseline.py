@@ -8,7 +8,7 @@ from tfx import v1 as tfx
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from pipeline import versions
+from results import versions
 
 
 class BaselineStrategy(tfx.dsl.experimental.LatestBlessedModelStrategy):

@@ -7,7 +7,8 @@ import sys
 
 import typer
 
-from pipeline import terminal
+from core import terminal
+from core.errors import DexmatchError
 from pipeline.commands import config as config_commands
 from pipeline.commands import data as data_commands
 from pipeline.commands import run_argument
@@ -23,7 +24,6 @@ from pipeline.commands.serve import serve
 from pipeline.commands.slices import slices
 from pipeline.commands.tag import tag
 from pipeline.commands.versions import list_versions, rollback
-from pipeline.errors import DexmatchError
 
 app = typer.Typer(
     name="dexmatch",

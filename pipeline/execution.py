@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from core.config import Config
+from core.errors import DexmatchError
+from core.features import AGAINST, BUCKETS, KEY_SLICES, PAIR_KIND
 from data import dataset as datasets
-from modules import weights
-from modules.features import AGAINST, BUCKETS, KEY_SLICES, PAIR_KIND
+from modules.network import weights
 from pipeline import logs
-from pipeline.config import Config
-from pipeline.errors import DexmatchError
-from pipeline.metadata import AUC, Metadata, Run
 from pipeline.progress import run_progress
-from pipeline.workspace import Workspace
+from results.metadata import AUC, Metadata, Run
+from results.workspace import Workspace
 from serving import files
 
 if TYPE_CHECKING:
-    from pipeline.evaluation import Evaluation
+    from results.evaluation import Evaluation
 
 _log = logging.getLogger("dexmatch.run")
 
@@ -189,7 +189,7 @@ def _evaluation(metadata: Metadata, run: Run) -> "Evaluation | None":
 
     So listing runs need not load TFMA.
     """
-    from pipeline import evaluation
+    from results import evaluation
 
     output = run.output("ModelEvaluation")
     if output is None:

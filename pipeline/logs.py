@@ -11,7 +11,7 @@ from pathlib import Path
 
 from absl import logging as absl_logging
 
-from pipeline import terminal
+from core import terminal
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _POLL_S = 0.2
@@ -22,7 +22,7 @@ def captured(path: Path, echo: bool = False) -> Iterator[None]:
     """Sends everything that this process and its children print to a file.
 
     The switch is made at the level of file descriptors, because TensorFlow's C++ code and Beam's
-    workers write there. The consoles of `pipeline.terminal` go on reaching the user.
+    workers write there. The consoles of `core.terminal` go on reaching the user.
 
     Args:
       path: the log file; its folder is made.

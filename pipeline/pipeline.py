@@ -43,10 +43,12 @@ from components.pusher.executor import IN_USE, KEEP_VERSIONS
 from components.report.component import Report
 from components.retrieval.component import RetrievalEvaluator
 from components.serving_validator.component import ServingValidator
-from modules import checkpoints, features, signatures
-from modules.evaluation import eval_config
+from core import features
+from core.config import LAST_BLESSED, TUNED, Config
+from modules.evaluator import eval_config
+from modules.export import signatures
+from modules.training import checkpoints
 from pipeline import code_digest
-from pipeline.config import LAST_BLESSED, TUNED, Config
 from serving.engines import docker
 
 SHARDS = "pairs-*.tfrecord.gz"
@@ -121,7 +123,7 @@ def create_pipeline(
     transform = tfx.components.Transform(
         examples=examples,
         schema=schema,
-        preprocessing_fn="modules.preprocessing.preprocessing_fn",
+        preprocessing_fn="modules.transform.preprocessing_fn",
         splits_config=tfx.proto.SplitsConfig(
             analyze=[features.TRAIN], transform=[features.TRAIN, features.VAL]
         ),

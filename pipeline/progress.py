@@ -20,8 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from modules import reporting
-from pipeline import terminal
+from core import reporting, terminal
 
 # What LocalDagRunner and BeamDagRunner log when they come to a node.
 _STARTS = re.compile(r"(?:Component|node) (\S+) is running\.")

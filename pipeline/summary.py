@@ -7,25 +7,21 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from modules.features import KEY_SLICES, TRUE_PAIRS
-from pipeline import terminal
-from pipeline.metadata import CACHED, FAILED, NEW, UNFINISHED, Execution, Run
-from pipeline.retrieval import CUTOFFS, Ranking, Retrieval
-from pipeline.serving_report import ServingReport
-from pipeline.workspace import Workspace
+from core import terminal
+from core.features import KEY_SLICES, TRUE_PAIRS
+from pages import MODEL_CARD, REPORT
+from results.metadata import CACHED, FAILED, NEW, UNFINISHED, Execution, Run
+from results.retrieval import CUTOFFS, Ranking, Retrieval
+from results.serving_report import ServingReport
+from results.workspace import Workspace
 
 if TYPE_CHECKING:  # Its module loads TFMA, and TensorFlow with it.
-    from pipeline.evaluation import Evaluation, SliceFigures
+    from results.evaluation import Evaluation, SliceFigures
 
 _STYLES = {NEW: "green", CACHED: "dim", FAILED: "bold red", UNFINISHED: "yellow"}
 _SHOWN_FIGURES = ("auc", "auc_pr", "accuracy", "precision", "recall", "ece")
 _WITH_INTERVAL = ("auc", "mean_prediction")
 _COUNTS = "pairs_"
-
-MODEL_CARD = "model_card.html"
-"""File in a `ModelCard` artifact."""
-REPORT = "report.html"
-"""File in a `Report` artifact."""
 
 
 def print_components(run: Run) -> None:

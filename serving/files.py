@@ -10,7 +10,7 @@ from google.protobuf import text_format
 from google.protobuf.message import Message
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-from pipeline.errors import DexmatchError
+from core.errors import DexmatchError
 from serving.protos import BatchingParameters, MonitoringConfig, SSLConfig
 
 MODELS, BATCHING, MONITORING = "models.config", "batching.config", "monitoring.config"

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from tensorflow_model_analysis.proto import config_pb2
 from tensorflow_model_analysis.slicer import slicer_lib as slicer
 
-from modules.evaluation import slice_name
+from core.slices import slice_name
+from results.evaluation import Unjudged
 
 SliceKey = tuple[tuple[str, Any], ...]
 """(column, value) pairs in the order of the columns, as TFMA makes them; () is the whole split."""
@@ -28,29 +28,6 @@ class Count(NamedTuple):
     def pairs(self) -> int:
         """All of them."""
         return self.true + self.wrong
-
-
-@dataclass(frozen=True)
-class Unjudged:
-    """A bound that a slice is too small for.
-
-    Attributes:
-      metric: its name.
-      slice: the slice's name.
-      pairs: number of pairs in it.
-      reason: why it is not judged, in words.
-      is_named: whether the bound names this slice, and not every value of a column.
-    """
-
-    metric: str
-    slice: str
-    pairs: int
-    reason: str
-    is_named: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        """What `Unjudged(**...)` takes."""
-        return asdict(self)
 
 
 def resolve(

@@ -51,7 +51,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
           examples: a channel of `Examples`, PairSampler's.
           model: the candidate, a channel of `Model`.
           baseline_model: the latest blessed model, a channel of `Model` that may be empty.
-          eval_config: `modules.evaluation.eval_config`'s.
+          eval_config: `modules.evaluator.eval_config`'s.
           example_splits: names of the splits to measure on.
           min_slice_pairs: slices with fewer pairs are measured, but not judged.
           code: digest of the code that measures, so that a change of it is no cache hit.

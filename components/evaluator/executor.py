@@ -18,14 +18,11 @@ from tfx.utils import io_utils, json_utils, proto_utils
 
 from components.evaluator import bounds
 from components.evaluator.bounds import Count, SliceKey
-from modules import features
+from core import features
+from results.evaluation import UNJUDGED_FILE
 
 MIN_SLICE_PAIRS = "min_slice_pairs"
 CODE = "code"
-
-UNJUDGED_FILE = "unjudged.json"
-"""In the `ModelEvaluation` artifact: the bounds that were set aside, a list of `bounds.Unjudged` as
-objects."""
 
 
 class Executor(tfx_executor.Executor):

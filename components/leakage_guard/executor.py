@@ -16,10 +16,11 @@ from tfx.types import artifact_utils
 
 from components.leakage_guard import leaks
 from components.leakage_guard.leaks import Leak, Sightings
-from modules import captions, images, true_pairs
-from modules.true_pairs import TruePair
-from pipeline.errors import DexmatchError
-from pipeline.metadata import WARNING
+from core.errors import DexmatchError
+from modules.export import true_pairs
+from modules.export.true_pairs import TruePair
+from modules.preprocessing import captions, images
+from results.metadata import WARNING
 
 EXAMPLES = "examples"
 REPORT = "report"

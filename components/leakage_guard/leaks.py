@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from modules import features
+from core import features
 
 GROUP = "group"
 PICTURE = "picture"

@@ -4,6 +4,6 @@ from tfx.types.artifact import Artifact
 
 
 class ModelCard(Artifact):
-    """A model card: one HTML file, `pipeline.summary.MODEL_CARD`."""
+    """A model card: one HTML file, `pages.MODEL_CARD`."""
 
     TYPE_NAME = "ModelCard"

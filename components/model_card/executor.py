@@ -14,12 +14,12 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.model_card import page, sources
-from modules import features
-from pipeline import evaluation, retrieval
-from pipeline.config import CardConfig, EvaluatorConfig
-from pipeline.metadata import WARNING
-from pipeline.summary import MODEL_CARD
+from core import features
+from core.config import CardConfig, EvaluatorConfig
+from pages import MODEL_CARD
+from pages.model_card import page, sources
+from results import evaluation, retrieval
+from results.metadata import WARNING
 
 MODEL = "model"
 MODEL_RUN = "model_run"

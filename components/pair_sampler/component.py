@@ -62,7 +62,7 @@ class PairSampler(base_beam_component.BaseBeamComponent):
         """Builds the component.
 
         Args:
-          examples: a channel of `Examples` with the features of `modules.features`.
+          examples: a channel of `Examples` with the features of `core.features`.
           seed: of every draw.
           random_per_pair: random wrong captions per image of a judged split.
           hard_per_pair: hard wrong captions per image of a judged split.

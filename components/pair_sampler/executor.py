@@ -14,9 +14,8 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 from tfx.utils import json_utils
 
-from components.pair_sampler import buckets
 from components.pair_sampler.sampling import Candidate, CandidatePool
-from modules import features
+from core import buckets, features
 
 EXAMPLES = "examples"
 SAMPLED = "sampled_examples"

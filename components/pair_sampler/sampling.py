@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.errors import DexmatchError
+from core.errors import DexmatchError
 
 POOL_LIMIT = 20_000
 """Wrong captions are chosen among at most so many pairs of a split, so that the time a row takes is

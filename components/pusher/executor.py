@@ -13,8 +13,8 @@ from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, proto_utils
 
-from pipeline import versions
-from pipeline.metadata import WARNING
+from results import versions
+from results.metadata import WARNING
 
 KEEP_VERSIONS = "keep_versions"
 IN_USE = "in_use"
@@ -30,7 +30,7 @@ class Executor(tfx_pusher.Executor):
     a version for the model server to find. A name that is no number is nothing to a model server.
 
     A model that is served already is not pushed a second time, and one that was rolled back is not
-    pushed again. After a push, old versions are removed; see `pipeline.versions.prune`.
+    pushed again. After a push, old versions are removed; see `results.versions.prune`.
     """
 
     def Do(

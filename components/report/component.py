@@ -8,8 +8,9 @@ from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from components.report import artifacts, executor, sources
+from components.report import artifacts, executor
 from components.retrieval.artifacts import RetrievalMetrics
+from pages.report import sources
 
 
 class ReportSpec(types.ComponentSpec):
@@ -90,7 +91,7 @@ class Report(base_component.BaseComponent):
 
         Args:
           examples: PairSampler's channel of `Examples`; the test split is scored.
-          model: the Trainer's channel of `Model`, with the signatures of `modules.signatures`.
+          model: the Trainer's channel of `Model`, see `modules.export.signatures`.
           model_run: the Trainer's channel of `ModelRun`, with TensorBoard logs or without.
           statistics: StatisticsGen's channel of `ExampleStatistics`.
           schema: the channel of `Schema` that the statistics were validated with.

@@ -10,12 +10,11 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from components.model_card import sources as installed
-from components.report import page, sources
-from components.report.artifacts import LIBRARIES
-from components.report.sources import Sources
-from pipeline.metadata import Metadata, Output, Run
-from pipeline.summary import REPORT
+from pages import LIBRARIES, REPORT
+from pages.model_card import sources as installed
+from pages.report import page, sources
+from pages.report.sources import Sources
+from results.metadata import Metadata, Output, Run
 
 NAME = "name"
 CONFIG = "config"

@@ -6,7 +6,7 @@ from tfx.types.artifact import Artifact
 class RetrievalMetrics(Artifact):
     """Retrieval figures: `retrieval.json`, and each figure as a custom property.
 
-    Read it with `pipeline.retrieval.load`.
+    Read it with `results.retrieval.load`.
     """
 
     TYPE_NAME = "RetrievalMetrics"

@@ -58,7 +58,7 @@ class RetrievalEvaluator(base_component.BaseComponent):
 
         Args:
           examples: PairSampler's channel of `Examples`.
-          model: the Trainer's channel of `Model`, with the signatures of `modules.signatures`.
+          model: the Trainer's channel of `Model`, see `modules.export.signatures`.
           split: what is searched.
           most_pairs: of a split with more true pairs than this, so many are drawn. Time grows with
             its square, and so does memory, by 4 bytes for each combination: 400 MB at 10,000.

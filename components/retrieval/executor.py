@@ -13,10 +13,11 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.retrieval import ranking
-from modules import features, reporting, scoring, signatures, true_pairs
-from pipeline.errors import DexmatchError
-from pipeline.retrieval import CUTOFFS, FILE_NAME, Direction, Ranking, Retrieval
+from core import features, reporting
+from core.errors import DexmatchError
+from modules.export import scoring, signatures, true_pairs
+from results import ranking
+from results.retrieval import CUTOFFS, FILE_NAME, Direction, Ranking, Retrieval
 
 EXAMPLES = "examples"
 MODEL = "model"

@@ -10,9 +10,10 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
-from modules import features, signatures
-from modules.true_pairs import TruePair
-from pipeline.serving_report import Check
+from core import features
+from modules.export import signatures
+from modules.export.true_pairs import TruePair
+from results.serving_report import Check
 from serving.client import Client, ClientError
 
 _NO_PICTURE = b"no picture"

@@ -17,11 +17,12 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from components.serving_validator import checks, warmup
-from modules import reporting, true_pairs
-from modules.true_pairs import TruePair
-from pipeline.config import ServingConfig
-from pipeline.errors import DexmatchError
-from pipeline.serving_report import FILE_NAME, Check, ServingReport
+from core import reporting
+from core.config import ServingConfig
+from core.errors import DexmatchError
+from modules.export import true_pairs
+from modules.export.true_pairs import TruePair
+from results.serving_report import FILE_NAME, Check, ServingReport
 from serving import client, engines, files
 
 MODEL = "model"

@@ -12,7 +12,8 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from modules import features, signatures
+from core import features
+from modules.export import signatures
 from serving.server.warmup import MAX_RECORDS, requests_file
 
 _CAPTION = "a small red creature with two wings stands on the grass"

@@ -8,10 +8,10 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from core.errors import DexmatchError
 from data.demo import captions
 from data.demo.creatures import ATTRIBUTES, DEFAULT_COUNT, DEFAULT_SEED, Creature, generate
 from data.demo.painting import draw
-from pipeline.errors import DexmatchError
 
 CSV = "captions.csv"
 IMAGES = "images"

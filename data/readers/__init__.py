@@ -6,8 +6,8 @@ Reader modules are imported when they are used: some bring large libraries along
 import importlib
 from pathlib import Path
 
+from core.errors import DexmatchError
 from data.readers.base import Reader
-from pipeline.errors import DexmatchError
 
 _READERS = {
     "csv": "data.readers.csv_table:CsvReader",

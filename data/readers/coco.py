@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from core.errors import DexmatchError
 from data.readers.base import Reader
 from data.records import Origin, Reason, Record, Reject
-from pipeline.errors import DexmatchError
 
 
 class CocoReader(Reader):

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from core.errors import DexmatchError
 from data.readers.base import Reader
 from data.records import Origin, Reason, Record, Reject
-from pipeline.errors import DexmatchError
 
 if TYPE_CHECKING:
     import _csv  # Where the type stubs keep the reader's type.

@@ -5,10 +5,10 @@ Its `file_name` column is relative to the folder of the metadata file. Rows are 
 
 from pathlib import Path
 
+from core.errors import DexmatchError
 from data.readers.base import Reader
 from data.readers.csv_table import CsvReader
 from data.readers.jsonl import JsonlReader
-from pipeline.errors import DexmatchError
 
 
 def open_imagefolder(source: str) -> Reader:

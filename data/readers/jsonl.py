@@ -8,9 +8,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from core.errors import DexmatchError
 from data.readers.base import Reader
 from data.records import Origin, Reason, Record, Reject
-from pipeline.errors import DexmatchError
 
 
 class JsonlReader(Reader):

@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core.errors import DexmatchError
 from data.readers.base import Reader
 from data.records import EmbeddedImage, Origin, Reason, Record, Reject
-from pipeline.errors import DexmatchError
 
 _BATCH = 16
 """Records held at once, with their pictures."""

@@ -15,9 +15,9 @@ from typing import IO, Any
 from webdataset.shardlists import expand_urls
 from webdataset.tariterators import base_plus_ext, group_by_keys
 
+from core.errors import DexmatchError
 from data.readers.base import Reader
 from data.records import EmbeddedImage, Origin, Reason, Record, Reject
-from pipeline.errors import DexmatchError
 
 _PICTURES = ("jpg", "jpeg", "png", "webp")
 _TEXTS = ("txt", "json")

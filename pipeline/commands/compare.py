@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from pipeline import run_names, terminal
+from core import terminal
 from pipeline.commands.run import ConfigOption, SetOption, load_config
 from pipeline.commands.run_argument import Run as RunArgument
-from pipeline.metadata import Metadata, Run
-from pipeline.workspace import Workspace
+from results import run_names
+from results.metadata import Metadata, Run
+from results.workspace import Workspace
 
 if TYPE_CHECKING:
-    from pipeline.comparison import Change
+    from results.comparison import Change
 
 _BETTER, _WORSE = "green", "red"
 _SHOWN_METRICS = ("auc", "auc_pr", "accuracy", "precision", "recall", "ece")
@@ -52,7 +53,7 @@ def compare(
     from pipeline import logs
 
     with logs.hushed():
-        from pipeline import comparison, evaluation
+        from results import comparison, evaluation
 
         one, other = (evaluation.of_run(run) for run in pair)
     fewest = settings.evaluator.min_slice_pairs

@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from pipeline import terminal
+from core import terminal
+from core.config import Config
 from pipeline.commands.run import ConfigOption, SetOption, load_config
-from pipeline.config import Config
 
 app = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
 

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from core import terminal
 from data import dataset, readers
 from data.columns import Columns
 from data.dataset import Dataset, Feature, Quantiles
-from pipeline import terminal
 
 app = typer.Typer(
     help="Import pictures with captions, and look at what was imported.", no_args_is_help=True

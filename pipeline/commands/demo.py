@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from core import terminal
+from core.errors import DexmatchError
 from data.demo.creatures import DEFAULT_COUNT, DEFAULT_SEED
-from pipeline import terminal
-from pipeline.errors import DexmatchError
 
 _PICTURES = "-pictures"
 

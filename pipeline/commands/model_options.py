@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.config import Config
-from pipeline.errors import DexmatchError
+from core.config import Config
+from core.errors import DexmatchError
 
 if TYPE_CHECKING:
     from serving.client import Client
@@ -51,7 +51,7 @@ def open_chosen(settings: Config, server: str | None, model: Path | None) -> "Cl
     if server and model:
         raise DexmatchError("--server and --model: name one of them")
     from pipeline import logs
-    from pipeline.workspace import Workspace
+    from results.workspace import Workspace
     from serving.client import SCHEMES, Retries, Settings, open_model
 
     if server and not server.startswith(SCHEMES):

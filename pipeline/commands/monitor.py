@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from pipeline import run_names, terminal, versions
+from core import terminal
+from core.errors import DexmatchError
 from pipeline.commands.run import ConfigOption, SetOption, load_config
-from pipeline.errors import DexmatchError
-from pipeline.metadata import Metadata, Run
-from pipeline.workspace import Workspace
+from results import run_names, versions
+from results.metadata import Metadata, Run
+from results.workspace import Workspace
 
 if TYPE_CHECKING:
-    from pipeline.monitoring.drift import Measure
-    from pipeline.monitoring.request_logs import Bad
-    from pipeline.monitoring.traffic import Traffic
+    from monitoring.drift import Measure
+    from monitoring.request_logs import Bad
+    from monitoring.traffic import Traffic
 
 DRIFTED = 4
 """Exit status when something has drifted."""
@@ -77,8 +78,8 @@ def monitor(
     from pipeline.logs import hushed
 
     with hushed():
-        from pipeline.monitoring import drift, request_logs, training
-        from pipeline.monitoring.traffic import Traffic
+        from monitoring import drift, request_logs, training
+        from monitoring.traffic import Traffic
 
         reference = training.load(chosen)
         traffic, bad = Traffic(reference.vocabulary), request_logs.Bad()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 from rich.text import Text
 
-from pipeline import terminal
+from core import terminal
+from core.errors import DexmatchError
 from pipeline.commands.model_options import (
     NOT_ALL_JUDGED,
     ModelOption,
@@ -20,7 +21,6 @@ from pipeline.commands.model_options import (
     read_captions,
 )
 from pipeline.commands.run import ConfigOption, SetOption, load_config
-from pipeline.errors import DexmatchError
 
 if TYPE_CHECKING:
     from serving.client import Client

@@ -8,12 +8,14 @@ from typing import Annotated
 
 import typer
 
-from pipeline import logs, run_names, terminal
+from core import terminal
+from core.errors import DexmatchError
+from pipeline import logs
 from pipeline.commands import run_argument
 from pipeline.commands.run import ConfigOption, SetOption, load_config
-from pipeline.errors import DexmatchError
-from pipeline.metadata import Metadata, Run
-from pipeline.workspace import Workspace
+from results import run_names
+from results.metadata import Metadata, Run
+from results.workspace import Workspace
 
 _NEEDS = "ModelEvaluation"
 
@@ -62,7 +64,7 @@ def report(
     if not path.parent.is_dir():
         raise DexmatchError(f"{path.parent}: no such folder to write the report to")
     with terminal.progress("Writing the report"), logs.hushed():
-        from components.report import page, sources
+        from pages.report import page, sources
 
         name = workspace.root.name
         gathered = page.gather(

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline import config as configs
-from pipeline.config import Config
-from pipeline.errors import DexmatchError
+from core import config as configs
+from core.config import Config
+from core.errors import DexmatchError
 
 NOT_BLESSED = 3
 """Exit status of a run that came to its end with a model that may not be pushed."""
@@ -82,9 +82,10 @@ def execute_and_report(settings: Config, verbose: bool) -> int:
     Returns:
       The exit status, see `run`.
     """
-    from pipeline import execution, retrieval, serving_report, summary
-    from pipeline.terminal import console, say
-    from pipeline.workspace import Workspace
+    from core.terminal import console, say
+    from pipeline import execution, summary
+    from results import retrieval, serving_report
+    from results.workspace import Workspace
 
     outcome = execution.execute(settings, verbose)
     workspace = Workspace.of(settings)

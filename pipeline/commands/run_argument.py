@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline import run_names
-from pipeline.errors import DexmatchError
+from core.errors import DexmatchError
+from results import run_names
 
 SETTINGS = {"ignore_unknown_options": True}
 """`context_settings` of a command that takes a RUN: lets -1 through to it."""

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from modules.features import KEY_SLICES
-from pipeline import terminal
+from core import terminal
+from core.features import KEY_SLICES
 from pipeline.commands.run import ConfigOption, SetOption, load_config
-from pipeline.metadata import FAILED, UNFINISHED, Metadata, Run
-from pipeline.workspace import Workspace
+from results.metadata import FAILED, UNFINISHED, Metadata, Run
+from results.workspace import Workspace
 
 
 def runs(

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from pipeline import terminal
+from core import terminal
+from core.errors import DexmatchError
 from pipeline.commands.model_options import ModelOption, ServerOption, open_chosen
 from pipeline.commands.run import ConfigOption, SetOption, load_config
-from pipeline.errors import DexmatchError
 
 if TYPE_CHECKING:
     from serving.client import Client

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from pipeline import terminal, versions
+from core import terminal
+from core.errors import DexmatchError
 from pipeline.commands.run import ConfigOption, SetOption, load_config
-from pipeline.errors import DexmatchError
-from pipeline.workspace import Workspace
+from results import versions
+from results.workspace import Workspace
 
 _LOADING_S = 600.0
 

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from modules.features import OVERALL
-from pipeline import run_names, terminal
+from core import terminal
+from core.config import HIGHER_IS_BETTER, LOWER_IS_BETTER
+from core.features import OVERALL
 from pipeline.commands.run import ConfigOption, SetOption, load_config
 from pipeline.commands.run_argument import OptionalRun
-from pipeline.config import HIGHER_IS_BETTER, LOWER_IS_BETTER
-from pipeline.metadata import Metadata
-from pipeline.workspace import Workspace
+from results import run_names
+from results.metadata import Metadata
+from results.workspace import Workspace
 
 if TYPE_CHECKING:
-    from pipeline.evaluation import Evaluation, SliceFigures
+    from results.evaluation import Evaluation, SliceFigures
 
 _BESIDE = ("auc", "auc_pr", "accuracy", "precision", "recall", "ece", "log_loss")
 """Shown beside the metric that is sorted by, as far as there is room."""
@@ -65,7 +66,7 @@ def slices(
     from pipeline import logs
 
     with logs.hushed():
-        from pipeline import evaluation
+        from results import evaluation
 
         evaluated = evaluation.of_run(found)
     evaluation.check_metric(evaluated, sort)

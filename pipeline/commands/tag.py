@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 from rich.text import Text
 
-from pipeline import terminal
+from core import terminal
 from pipeline.commands.model_options import (
     NOT_ALL_JUDGED,
     ModelOption,

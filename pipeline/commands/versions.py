@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from modules.features import KEY_SLICES
-from pipeline import terminal, versions
+from core import terminal
+from core.features import KEY_SLICES
 from pipeline.commands.run import ConfigOption, SetOption, load_config
-from pipeline.metadata import Metadata, Run
-from pipeline.workspace import Workspace
+from results import versions
+from results.metadata import Metadata, Run
+from results.workspace import Workspace
 
 _SERVED, _KEPT, _ROLLED_BACK = "served", "kept", "rolled back"
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from modules import features
+from core import features
 from serving.client.errors import InvalidRequest, ModelNotFound, ServerFault
 from serving.client.retries import Deadline, Retries
 

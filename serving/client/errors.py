@@ -2,7 +2,7 @@
 
 import grpc
 
-from pipeline.errors import DexmatchError
+from core.errors import DexmatchError
 
 
 class ClientError(DexmatchError):

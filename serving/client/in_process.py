@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import versions
+from results import versions
 from serving.client import errors
 from serving.client.base import AVAILABLE, Client, Floats, Settings, VersionStatus
 from serving.client.retries import Deadline

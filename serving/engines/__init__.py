@@ -6,7 +6,7 @@ Example:
       print(server.rest_url, server.grpc_address)
 """
 
-from pipeline.errors import DexmatchError
+from core.errors import DexmatchError
 from serving.engines.binary import Binary
 from serving.engines.docker import Docker
 from serving.engines.embedded import Embedded

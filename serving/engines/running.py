@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 
-from pipeline.errors import DexmatchError
+from core.errors import DexmatchError
 from serving import files
 from serving.engines.engine import Engine, Options
 

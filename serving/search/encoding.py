@@ -87,7 +87,7 @@ def encode_captions(
 
 
 def is_judged(embeddings: Floats) -> np.ndarray:
-    """bool [N] for float32 [N, D]: the model's rule, see `modules.signatures`."""
+    """bool [N] for float32 [N, D]: the model's rule, see `modules.export.signatures`."""
     judged: np.ndarray = np.any(embeddings != 0, axis=1)
     return judged
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.errors import DexmatchError
+from core.errors import DexmatchError
 from serving.client import Client
 from serving.client.base import Floats
 from serving.search.encoding import encode_files, is_judged

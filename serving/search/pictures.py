@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from core.errors import DexmatchError
 from data import picture_files, pictures
 from data.records import Reason, Rejected
-from pipeline.errors import DexmatchError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 """By which pictures are found in folders. What is in a file decides how it is read."""

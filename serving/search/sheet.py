@@ -11,7 +11,7 @@ from pathlib import Path
 import jinja2
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from pipeline.errors import DexmatchError
+from core.errors import DexmatchError
 from serving.search import pictures
 from serving.search.index import Hit
 

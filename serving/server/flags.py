@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.errors import DexmatchError
+from core.errors import DexmatchError
 from serving import files
 from serving.server import request_log
 from serving.server.batching import Batching

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from tensorflow.core.example import example_pb2
 
-from modules import features
+from core import features
 from serving.server.errors import invalid
 
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")

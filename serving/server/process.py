@@ -22,7 +22,7 @@ import grpc
 import tensorflow as tf
 import uvloop
 
-from pipeline.errors import DexmatchError
+from core.errors import DexmatchError
 from serving import files
 from serving.server import flags as command_line
 from serving.server import grpc_api, http, rest

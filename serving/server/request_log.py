@@ -19,7 +19,7 @@ import grpc
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from pipeline.errors import DexmatchError
+from core.errors import DexmatchError
 from serving.server import tensors
 from serving.server.batching import Arrays
 from serving.server.servable import Servable, Signature

@@ -8,7 +8,7 @@ import tensorflow as tf
 from benchmarks import accuracy
 from benchmarks.accuracy import DEXMATCH, SEED_RECIPE, Measured, Notebook
 from benchmarks.judging import Pairs
-from pipeline import config as configs
+from core import config as configs
 
 RUN = Measured("demo", DEXMATCH, 1, "abc", {"auc": 0.9}, 12.0, [(6.0, 0.8), (12.0, 0.9)])
 

@@ -17,7 +17,7 @@ def review(test_module):
 
 @pytest.fixture(scope="session")
 def review_artifacts(small, review, tiny_models, tmp_path_factory):
-    """What a report is made from, by the names of `components.report.sources`."""
+    """What a report is made from, by the names of `pages.report.sources`."""
     folder = tmp_path_factory.mktemp("review")
     return review.write(small, folder, tiny_models.first / "1")
 
@@ -33,7 +33,7 @@ def review_sources(review, review_artifacts, tmp_path_factory):
 @pytest.fixture(scope="session")
 def gathered(review, review_sources):
     """All that the report tells, compared with an earlier run in lineage and drift."""
-    from components.report import page
+    from pages.report import page
 
     return page.gather(review_sources, review.earlier(review_sources), None)
 
@@ -41,7 +41,7 @@ def gathered(review, review_sources):
 @pytest.fixture(scope="session")
 def report_file(gathered, tmp_path_factory):
     """The report on disk."""
-    from components.report import page
+    from pages.report import page
 
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(page.render(gathered), encoding="utf-8")

@@ -18,12 +18,12 @@ import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-from components.report import sources
+from core import features
+from core.config import Config
 from data import dataset
-from modules import features
-from pipeline import serving_report
-from pipeline.config import Config
-from pipeline.metadata import CACHED, NEW, Execution, Output, Run
+from pages.report import sources
+from results import serving_report
+from results.metadata import CACHED, NEW, Execution, Output, Run
 
 EVIL = "</script><script>window.evil = 1</script><img src=x onerror='window.evil = 1'>"
 CAPTIONS = (
@@ -126,7 +126,7 @@ def _scored(model, records):
 
 
 def write(small, folder, model):
-    """The artifacts, by the names of `components.report.sources`.
+    """The artifacts, by the names of `pages.report.sources`.
 
     Args:
       small: the functions of `small_artifacts`.

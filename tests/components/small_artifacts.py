@@ -12,9 +12,9 @@ from tensorflow_model_analysis.utils import config_util
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.retrieval.artifacts import RetrievalMetrics
-from modules import features
-from modules.evaluation import eval_config
-from pipeline import retrieval
+from core import features
+from modules.evaluator import eval_config
+from results import retrieval
 
 EVIL = "<script>alert(1)</script>"
 SPLITS = ("train", "val", "test")

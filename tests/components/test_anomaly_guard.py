@@ -10,8 +10,8 @@ from tfx.components.example_validator.executor import Executor as ExampleValidat
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.anomaly_guard import executor
-from modules import features
-from pipeline.errors import DexmatchError
+from core import features
+from core.errors import DexmatchError
 
 SCHEMA = """
 feature { name: "color" type: BYTES domain: "color" presence { min_fraction: 1 min_count: 1 } }

@@ -12,10 +12,11 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import json_utils, proto_utils
 
 from components.evaluator import executor
-from modules import features, signatures
-from modules.evaluation import eval_config
-from pipeline import evaluation
-from pipeline.config import EvaluatorConfig, Threshold
+from core import features
+from core.config import EvaluatorConfig, Threshold
+from modules.evaluator import eval_config
+from modules.export import signatures
+from results import evaluation
 
 
 class Scorer(tf.Module):

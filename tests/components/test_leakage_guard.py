@@ -10,9 +10,9 @@ from tfx.types import artifact_utils, standard_artifacts
 from components.leakage_guard import executor, leaks
 from components.leakage_guard.artifacts import LeakageReport
 from components.leakage_guard.leaks import Example, Leak, Sightings
-from modules import features
-from pipeline.errors import DexmatchError
-from pipeline.metadata import WARNING
+from core import features
+from core.errors import DexmatchError
+from results.metadata import WARNING
 
 SPLITS = ("train", "val", "test")
 

@@ -7,13 +7,14 @@ import tensorflow as tf
 from tfx.types import standard_artifacts
 
 from components.leakage_guard.artifacts import LeakageReport
-from components.model_card import executor, page, sources
+from components.model_card import executor
 from components.model_card.artifacts import ModelCard
-from modules import features
-from pipeline.config import Config, Threshold
-from pipeline.evaluation import Evaluation, SliceFigures
-from pipeline.metadata import WARNING
-from pipeline.summary import MODEL_CARD
+from core import features
+from core.config import Config, Threshold
+from pages import MODEL_CARD
+from pages.model_card import page, sources
+from results.evaluation import Evaluation, SliceFigures
+from results.metadata import WARNING
 
 EVIL = "<script>alert(1)</script>"
 CONFIG = Config.model_validate(

@@ -6,10 +6,10 @@ import tensorflow as tf
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.pair_sampler import buckets, executor, sampling
+from components.pair_sampler import executor, sampling
 from components.pair_sampler.sampling import Candidate, CandidatePool
-from modules import features
-from pipeline.errors import DexmatchError
+from core import buckets, features
+from core.errors import DexmatchError
 
 COLORS = (b"red", b"blue", b"green")
 SHAPES = (b"round", b"long", b"flat", b"")

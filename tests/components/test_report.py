@@ -13,12 +13,17 @@ import pytest
 import tensorflow as tf
 from typer.testing import CliRunner
 
-from components.report import (
+from components.report import executor
+from components.report.artifacts import Report
+from core import features
+from core.config import Threshold
+from core.errors import DexmatchError
+from pages import LIBRARIES, REPORT
+from pages.report import (
     curves,
     drift,
     embedding,
     examples,
-    executor,
     graph,
     lineage,
     occlusion,
@@ -29,16 +34,11 @@ from components.report import (
     verdict,
     words,
 )
-from components.report.artifacts import LIBRARIES, Report
-from components.report.pairs import Pairs
-from modules import features
-from pipeline import split_statistics
+from pages.report.pairs import Pairs
 from pipeline.cli import app
-from pipeline.config import Threshold
-from pipeline.errors import DexmatchError
-from pipeline.evaluation import Evaluation, Failure, SliceFigures
-from pipeline.metadata import Execution, Metadata, Output, Run
-from pipeline.summary import REPORT
+from results import split_statistics
+from results.evaluation import Evaluation, Failure, SliceFigures
+from results.metadata import Execution, Metadata, Output, Run
 
 
 def figures(name="overall", baseline=None, intervals=None, **values):

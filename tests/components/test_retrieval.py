@@ -5,11 +5,12 @@ import pytest
 import tensorflow as tf
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.retrieval import executor, ranking
+from components.retrieval import executor
 from components.retrieval.artifacts import RetrievalMetrics
-from modules import features, scoring
-from pipeline import retrieval
-from pipeline.errors import DexmatchError
+from core import features
+from core.errors import DexmatchError
+from modules.export import scoring
+from results import ranking, retrieval
 
 WIDTH = 64
 _STRINGS = tf.TensorSpec([None], tf.string)

@@ -11,8 +11,8 @@ import pytest
 import tensorflow_model_analysis as tfma
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components.report import sources
-from pipeline.metadata import Metadata
+from pages.report import sources
+from results.metadata import Metadata
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "review.ipynb"
 

@@ -11,9 +11,10 @@ from tensorflow_serving.apis import prediction_log_pb2
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.serving_validator import checks, executor, warmup
-from modules import features, signatures
-from pipeline import serving_report
-from pipeline.errors import DexmatchError
+from core import features
+from core.errors import DexmatchError
+from modules.export import signatures
+from results import serving_report
 from serving import client
 from serving.server.warmup import requests_file
 

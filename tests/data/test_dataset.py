@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
+from core.errors import DexmatchError
 from data import dataset
 from data.dataset import Dataset
-from pipeline.errors import DexmatchError
 
 CONTENT = {
     "format_version": 1,

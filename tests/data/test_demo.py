@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.errors import DexmatchError
 from data.demo import captions, generator
 from data.demo.captions import WORDING, describe, describe_wrongly, looks_of, stated
 from data.demo.creatures import ATTRIBUTES, MAX_FAMILY, Creature, generate
 from data.demo.painting import draw
-from pipeline.errors import DexmatchError
 
 CREATURES = list(generate())
 # Middle of each colour's hues, in degrees; white and black have none.

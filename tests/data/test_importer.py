@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from core.errors import DexmatchError
 from data import dataset, importer
 from data.columns import Columns
 from data.importer import import_pairs
 from data.readers import FORMATS
-from pipeline.errors import DexmatchError
 
 POKEMON = Path(__file__).parents[3] / "shared" / "data" / "pokemon"
 REPOSITORY = Path(__file__).parents[2]

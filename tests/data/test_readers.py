@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.errors import DexmatchError
 from data import readers
 from data.records import EmbeddedImage, Reason, Record, Reject
-from pipeline.errors import DexmatchError
 
 
 def read(source, format_name=None, with_images=True):

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.errors import DexmatchError
 from data.columns import Columns, choose, metadata_of, survey, value_type
 from data.readers.base import Reader
 from data.records import EmbeddedImage, Origin, Reason, Record, Reject
 from data.rows import RowMaker, as_text
-from pipeline.errors import DexmatchError
 
 
 class ListReader(Reader):

@@ -5,9 +5,9 @@ import os
 
 import pytest
 
+from core.errors import DexmatchError
 from data import dataset
 from data.staging import publish, staged
-from pipeline.errors import DexmatchError
 
 
 @pytest.fixture

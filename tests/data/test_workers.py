@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
+from core.errors import DexmatchError
 from data import workers
-from pipeline.errors import DexmatchError
 
 
 def test_outcomes_come_in_the_order_of_tasks():

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 import tensorflow_transform as tft
 
+from core import config as configs
+from core import features
 from data import importer
 from data.columns import Columns
 from data.demo import generator
-from modules import features, inputs
-from pipeline import config as configs
-from pipeline.metadata import CACHED, NEW, Metadata
-from pipeline.workspace import Workspace
+from modules.training import inputs
+from results.metadata import CACHED, NEW, Metadata
+from results.workspace import Workspace
 
 COMPONENTS = [
     "BulkExampleGen",

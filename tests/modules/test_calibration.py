@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from modules import calibration
+from modules.training import calibration
 
 
 def pairs(count=4000, scale=3.0, offset=1.5, seed=0):

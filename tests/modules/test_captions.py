@@ -3,7 +3,7 @@ import hypothesis.strategies as st
 import pytest
 import tensorflow as tf
 
-from modules import captions
+from modules.preprocessing import captions
 
 
 def split(text: str | bytes) -> list[str]:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from modules import checkpoints
-from pipeline.errors import DexmatchError
+from core.errors import DexmatchError
+from modules.training import checkpoints
 
 # Something of everything that has a state: dropout, augmentation, a schedule, EarlyStopping with
 # its best weights from an earlier epoch.

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from modules import cross_fitting, features, fitting, reporting
-from pipeline.config import TrainerConfig
-from pipeline.errors import DexmatchError
+from core import features, reporting
+from core.config import TrainerConfig
+from core.errors import DexmatchError
+from modules.training import cross_fitting, fitting
 
 LENGTH = 2
 TRAINED = ("trainer.epochs=2", "trainer.batch_size=3", "model.dropout=0.3")

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from pipeline.errors import DexmatchError
+from core.errors import DexmatchError
 
 
 @pytest.mark.parametrize(

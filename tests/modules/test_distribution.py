@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from modules import distribution
-from pipeline.errors import DexmatchError
+from core.errors import DexmatchError
+from modules.training import distribution
 
 
 def cluster(task, index, **others):

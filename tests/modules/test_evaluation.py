@@ -3,8 +3,9 @@ import json
 import pytest
 from tensorflow_model_analysis.proto import config_pb2
 
-from modules import evaluation, features
-from pipeline.config import EvaluatorConfig, Threshold
+from core import features
+from core.config import EvaluatorConfig, Threshold
+from modules import evaluator
 
 BUCKETS = [["caption_length"], ["image_size"]]
 
@@ -22,7 +23,7 @@ def bounds(config):
 
 
 def test_what_is_measured_and_sliced():
-    config = evaluation.eval_config(EvaluatorConfig(blessing=()), ["color", "shape"])
+    config = evaluator.eval_config(EvaluatorConfig(blessing=()), ["color", "shape"])
     (spec,) = config.model_specs
     assert (spec.signature_name, spec.label_key) == ("serve_examples", features.LABEL)
     assert sliced(config) == [[], ["pair_kind"], ["against"], *BUCKETS, ["color"], ["shape"]]
@@ -47,8 +48,8 @@ def test_what_is_measured_and_sliced():
 
 def test_a_column_with_a_bound_is_sliced_by():
     settings = EvaluatorConfig(blessing=(Threshold(metric="auc", slice="color:red", min=0.7),))
-    assert ["color"] in sliced(evaluation.eval_config(settings, ["shape"]))
-    assert sliced(evaluation.eval_config(settings, ["color"])).count(["color"]) == 1
+    assert ["color"] in sliced(evaluator.eval_config(settings, ["shape"]))
+    assert sliced(evaluator.eval_config(settings, ["color"])).count(["color"]) == 1
 
 
 def test_columns_are_crossed():
@@ -56,7 +57,7 @@ def test_columns_are_crossed():
         slice_crosses=[["shape", "color"]],
         blessing=(Threshold(metric="auc", slice="type:fire × color:red", min=0.7),),
     )
-    config = evaluation.eval_config(settings, ["color"])
+    config = evaluator.eval_config(settings, ["color"])
     assert sliced(config)[-2:] == [["color", "shape"], ["color", "type"]]
     ((_, bound),) = bounds(config)
     assert dict(bound.slicing_specs[0].feature_values) == {"type": "fire", "color": "red"}
@@ -64,7 +65,7 @@ def test_columns_are_crossed():
 
 def test_every_value_of_a_column_is_a_feature_key():
     settings = EvaluatorConfig(blessing=(Threshold(metric="auc", slice="color:*", min=0.7),))
-    ((_, bound),) = bounds(evaluation.eval_config(settings, []))
+    ((_, bound),) = bounds(evaluator.eval_config(settings, []))
     assert bound.slicing_specs == [config_pb2.SlicingSpec(feature_keys=["color"])]
 
 
@@ -73,7 +74,7 @@ def test_every_slice_is_every_one_by_metadata_bucket_or_cross():
         slice_crosses=[["color", "shape"]],
         blessing=(Threshold(metric="auc", slice="*:*", max_drop=0.1),),
     )
-    ((_, bound),) = bounds(evaluation.eval_config(settings, ["color"]))
+    ((_, bound),) = bounds(evaluator.eval_config(settings, ["color"]))
     assert [list(spec.feature_keys) for spec in bound.slicing_specs] == [
         *BUCKETS,
         ["color"],
@@ -88,7 +89,7 @@ def test_where_lower_is_better_bounds_are_upper_ones():
             Threshold(metric="log_loss", max_rise=0.5),
         )
     )
-    (_, ece), (_, loss) = bounds(evaluation.eval_config(settings, []))
+    (_, ece), (_, loss) = bounds(evaluator.eval_config(settings, []))
     assert ece.threshold.value_threshold.upper_bound.value == 0.1
     assert not ece.threshold.value_threshold.HasField("lower_bound")
     change = ece.threshold.change_threshold
@@ -101,11 +102,11 @@ def test_where_lower_is_better_bounds_are_upper_ones():
 
 @pytest.mark.parametrize("method", ["JACKKNIFE", "POISSON_BOOTSTRAP"])
 def test_confidence_intervals_are_asked_for(method):
-    options = evaluation.eval_config(EvaluatorConfig(confidence=method.lower()), []).options
+    options = evaluator.eval_config(EvaluatorConfig(confidence=method.lower()), []).options
     assert options.compute_confidence_intervals.value
     asked = options.confidence_intervals.method
     assert asked == config_pb2.ConfidenceIntervalOptions.ConfidenceIntervalMethod.Value(method)
-    without = evaluation.eval_config(EvaluatorConfig(confidence="none"), []).options
+    without = evaluator.eval_config(EvaluatorConfig(confidence="none"), []).options
     assert not without.compute_confidence_intervals.value
 
 
@@ -116,7 +117,7 @@ def test_bounds_stand_at_their_metric_and_slice():
             Threshold(metric="recall", min=0.5),
         )
     )
-    (name, auc), (other, recall) = bounds(evaluation.eval_config(settings, []))
+    (name, auc), (other, recall) = bounds(evaluator.eval_config(settings, []))
     assert (name, other) == ("auc", "recall")
     assert dict(auc.slicing_specs[0].feature_values) == {"against": "hard"}
     assert auc.threshold.value_threshold.lower_bound.value == 0.7
@@ -127,6 +128,6 @@ def test_bounds_stand_at_their_metric_and_slice():
 
 
 def test_the_threshold_is_used_wherever_one_is_needed():
-    metrics = evaluation.eval_config(EvaluatorConfig(threshold=0.3), []).metrics_specs[0].metrics
+    metrics = evaluator.eval_config(EvaluatorConfig(threshold=0.3), []).metrics_specs[0].metrics
     used = [metric.class_name for metric in metrics if "0.3" in metric.config]
     assert used == ["BinaryAccuracy", "Precision", "Recall", "ConfusionMatrixAtThresholds"]

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from modules import images
+from modules.preprocessing import images
 
 SIZE = 32
 

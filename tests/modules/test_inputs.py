@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from modules import features, inputs
+from core import features
+from modules.training import inputs
 
 LENGTH = 3
 SPEC = {

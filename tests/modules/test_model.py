@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 
-from modules import model, weights
-from pipeline.config import ModelConfig
-from pipeline.errors import DexmatchError
+from core.config import ModelConfig
+from core.errors import DexmatchError
+from modules.network import model, weights
 
 SMALL = {"embedding_dim": 8, "recurrent_units": 8, "word_dim": 8, "hidden_units": 8}
 

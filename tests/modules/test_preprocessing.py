@@ -9,8 +9,11 @@ import tensorflow_transform as tft
 from tensorflow_transform import beam as tft_beam
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
-from modules import captions, features, preprocessing, signatures
-from pipeline.config import CaptionConfig, ImageConfig, ModelConfig
+from core import features
+from core.config import CaptionConfig, ImageConfig, ModelConfig
+from modules import transform
+from modules.export import signatures
+from modules.preprocessing import attributes, captions
 
 CONFIG = {
     "image": ImageConfig(size=32).model_dump(),
@@ -50,7 +53,7 @@ def transformed(pictures, tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("transform"))
     with tft_beam.Context(temp_dir=tempfile.mkdtemp()):
         (data, _), transform_fn = (rows, metadata) | tft_beam.AnalyzeAndTransformDataset(
-            lambda inputs: preprocessing.preprocessing_fn(inputs, CONFIG)
+            lambda inputs: transform.preprocessing_fn(inputs, CONFIG)
         )
         _ = transform_fn | tft_beam.WriteTransformFn(folder)
     return rows, data, folder
@@ -58,7 +61,7 @@ def transformed(pictures, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def serving(transformed):
-    from modules import model
+    from modules.network import model
 
     vocabulary = tft.TFTransformOutput(transformed[2]).vocabulary_file_by_name(captions.VOCABULARY)
     settings = ModelConfig(embedding_dim=8, recurrent_units=8, word_dim=8, hidden_units=8)
@@ -109,14 +112,10 @@ def test_groups_are_told_apart(transformed):
 def test_values_of_attributes_become_ids_of_any_type_and_missing_ones_are_unknown(transformed):
     rows, data, folder = transformed
     output = tft.TFTransformOutput(folder)
-    values = [
-        output.vocabulary_by_name(preprocessing.attribute_vocabulary(index)) for index in (0, 1)
-    ]
+    values = [output.vocabulary_by_name(attributes.vocabulary_name(index)) for index in (0, 1)]
     assert sorted(values[0]) == [b"blue", b"red"]
     assert sorted(values[1]) == [b"0", b"1"]
     for raw, row in zip(rows, data, strict=True):
         color, stage = row[features.ATTRIBUTES].tolist()
-        assert (
-            [values[0][color]] == raw["color"] if raw["color"] else color == preprocessing.UNKNOWN
-        )
+        assert [values[0][color]] == raw["color"] if raw["color"] else color == attributes.UNKNOWN
         assert values[1][stage].decode() == str(raw["stage"][0])

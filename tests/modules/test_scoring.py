@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from modules import features, scoring
+from core import features
+from modules.export import scoring
 
 
 class Signature:

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from modules import features, model, signatures
-from pipeline.config import ModelConfig
+from core import features
+from core.config import ModelConfig
+from modules.export import signatures
+from modules.network import model
 
 SIZE, LENGTH, WIDTH = 32, 6, 8
 WORDS = ("a", "red", "blue", "bird", "fish")

@@ -7,19 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from modules import (
-    callbacks,
-    checkpoints,
-    features,
-    fitting,
-    frozen_backbone,
-    model,
-    stages,
-    training,
-)
-from pipeline import config as configs
-from pipeline.config import AugmentConfig, ModelConfig, TrainerConfig
-from pipeline.errors import DexmatchError
+from core import config as configs
+from core import features
+from core.config import AugmentConfig, ModelConfig, TrainerConfig
+from core.errors import DexmatchError
+from modules.network import model
+from modules.training import callbacks, checkpoints, fitting, frozen_backbone, stages, training
 
 SIZES = {
     "stages": ("top",),

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from modules import features, tensorboard
+from core import features
+from modules.training import tensorboard
 
 VOCABULARY = ["red", "bird", "green"]
 

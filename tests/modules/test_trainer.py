@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from modules import features
+from core import features
 
 
 @pytest.fixture(scope="module")

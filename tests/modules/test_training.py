@@ -3,8 +3,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from modules import features, model, training
-from pipeline.config import AugmentConfig, ModelConfig, TrainerConfig
+from core import features
+from core.config import AugmentConfig, ModelConfig, TrainerConfig
+from modules.network import model
+from modules.training import training
 
 
 def test_captions_of_the_same_group_or_words_are_not_wrong_ones():

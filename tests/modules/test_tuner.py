@@ -5,9 +5,11 @@ import logging
 
 import pytest
 
-from modules import hyperparameters, reporting, trainer, tuner
-from pipeline import config as configs
-from pipeline.errors import DexmatchError
+from core import config as configs
+from core import reporting
+from core.errors import DexmatchError
+from modules import trainer, tuner
+from modules.training import hyperparameters
 
 SPACE = (
     'tuner.space={"trainer.learning_rate"=[0.001, 0.1, "log"], "model.word_dim"=[4, 64, "linear"], '

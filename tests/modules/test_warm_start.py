@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from modules import captions, model, signatures, warm_start, weights
-from pipeline.config import ModelConfig
-from pipeline.errors import DexmatchError
+from core.config import ModelConfig
+from core.errors import DexmatchError
+from modules.export import signatures
+from modules.network import model, weights
+from modules.preprocessing import captions
+from modules.training import warm_start
 
 SETTINGS = ModelConfig(
     weights="last_blessed",
@@ -202,12 +205,14 @@ def test_other_dropout_is_no_other_architecture(base, tmp_path):
 
 @pytest.mark.parametrize("units", [6, 10])
 def test_other_weights_than_the_note_says_are_refused_in_one_line(base, tmp_path, units):
-    """As after a change of modules/model.py."""
+    """As after a change of modules/network/model.py."""
     settings = SETTINGS.model_copy(update={"recurrent_units": units})
     noted = str(tmp_path / "noted")
     shutil.copytree(base[1], noted)
     warm_start.note(noted, settings, ATTRIBUTES)
-    with pytest.raises(DexmatchError, match="another version of modules/model.py") as raised:
+    with pytest.raises(
+        DexmatchError, match="another version of modules/network/model.py"
+    ) as raised:
         load(build(OLD_WORDS, settings=settings), noted, OLD_WORDS, tmp_path, settings)
     assert "\n" not in str(raised.value)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from keras.src.legacy.saving import legacy_h5_format
 
-from modules import weights
-from pipeline.config import BACKBONES
-from pipeline.errors import DexmatchError
+from core.config import BACKBONES
+from core.errors import DexmatchError
+from modules.network import weights
 
 MEAN = np.array([0.485, 0.456, 0.406])
 STD = np.array([0.229, 0.224, 0.225])

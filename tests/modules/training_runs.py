@@ -38,8 +38,11 @@ from tfx.components.tuner import executor as tuner_executor
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import proto_utils
 
-from modules import distribution, features, model, preprocessing, trainer
-from pipeline import config as configs
+from core import config as configs
+from core import features
+from modules import trainer, transform
+from modules.network import model
+from modules.training import distribution
 
 COLORS = ("red", "green", "blue", "yellow", "black", "white")
 SECTIONS = ("pairs", "image", "caption", "model", "trainer", "augment", "tuner")
@@ -133,7 +136,7 @@ def write_transformed(folder: Path) -> None:
             FILES["pairs"],
             metadata,
         ) | tft_beam.AnalyzeAndTransformDataset(
-            lambda columns: preprocessing.preprocessing_fn(columns, settings())
+            lambda columns: transform.preprocessing_fn(columns, settings())
         )
         _ = transform_fn | tft_beam.WriteTransformFn(str(folder / "graph"))
         coder = tft.coders.ExampleProtoCoder(made.schema)

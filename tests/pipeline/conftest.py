@@ -3,8 +3,8 @@
 import pytest
 from typer.testing import CliRunner
 
+from core.errors import DexmatchError
 from pipeline.cli import app
-from pipeline.errors import DexmatchError
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +18,7 @@ def ask():
     """Runs a command; raises what the user would be told in one line."""
 
     def invoke(*arguments, status=0, width=80):
-        from pipeline import terminal
+        from core import terminal
 
         terminal.output.width = width
         try:

@@ -1,8 +1,8 @@
 import pytest
 from tfx.types import standard_artifacts
 
-from pipeline import versions
 from pipeline.baseline import BaselineStrategy
+from results import versions
 
 MODELS, BLESSINGS = "model", "model_blessing"
 

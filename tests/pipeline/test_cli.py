@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 
-from pipeline import config as configs
+from core import config as configs
 
 PROGRAM = "from pipeline.cli import main; main()"
 

@@ -5,10 +5,10 @@ import math
 
 import pytest
 
-from pipeline import comparison
-from pipeline.errors import DexmatchError
-from pipeline.evaluation import SliceFigures, load
-from pipeline.metadata import Metadata
+from core.errors import DexmatchError
+from results import comparison
+from results.evaluation import SliceFigures, load
+from results.metadata import Metadata
 
 BEFORE = {
     "overall": {"auc": (0.80, 0.78, 0.82, None), "ece": (0.05, 0.04, 0.06, None)},

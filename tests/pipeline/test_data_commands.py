@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from core.errors import DexmatchError
 from data import importer
 from data.columns import Columns
 from pipeline.commands.data import app
-from pipeline.errors import DexmatchError
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,12 @@
 import pytest
 
+from core import config as configs
+from core.errors import DexmatchError
 from data import importer
 from data.demo import generator
-from pipeline import config as configs
 from pipeline import execution
 from pipeline import pipeline as composition
 from pipeline.baseline import BaselineStrategy
-from pipeline.errors import DexmatchError
 
 
 def settings(tmp_path, *overrides):
@@ -61,7 +61,7 @@ def test_the_users_mistake_is_found_below_other_errors():
 def test_the_users_mistake_is_found_in_beams_text():
     text = (
         "Traceback (most recent call last):\n  File ...\n"
-        "pipeline.errors.DexmatchError: mend this [while running 'Expand val-ptransform-45']\n"
+        "core.errors.DexmatchError: mend this [while running 'Expand val-ptransform-45']\n"
     )
     assert execution._users_mistake(raised(RuntimeError(text))) == "mend this"
 

@@ -6,7 +6,8 @@ import warnings
 
 import pytest
 
-from pipeline import logs, terminal
+from core import terminal
+from pipeline import logs
 
 
 def test_everything_goes_to_the_file_but_what_is_meant_for_the_user(tmp_path, capfd):

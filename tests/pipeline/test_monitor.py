@@ -14,8 +14,8 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow_serving.apis import prediction_log_pb2
 
-from components.pair_sampler import buckets
-from pipeline.errors import DexmatchError
+from core import buckets
+from core.errors import DexmatchError
 from serving import engines
 
 WORDS = ("red", "blue", "green", "bird", "fish", "tree", "with", "long", "wings", "and")

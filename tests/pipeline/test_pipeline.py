@@ -8,7 +8,7 @@ from tfx.dsl.components.common import resolver
 from tfx.proto import infra_validator_pb2
 from tfx.utils import proto_utils
 
-from pipeline import config as configs
+from core import config as configs
 from pipeline.baseline import BaselineStrategy
 from pipeline.pipeline import create_pipeline
 

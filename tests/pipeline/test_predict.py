@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from core.errors import DexmatchError
 from pipeline.cli import app
 from pipeline.commands.model_options import NOT_ALL_JUDGED
-from pipeline.errors import DexmatchError
 
 PROGRAM = "from pipeline.cli import main; main()"
 

@@ -4,8 +4,8 @@ import logging
 import pytest
 from rich.console import Console
 
-from modules import reporting
-from pipeline import progress, terminal
+from core import reporting, terminal
+from pipeline import progress
 
 
 @pytest.fixture

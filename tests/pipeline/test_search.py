@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from core.errors import DexmatchError
 from pipeline.cli import app
-from pipeline.errors import DexmatchError
 
 ODD_NAME = "\"quoted\" & <b>'bold'.png"
 ODD_CAPTION = "a red <script>alert('bird')</script> & \"fish\""

@@ -9,8 +9,8 @@ import threading
 import pytest
 from typer.testing import CliRunner
 
+from core.errors import DexmatchError
 from pipeline.cli import app
-from pipeline.errors import DexmatchError
 from serving.client import open_model
 
 PATIENCE_S = 120

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from pipeline import run_names
-from pipeline.errors import DexmatchError
-from pipeline.metadata import Metadata
+from core.errors import DexmatchError
+from results import run_names
+from results.metadata import Metadata
 
 SLICES = {
     "overall": {"auc": (0.8, 0.78, 0.82, 0.79), "ece": 0.05, "recall": 0.7},

@@ -3,12 +3,12 @@ from datetime import datetime
 import pytest
 from rich.console import Console
 
-from components.evaluator.bounds import Unjudged
-from pipeline import summary, terminal
-from pipeline.evaluation import Evaluation, Failure, SliceFigures
-from pipeline.metadata import Execution, Output, Run
-from pipeline.serving_report import Check, ServingReport
-from pipeline.workspace import Workspace
+from core import terminal
+from pipeline import summary
+from results.evaluation import Evaluation, Failure, SliceFigures, Unjudged
+from results.metadata import Execution, Output, Run
+from results.serving_report import Check, ServingReport
+from results.workspace import Workspace
 
 FIGURES = {
     "auc": 0.9312,

@@ -5,8 +5,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from core.errors import DexmatchError
 from pipeline.cli import app
-from pipeline.errors import DexmatchError
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import keras
 import pytest
 import tensorflow as tf
 
-from modules import model, signatures, weights
-from pipeline.config import ModelConfig
+from core.config import ModelConfig
+from modules.export import signatures
+from modules.network import model, weights
 
 SIZE, LENGTH, WIDTH = 32, 6, 8
 WORDS = ("a", "red", "blue", "bird", "fish")

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from core.errors import DexmatchError
 from pipeline import cli
-from pipeline.errors import DexmatchError
 from serving import engines, files
 from serving.client import Retries, ServingUnavailable, Settings, open_model
 from serving.engines import docker

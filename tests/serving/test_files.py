@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import DexmatchError
+from core.errors import DexmatchError
 from serving import files, protos
 
 ROOT = Path(__file__).parents[2]

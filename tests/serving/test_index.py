@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.errors import DexmatchError
+from core.errors import DexmatchError
 from serving.client import ServingUnavailable, open_model
 from serving.search import pictures as picture_files
 from serving.search.index import DEFAULT_NAME, Index, best

@@ -17,7 +17,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from pipeline.errors import DexmatchError
+from core.errors import DexmatchError
 from serving import engines, files
 from serving.client import open_model
 from serving.engines.embedded import Embedded

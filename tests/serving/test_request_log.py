@@ -14,8 +14,8 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2, prediction_service_pb2_grpc
 from typer.testing import CliRunner
 
+from core.errors import DexmatchError
 from pipeline.cli import app
-from pipeline.errors import DexmatchError
 from serving import engines, files
 from serving.server import request_log
 from serving.server.request_log import KEPT_FILES, RequestLog

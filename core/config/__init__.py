@@ -1,0 +1,64 @@
+"""The configuration tree: the one place that knows the defaults.
+
+A configuration is read from a TOML file, overridden by `--set section.key=value`, validated, and
+from then on immutable. Every section is a frozen model whose fields carry their meaning, so that
+`dexmatch config show --keys` can repeat it.
+"""
+
+from core.config.base import Section
+from core.config.sections import (
+    BACKBONES,
+    BEAM_ARGS,
+    LAST_BLESSED,
+    RANGES,
+    TUNED,
+    AugmentConfig,
+    BulkConfig,
+    CaptionConfig,
+    CardConfig,
+    DataConfig,
+    EvaluatorConfig,
+    ImageConfig,
+    ModelConfig,
+    MonitorConfig,
+    PairsConfig,
+    PusherConfig,
+    RunConfig,
+    ServingConfig,
+    TrainerConfig,
+    TunerConfig,
+)
+from core.config.thresholds import EVERY, EVERY_SLICE, HIGHER_IS_BETTER, LOWER_IS_BETTER, Threshold
+from core.config.tree import Config, load, validate
+
+__all__ = [
+    "BACKBONES",
+    "BEAM_ARGS",
+    "EVERY",
+    "EVERY_SLICE",
+    "HIGHER_IS_BETTER",
+    "LAST_BLESSED",
+    "LOWER_IS_BETTER",
+    "RANGES",
+    "TUNED",
+    "AugmentConfig",
+    "BulkConfig",
+    "CaptionConfig",
+    "CardConfig",
+    "Config",
+    "DataConfig",
+    "EvaluatorConfig",
+    "ImageConfig",
+    "ModelConfig",
+    "MonitorConfig",
+    "PairsConfig",
+    "PusherConfig",
+    "RunConfig",
+    "Section",
+    "ServingConfig",
+    "Threshold",
+    "TrainerConfig",
+    "TunerConfig",
+    "load",
+    "validate",
+]

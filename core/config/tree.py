@@ -1,0 +1,173 @@
+"""The whole tree: read from a TOML file, overridden by `--set section.key=value`, validated."""
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import tomli_w
+from pydantic import model_validator
+
+from core.config import sections
+from core.config.base import Section
+from core.config.sections import BACKBONES, LAST_BLESSED, RANGES, TUNED
+from core.errors import DexmatchError
+
+# Trials are short, and judged by the order of pairs alone: no other models calibrate them.
+_NOT_TUNED = ("trainer.epochs", "trainer.calibration_models", "trainer.calibration_part")
+
+
+class Config(Section):
+    """The whole tree."""
+
+    run: sections.RunConfig = sections.RunConfig()
+    data: sections.DataConfig = sections.DataConfig()
+    pairs: sections.PairsConfig = sections.PairsConfig()
+    image: sections.ImageConfig = sections.ImageConfig()
+    caption: sections.CaptionConfig = sections.CaptionConfig()
+    model: sections.ModelConfig = sections.ModelConfig()
+    trainer: sections.TrainerConfig = sections.TrainerConfig()
+    tuner: sections.TunerConfig = sections.TunerConfig()
+    augment: sections.AugmentConfig = sections.AugmentConfig()
+    evaluator: sections.EvaluatorConfig = sections.EvaluatorConfig()
+    serving: sections.ServingConfig = sections.ServingConfig()
+    monitor: sections.MonitorConfig = sections.MonitorConfig()
+    pusher: sections.PusherConfig = sections.PusherConfig()
+    bulk: sections.BulkConfig = sections.BulkConfig()
+    card: sections.CardConfig = sections.CardConfig()
+
+    @model_validator(mode="after")
+    def _can_be_tuned(self) -> "Config":
+        for key, values in self.tuner.space.items():
+            section, _, name = key.partition(".")
+            fields = self._tuned_fields(section)
+            if name not in fields or key in _NOT_TUNED:
+                near = difflib.get_close_matches(name, fields, n=1)
+                hint = f"; did you mean {section}.{near[0]}?" if near and near[0] != name else ""
+                raise ValueError(f"tuner.space: {key} cannot be tuned{hint}")
+            is_range = values[-1] in RANGES
+            if is_range and not _is_range(*values):
+                raise ValueError(f"tuner.space: {key}: {list(values)} is no range")
+            for value in values[:-1] if is_range else values:
+                try:
+                    type(getattr(self, section)).model_validate({name: value})
+                except pydantic.ValidationError as error:
+                    raise ValueError(f"tuner.space: {_explain(error, None, section)}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _is_judged_by_strangers(self) -> "Config":
+        if self.trainer.calibration_models and self.model.weights == LAST_BLESSED:
+            raise ValueError(
+                f'trainer.calibration_models with model.weights = "{LAST_BLESSED}": that model '
+                "learned from the whole training split already; set calibration_models to 0"
+            )
+        return self
+
+    def _tuned_fields(self, section: str) -> list[str]:
+        return list(type(getattr(self, section)).model_fields) if section in TUNED else []
+
+    def to_toml(self) -> str:
+        """The tree as TOML that `load` reads back to an equal tree."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def _is_range(*values: Any) -> bool:
+    """Whether the values are two ends, the lower first, and how to draw between them."""
+    low, high = values[0], values[1]
+    if len(values) != 3 or not all(type(end) in (int, float) for end in (low, high)):
+        return False
+    return bool(low < high and (low > 0 or values[-1] != "log"))
+
+
+def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
+    """Reads a configuration.
+
+    Args:
+      path: a TOML file; None for the defaults.
+      overrides: `section.key=value` strings, the value in TOML or, failing that, plain text.
+
+    Returns:
+      The validated tree, see `validate`.
+
+    Raises:
+      DexmatchError: the file cannot be read, or a key or value is wrong; names the key.
+    """
+    tree = _read_toml(path) if path else {}
+    for override in overrides:
+        _apply(tree, override)
+    return validate(tree, path)
+
+
+def validate(tree: Mapping[str, Any], source: Path | None = None) -> Config:
+    """Makes the typed tree from a plain one.
+
+    Args:
+      tree: section to key to value; what is missing takes its default.
+      source: the file it came from, for messages.
+
+    Returns:
+      The tree, with the backbone's own picture size in place of 0.
+
+    Raises:
+      DexmatchError: a key or value is wrong; names the key.
+    """
+    try:
+        config = Config.model_validate(tree)
+    except pydantic.ValidationError as error:
+        raise DexmatchError(_explain(error, source)) from error
+    if config.image.size:
+        return config
+    image = sections.ImageConfig(size=BACKBONES[config.model.backbone])
+    return config.model_copy(update={"image": image})
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DexmatchError(f"{path}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DexmatchError(f"{path}: not valid TOML: {error}") from error
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    """Sets one `section.key=value` in a tree of plain dicts."""
+    key, equals, text = override.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not (equals and dot and name):
+        raise DexmatchError(f"--set {override}: write section.key=value, like trainer.epochs=3")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    values = tree.setdefault(section, {})
+    if not isinstance(values, dict):
+        raise DexmatchError(f"{section}: must be a section, not a value")
+    values[name] = value
+
+
+def _explain(error: pydantic.ValidationError, path: Path | None, section: str = "") -> str:
+    """One line for the first thing that is wrong, with the key's name."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in (section, *first["loc"]) if part != "")
+    where = f"{path}: " if path else ""
+    if first["type"] == "extra_forbidden":
+        return f"{where}{key}: no such key{_did_you_mean(first['loc'])}"
+    # Pydantic puts its own prefix before the text of our ValueErrors.
+    message = first["msg"].removeprefix("Value error, ")
+    got = "" if isinstance(first["input"], Mapping | Config) else f" (got {first['input']!r})"
+    # What concerns several sections names its key itself.
+    said = f"{key}: " if key else ""
+    return f"{where}{said}{message[0].lower()}{message[1:]}{got}"
+
+
+def _did_you_mean(loc: tuple[int | str, ...]) -> str:
+    fields: Any = Config
+    for part in loc[:-1]:
+        fields = fields.model_fields[part].annotation if part in fields.model_fields else Config
+    near = difflib.get_close_matches(str(loc[-1]), fields.model_fields, n=1)
+    known = ", ".join(fields.model_fields)
+    return f"; did you mean {near[0]}?" if near else f"; known: {known}"

@@ -1,0 +1,1 @@
+"""Metrics of our own, for the Evaluator."""

@@ -1,0 +1,1 @@
+"""The network: backbones, layers, and the model that joins both branches."""

@@ -1,0 +1,189 @@
+"""Where the backbone's weights come from, and a check that needs no TensorFlow.
+
+`check` runs before a pipeline starts, so that a mistake costs a second and not the time until the
+Trainer; `load_backbone` runs in the Trainer.
+"""
+
+import math
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
+
+from core.config import LAST_BLESSED
+from core.errors import DexmatchError
+
+if TYPE_CHECKING:
+    import keras
+
+NONE = "none"
+IMAGENET = "imagenet"
+
+_PARAMETERS = {
+    "EfficientNetB0": 4_049_571,
+    "EfficientNetB1": 6_575_239,
+    "EfficientNetB2": 7_768_569,
+    "EfficientNetB3": 10_783_535,
+    "EfficientNetV2B0": 5_919_312,
+}
+"""Numbers in a weights file of each backbone without its top: enough to tell them apart."""
+
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+_NEW_FORMAT = ".weights.h5"
+
+_HOST = "storage.googleapis.com"
+_HOST_TIMEOUT_S = 3.0
+
+
+def check(backbone: str, weights: str) -> None:
+    """Raises if the weights cannot be had, before anything expensive starts.
+
+    Args:
+      backbone: name of a `keras.applications` factory, such as "EfficientNetB0".
+      weights: "none", "imagenet", "last_blessed" or the path of a weights file.
+
+    Raises:
+      DexmatchError: the file is missing or holds something else, or ImageNet weights are neither
+        cached nor in reach.
+    """
+    if weights in (NONE, LAST_BLESSED):
+        return
+    if weights == IMAGENET:
+        cached = imagenet_cache(backbone)
+        if not cached.exists() and not _in_reach(_HOST):
+            raise DexmatchError(
+                f'model.weights = "imagenet": {_HOST} cannot be reached; put {cached.name} into '
+                f'{cached.parent}, or set model.weights to "none" or to a weights file'
+            )
+        return
+    if not Path(weights).is_file():
+        raise DexmatchError(
+            f'model.weights = "{weights}": no such file; use "imagenet", "none", "last_blessed" or '
+            "the path of a Keras weights file (.weights.h5 or .h5)"
+        )
+    if trouble := _trouble(backbone, Path(weights)):
+        raise _not_of(backbone, weights, trouble)
+
+
+def _not_of(backbone: str, weights: str, reason: str) -> DexmatchError:
+    return DexmatchError(
+        f'model.weights = "{weights}": these are no weights of {backbone} without its top: {reason}'
+    )
+
+
+def _trouble(backbone: str, path: Path) -> str | None:
+    """What keeps a file from being a backbone's weights, as far as can be seen from outside."""
+    try:
+        with h5py.File(path) as file:
+            is_old = "layer_names" in file.attrs or "model_weights" in file
+            shapes = _shapes(file.get("model_weights", file) if is_old else file.get("layers"))
+    except (OSError, RuntimeError, KeyError) as error:
+        if "truncated" in str(error):
+            return "the file is cut short; copy it again"
+        return "the file is no HDF5 file, or a damaged one"
+    if any(len(shape) == 2 for shape in shapes):
+        return "it has dense layers, a classifier on top; save it with include_top=False"
+    count = sum(math.prod(shape) for shape in shapes)
+    if count != _PARAMETERS[backbone]:
+        others = [name for name, parameters in _PARAMETERS.items() if parameters == count]
+        if others:
+            return f"they are those of {others[0]}"
+        return f"it holds {count:,} numbers instead of {_PARAMETERS[backbone]:,}"
+    if is_old == path.name.endswith(_NEW_FORMAT):
+        return (
+            f"by its content the file's name must end in {'.h5 alone' if is_old else _NEW_FORMAT}"
+        )
+    return None
+
+
+def _shapes(group: h5py.Group | None) -> list[tuple[int, ...]]:
+    """The shapes of all arrays in a group, but for the states of random generators."""
+    shapes: list[tuple[int, ...]] = []
+
+    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset) and "seed_generator" not in name:
+            shapes.append(item.shape)
+
+    if group is not None:
+        group.visititems(visit)
+    return shapes
+
+
+def imagenet_cache(backbone: str) -> Path:
+    """The place where Keras keeps a backbone's downloaded ImageNet weights."""
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    name = backbone.lower().replace("v2", "v2-")
+    return home / "models" / f"{name}_notop.h5"
+
+
+def _in_reach(host: str) -> bool:
+    try:
+        with socket.create_connection((host, 443), timeout=_HOST_TIMEOUT_S):
+            return True
+    except OSError:
+        return False
+
+
+def load_backbone(backbone: str, weights: str, size: int) -> "keras.Model":
+    """Builds a `keras.applications` backbone without its classifier.
+
+    The graph is the same whatever the weights, so that one model's weights fit another, and a local
+    copy of the ImageNet file gives the very model that "imagenet" gives. What the backbone makes of
+    a pixel is up to the weights: B0 to B3 scale it to 0..1 where they start at random, and to zero
+    mean and unit variance over ImageNet where they come from there; V2B0 always does the latter.
+
+    Args:
+      backbone: name of the factory.
+      weights: "imagenet" (Keras' own download and cache), the path of a weights file that was saved
+        from the same backbone without its top, or "none"; "last_blessed" is "none" until
+        `modules.training.warm_start` has filled the whole model.
+      size: height and width of the pictures.
+
+    Returns:
+      A model from pixels [N, size, size, 3] in 0..255 (it scales them itself) to feature maps.
+
+    Raises:
+      DexmatchError: the weights cannot be had or belong to another architecture.
+    """
+    import keras
+
+    check(backbone, weights)
+    factory = getattr(keras.applications, backbone)
+    shape = {"include_top": False, "input_shape": (size, size, 3)}
+    built = factory(weights=None, **shape)
+    try:
+        if weights == IMAGENET:
+            built.set_weights(factory(weights=IMAGENET, **shape).get_weights())
+        elif weights not in (NONE, LAST_BLESSED):
+            built.load_weights(weights)
+    except (ValueError, OSError, KeyError) as error:
+        raise _not_of(backbone, weights, str(error).splitlines()[0]) from error
+    except Exception as error:  # Keras raises a bare Exception when a download fails.
+        raise DexmatchError(
+            f'model.weights = "{weights}": cannot be downloaded ({error}); try again, or give the '
+            "path of a weights file"
+        ) from error
+    refresh(built)
+    return built
+
+
+def refresh(model: "keras.Model") -> None:
+    """Lets normalisation layers see their weights after these were set from outside.
+
+    Keras' ImageNet files of B0 to B3 hold the standard deviation where the layer expects the
+    variance (tensorflow/tensorflow#49930). Keras mends it by one more layer, where it is told
+    `weights="imagenet"` and only there; here the weight itself is put right.
+    """
+    import keras
+    import numpy as np
+
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            refresh(layer)
+        elif isinstance(layer, keras.layers.Normalization) and layer.weights:
+            variance = np.asarray(layer.adapt_variance)
+            if np.allclose(variance, _IMAGENET_STD, rtol=1e-3):
+                layer.adapt_variance.assign(np.square(variance))
+            layer.finalize_state()

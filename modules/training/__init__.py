@@ -1,0 +1,1 @@
+"""The training: data, negatives, losses, fitting, checkpoints, calibration."""

@@ -1,0 +1,195 @@
+"""Going on from the last blessed model: `model.weights = "last_blessed"`.
+
+The SavedModel that was pushed holds all that is needed: the weights, the vocabulary among
+its assets, and, where the SavedModel format keeps room for others' files, a note of the
+settings that shape the model.
+"""
+
+import json
+import logging
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from core import reporting
+from core.config import LAST_BLESSED, ModelConfig
+from core.errors import DexmatchError
+from modules.export import signatures
+from modules.network import model, weights
+from modules.preprocessing import captions
+
+_NOTE = "assets.extra/architecture.json"
+_WEIGHTS = "weights"
+# They change how a model learns, not which weights it has.
+_SHAPE_NOTHING = {
+    "weights",
+    "dropout",
+    "image_dropout",
+    "stochastic_depth",
+    "batch_norm_momentum",
+    "attributes",
+}
+
+# Where the names are, in the weights of layers that have a row or column for each name.
+_AXES = {model.WORD_VECTORS: 0, model.CLASSIFIER: -1, model.AGREEMENT_WEIGHTS: 0}
+
+Attributes = dict[str, list[str]]
+
+_log = logging.getLogger(f"{reporting.LOGGER}.warm_start")
+
+
+def note(saved_model: str, settings: ModelConfig, attributes: Attributes) -> None:
+    """Writes beside a SavedModel's own files what shaped it.
+
+    Args:
+      saved_model: its folder.
+      settings: the `model` section.
+      attributes: name to values, in the order of their ids.
+    """
+    path = tf.io.gfile.join(saved_model, _NOTE)
+    tf.io.gfile.makedirs(path.rpartition("/")[0])
+    with tf.io.gfile.GFile(path, "w") as file:
+        shaped = {"model": settings.model_dump(mode="json"), "attributes": attributes}
+        file.write(json.dumps(shaped, indent=1))
+
+
+def load(
+    target: model.PairModel,
+    base: str | None,
+    settings: ModelConfig,
+    image_size: int,
+    max_tokens: int,
+    vocabulary_file: str,
+    attributes: Attributes,
+) -> None:
+    """Fills a freshly built model with the weights of the last blessed one.
+
+    Vectors of words go to the same word's place in the new vocabulary; a word that the old one did
+    not have keeps its random vector. So it is with attributes and their values. Pictures may have
+    another size than before, and captions another length: the weights do not depend on it. The
+    calibration is not taken over: it belongs to the end of a training, and is fitted anew there.
+
+    Args:
+      target: what `modules.network.model.build` made of the same settings.
+      base: folder of the last blessed SavedModel; None if there is none yet.
+      settings: the `model` section.
+      image_size: height and width of the pictures.
+      max_tokens: length of the padded captions.
+      vocabulary_file: Transform's vocabulary, a word a line.
+      attributes: as in `note`.
+
+    Raises:
+      DexmatchError: the model has another architecture, or its files are gone.
+    """
+    if base is None:
+        _log.warning(
+            'model.weights = "%s": no model is blessed yet, so this one starts from random weights',
+            LAST_BLESSED,
+        )
+        return
+    old_attributes = _checked(base, settings, attributes)
+    old_words = _words(tf.io.gfile.join(base, "assets", vocabulary_file.rpartition("/")[2]), base)
+    new_words = _words(vocabulary_file, base)
+    old = model.build(
+        settings,
+        image_size,
+        max_tokens,
+        captions.FIRST_WORD_ID + len(old_words),
+        [len(values) for values in old_attributes.values()],
+    )
+    _restore(old, base)
+    names_there, names_here = _names(old_words, old_attributes), _names(new_words, attributes)
+    for mine, theirs in zip(target.weights, old.weights, strict=True):
+        if model.CALIBRATION in mine.path.split("/"):
+            continue
+        layer = next((name for name in names_here if name in mine.path.split("/")), None)
+        values = theirs.numpy()
+        if layer:
+            names = names_here[layer], names_there[layer]
+            values = _by_name(mine.numpy(), values, *names, axis=_AXES[layer])
+        mine.assign(values)
+    weights.refresh(target)
+    known = len(set(old_words) & set(new_words))
+    _log.info("goes on from %s, which knows %d of %d words", base, known, len(new_words))
+
+
+def _names(words: list[str], attributes: Attributes) -> dict[str, list[Any]]:
+    """The names behind the layers of `_AXES`."""
+    return {
+        model.WORD_VECTORS: [captions.PADDING_ID, captions.OOV_ID, *words],
+        model.CLASSIFIER: [
+            (name, value) for name, values in attributes.items() for value in values
+        ],
+        model.AGREEMENT_WEIGHTS: list(attributes),
+    }
+
+
+def _checked(base: str, settings: ModelConfig, attributes: Attributes) -> Attributes:
+    """Names the settings that make two architectures of one, or returns the attributes there."""
+    if not tf.io.gfile.exists(base):
+        raise _refused(base, "its files are gone")
+    try:
+        with tf.io.gfile.GFile(tf.io.gfile.join(base, _NOTE)) as file:
+            shaped: dict[str, Any] = json.loads(file.read())
+    except tf.errors.NotFoundError as error:
+        raise _refused(base, f"{_NOTE} is missing") from error
+    there, here = shaped["model"], settings.model_dump(mode="json")
+    differences = [
+        f"model.{key} is {there.get(key)!r} there and {here[key]!r} here"
+        for key in here
+        if key not in _SHAPE_NOTHING and there.get(key) != here[key]
+    ]
+    old: Attributes = shaped["attributes"]
+    if bool(old) != bool(attributes):
+        differences.append(
+            f"it reads {', '.join(old) or 'no attribute'} there and "
+            f"{', '.join(attributes) or 'none'} here (model.attributes)"
+        )
+    if differences:
+        raise _refused(base, ", ".join(differences))
+    return old
+
+
+def _refused(base: str, reason: str) -> DexmatchError:
+    return DexmatchError(
+        f'model.weights = "{LAST_BLESSED}": cannot go on from {base}: {reason}; '
+        f'set model.weights to "{weights.NONE}" to start anew'
+    )
+
+
+def _words(vocabulary_file: str, base: str) -> list[str]:
+    try:
+        with tf.io.gfile.GFile(vocabulary_file) as file:
+            return str(file.read()).splitlines()
+    except tf.errors.NotFoundError as error:
+        raise _refused(base, f"{vocabulary_file} is missing") from error
+
+
+def _restore(old: model.PairModel, base: str) -> None:
+    """Reads all weights, and sees to it that none is left over on either side."""
+    path = tf.io.gfile.join(base, "variables", "variables")
+    variables = signatures.tf_variables(old)
+    try:
+        saved = tf.train.load_checkpoint(path).get_variable_to_shape_map()
+        count = sum(name.startswith(f"{_WEIGHTS}/") for name in saved)
+        if count != len(variables):
+            raise ValueError(f"{count} weights there, {len(variables)} here")
+        checkpoint = tf.train.Checkpoint(**{_WEIGHTS: variables})
+        checkpoint.read(path).assert_existing_objects_matched()
+    except (ValueError, AssertionError, tf.errors.OpError) as error:
+        raise _refused(
+            base,
+            f"another version of modules/network/model.py made it ({str(error).splitlines()[0]})",
+        ) from error
+
+
+def _by_name(
+    new: np.ndarray, old: np.ndarray, new_names: list[Any], old_names: list[Any], axis: int
+) -> np.ndarray:
+    """Moves what belongs to a name along an axis to the name's new place."""
+    place = {name: index for index, name in enumerate(old_names)}
+    known = [index for index, name in enumerate(new_names) if name in place]
+    moved = np.moveaxis(new.copy(), axis, 0)
+    moved[known] = np.moveaxis(old, axis, 0)[[place[new_names[index]] for index in known]]
+    return np.moveaxis(moved, 0, axis)

@@ -1,0 +1,1 @@
+"""The model card: one HTML page for those who use a model."""

@@ -1,0 +1,58 @@
+"""The scores of all pairs, packed small enough for the page to compute curves of any slice."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from core.features import HARD, MATCHED, RANDOM
+from pages.report import embedding
+from pages.report.pairs import Pairs
+from pages.report.slices import Slices
+
+KINDS = (MATCHED, RANDOM, HARD)
+ECE_BINS = 15
+"""As `modules.evaluation.metrics.ExpectedCalibrationError` has them."""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What the page computes from.
+
+    Attributes:
+      pairs: with their scores.
+      slices: the slices that can be chosen.
+      threshold: `evaluator.threshold`, where the slider starts.
+    """
+
+    pairs: Pairs
+    slices: Slices
+    threshold: float
+
+    def payload(self) -> dict[str, Any]:
+        """For JSON: arrays in base64, each value of a column once."""
+        pairs = self.pairs
+        return {
+            "count": len(pairs.labels),
+            "scores": embedding.array(pairs.scores.astype(np.float32)),
+            "labels": embedding.array(pairs.labels.astype(np.uint8)),
+            "kinds": embedding.array(
+                np.array([KINDS.index(kind) for kind in pairs.kinds], np.uint8)
+            ),
+            "kindNames": KINDS,
+            "columns": {name: _coded(values) for name, values in pairs.columns.items()},
+            "slices": [
+                {"name": row.name, "parts": parts}
+                for row, parts in zip(self.slices.rows, self.slices.parts, strict=True)
+            ],
+            "threshold": self.threshold,
+            "bins": ECE_BINS,
+        }
+
+
+def _coded(values: Any) -> dict[str, Any]:
+    codes = {value: code for code, value in enumerate(dict.fromkeys(values))}
+    return {
+        "codes": embedding.array(np.array([codes[value] for value in values], np.uint32)),
+        "values": [list(value) for value in codes],
+    }

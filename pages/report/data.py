@@ -1,0 +1,133 @@
+"""What the data look like, and how they differ from the previous run's."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core import features
+from core.errors import DexmatchError
+from data.dataset import REJECTS, read_description
+from pages.report import drift, sources, statistics, words
+from pages.report.drift import Distance
+from pages.report.sources import Sources
+from pages.report.statistics import Statistics
+from pages.report.words import SplitWords
+from results import split_statistics
+
+_MOST_REJECTS = 100
+_COMPARED = (features.TRAIN, features.TEST)
+
+
+@dataclass(frozen=True)
+class Rejects:
+    """What the import turned away.
+
+    Attributes:
+      by_reason: (reason, count), the most frequent first.
+      rows: the first ones: (file, row, picture, reason, detail).
+    """
+
+    by_reason: tuple[tuple[str, int], ...]
+    rows: tuple[tuple[str, str, str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the page tells.
+
+    Attributes:
+      dataset: name of the data set; empty if it is not known.
+      statistics: TFDV's.
+      words: split to what its captions hold.
+      previous: id of the run that drift is measured from; empty if there is none.
+      distances: (what is compared, feature to distance).
+      rejects: None if the data set's folder tells of none.
+    """
+
+    dataset: str
+    statistics: Statistics
+    words: Mapping[str, SplitWords]
+    previous: str
+    distances: tuple[tuple[str, Mapping[str, Distance]], ...]
+    rejects: Rejects | None
+
+    @property
+    def compared(self) -> list[str]:
+        """The features that any distance is known of."""
+        return sorted({name for _, found in self.distances for name in found})
+
+    def measure(self, feature: str) -> str:
+        """How a feature's distances are measured."""
+        return next(found[feature].measure for _, found in self.distances if feature in found)
+
+    def payload(self) -> list[dict[str, Any]]:
+        """For JSON: the histograms by split."""
+        charts = {"Words per caption": "lengths", "Longer side of the picture, pixels": "sides"}
+        return [
+            {
+                "name": title,
+                "lines": [
+                    {
+                        "name": split,
+                        "x": list(getattr(found, attribute)),
+                        "y": list(getattr(found, attribute).values()),
+                    }
+                    for split, found in self.words.items()
+                ],
+            }
+            for title, attribute in charts.items()
+        ]
+
+
+def gather(of: Sources, before: Sources | None) -> Data:
+    """Reads what the data components found.
+
+    Args:
+      of: the run.
+      before: the run that drift is measured from.
+    """
+    schema = statistics.load_schema(of)
+    now = {s: split_statistics.load(uri) for s, uri in of.split_uris(sources.STATISTICS).items()}
+    then = {
+        s: split_statistics.load(uri)
+        for s, uri in (before.split_uris(sources.STATISTICS) if before else {}).items()
+    }
+    compared = [
+        (f"{split}, from the previous run", drift.distances(now[split], then[split], schema))
+        for split in _COMPARED
+        if split in now and split in then
+    ]
+    if set(_COMPARED) <= now.keys():
+        skew = drift.distances(now[features.TEST], now[features.TRAIN], schema)
+        ours = (features.LABEL, features.PAIR_KIND, features.AGAINST)
+        # Test holds wrong captions and train does not: that is meant.
+        compared.append(
+            ("test, from train", {name: far for name, far in skew.items() if name not in ours})
+        )
+    return Data(
+        dataset=of.dataset.name if of.dataset else "",
+        statistics=statistics.gather(of),
+        words=words.gather(of),
+        previous=before.run.id if before and before.run and then else "",
+        distances=tuple(compared),
+        rejects=_rejects(of.dataset) if of.dataset else None,
+    )
+
+
+def _rejects(folder: Path) -> Rejects | None:
+    try:
+        described = read_description(folder)
+    except DexmatchError:
+        return None  # Moved or removed since.
+    rows: list[tuple[str, str, str, str, str]] = []
+    path = folder / REJECTS
+    if path.is_file():
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if len(rows) == _MOST_REJECTS:
+                    break
+                rows.append((row["file"], row["row"], row["image"], row["reason"], row["detail"]))
+    ordered = sorted(described.rejected_by_reason.items(), key=lambda each: (-each[1], each[0]))
+    return Rejects(tuple(ordered), tuple(rows))

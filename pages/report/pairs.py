@@ -1,0 +1,199 @@
+"""The test split's pairs with what the model says of each."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from core import features, reporting
+from modules.export import scoring, signatures
+from pages.report import embedding
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The pairs of a split, N of them with P distinct pictures and C distinct captions.
+
+    Attributes:
+      files: gzipped TFRecords that they come from.
+      ids: of the pairs that the pictures come from.
+      caption_ids: of the pairs that the captions come from; empty for one of its own.
+      kinds: `MATCHED`, `RANDOM` or `HARD`.
+      labels: uint8 [N].
+      scores: float32 [N]; 0 where a pair cannot be judged.
+      picture: int64 [N], which picture.
+      caption: int64 [N], which caption.
+      pictures: keys of the pictures, see `embedding.key_of`.
+      captions: texts.
+      picture_embeddings: float32 [P, D].
+      caption_embeddings: float32 [C, D].
+      columns: column to the values of each pair, as the Evaluator names them.
+    """
+
+    files: Sequence[str]
+    ids: Sequence[str]
+    caption_ids: Sequence[str]
+    kinds: Sequence[str]
+    labels: np.ndarray
+    scores: np.ndarray
+    picture: np.ndarray
+    caption: np.ndarray
+    pictures: Sequence[str]
+    captions: Sequence[str]
+    picture_embeddings: np.ndarray
+    caption_embeddings: np.ndarray
+    columns: Mapping[str, Sequence[tuple[str, ...]]]
+
+    def members(self, parts: Iterable[tuple[str, str]]) -> np.ndarray:
+        """bool [N], which pairs are in a slice.
+
+        Args:
+          parts: (column, value) pairs; without any, all are.
+        """
+        inside = np.ones(len(self.ids), bool)
+        for column, value in parts:
+            of_pair = self.columns.get(column, [()] * len(self.ids))
+            inside &= np.array([value in values for values in of_pair], bool)
+        return inside
+
+    def load_pictures(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """The encoded content of some of the pictures, by their keys."""
+        wanted = set(keys)
+        found: dict[str, bytes] = {}
+        for record in _records(self.files):
+            content = _first(tf.train.Example.FromString(record), features.IMAGE)
+            key = embedding.key_of(content)
+            if key in wanted:
+                found.setdefault(key, content)
+                if len(found) == len(wanted):
+                    break
+        return found
+
+
+def read(folder: str, served: Mapping[str, Any], columns: Iterable[str]) -> Pairs:
+    """Reads the pairs of a split, and scores them with a SavedModel's own signatures.
+
+    Every distinct picture and caption is encoded once.
+
+    Args:
+      folder: of the split.
+      served: the SavedModel's signatures by name.
+      columns: features that slices are made by.
+    """
+    files = sorted(tf.io.gfile.glob(f"{folder}/*"))
+    columns = list(columns)
+    pictures = _Encoder(served[signatures.ENCODE_IMAGE], features.IMAGE)
+    captions = _Encoder(served[signatures.ENCODE_CAPTION], features.CAPTION)
+    texts: list[bytes] = []
+    rows = []
+    for record in _records(files):
+        example = tf.train.Example.FromString(record)
+        text = _first(example, features.CAPTION)
+        position = captions.add(text, text)
+        if position == len(texts):
+            texts.append(text)
+        content = _first(example, features.IMAGE)
+        rows.append(
+            _Row(
+                pair_id=_text(_first(example, features.ID)),
+                kind=_text(_first(example, features.PAIR_KIND)),
+                caption_id=_text(_first(example, features.CAPTION_ID)),
+                label=example.features.feature[features.LABEL].int64_list.value[0],
+                picture=pictures.add(embedding.key_of(content).encode(), content),
+                caption=position,
+                values=tuple(_values(example, column) for column in columns),
+            )
+        )
+    picture_embeddings, caption_embeddings = pictures.finish(), captions.finish()
+    # Beam promises no order.
+    rows.sort(key=lambda row: (row.pair_id, row.kind, texts[row.caption]))
+    picture = np.array([row.picture for row in rows], np.int64)
+    caption = np.array([row.caption for row in rows], np.int64)
+    return Pairs(
+        files=files,
+        ids=[row.pair_id for row in rows],
+        caption_ids=[row.caption_id for row in rows],
+        kinds=[row.kind for row in rows],
+        labels=np.array([row.label for row in rows], np.uint8),
+        scores=scoring.score(
+            served[signatures.SCORE_EMBEDDINGS],
+            picture_embeddings[picture],
+            caption_embeddings[caption],
+        ),
+        picture=picture,
+        caption=caption,
+        pictures=[key.decode() for key in pictures.positions],
+        captions=[_text(text) for text in texts],
+        picture_embeddings=picture_embeddings,
+        caption_embeddings=caption_embeddings,
+        columns={column: [row.values[at] for row in rows] for at, column in enumerate(columns)},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    pair_id: str
+    kind: str
+    caption_id: str
+    label: int
+    picture: int
+    caption: int
+    values: tuple[tuple[str, ...], ...]
+
+
+class _Encoder:
+    """Encodes what is new; only a batch of contents is in memory."""
+
+    def __init__(self, signature: Any, key: str):
+        self._signature = signature
+        self._key = key
+        self._waiting: list[bytes] = []
+        self._done: list[np.ndarray] = []
+        self.positions: dict[bytes, int] = {}
+
+    def add(self, name: bytes, content: bytes) -> int:
+        """The position of a content in what `finish` returns."""
+        if name not in self.positions:
+            self.positions[name] = len(self.positions)
+            self._waiting.append(content)
+            if len(self._waiting) == scoring.ENCODED_AT_ONCE:
+                self._encode()
+        return self.positions[name]
+
+    def finish(self) -> np.ndarray:
+        """float32 [contents, D]."""
+        if self._waiting:
+            self._encode()
+        return np.concatenate(self._done) if self._done else np.zeros((0, 1), np.float32)
+
+    def _encode(self) -> None:
+        self._done.append(scoring.encode(self._signature, self._key, self._waiting))
+        self._waiting = []
+        reporting.report(f"encoding {self._key}s", len(self.positions), len(self.positions))
+
+
+def _records(files: Sequence[str]) -> Iterator[bytes]:
+    yield from tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator()
+
+
+def _values(example: tf.train.Example, name: str) -> tuple[str, ...]:
+    """A feature's values as the Evaluator writes them in a slice's name."""
+    if name not in example.features.feature:
+        return ()
+    feature = example.features.feature[name]
+    kind = feature.WhichOneof("kind")
+    values = getattr(feature, kind).value if kind else ()
+    return tuple(_text(value) if isinstance(value, bytes) else str(value) for value in values)
+
+
+def _first(example: tf.train.Example, name: str) -> bytes:
+    if name not in example.features.feature:
+        return b""
+    content: bytes = next(iter(example.features.feature[name].bytes_list.value), b"")
+    return content
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")

@@ -1,0 +1,1 @@
+"""What past runs left, as plain figures: metadata, evaluation, retrieval, pushed versions."""
