@@ -5,7 +5,7 @@
 
 EfficientNetB0 beside an LSTM, joined by concatenation, a dense layer and a sigmoid; binary
 cross-entropy, Adam at 1e-4, batches of 32, at most 30 epochs with EarlyStopping; flips, rotation
-and zoom. NumPy arrays in memory, and one wrong caption per training picture, drawn once. Weights
+and zoom. NumPy arrays in memory, and one negative per training picture, drawn once. Weights
 are random unless a file is given.
 
 It takes the split, and the val and test pairs, of the pipeline: FOLDER is what PairSampler wrote.
@@ -77,7 +77,7 @@ def train_and_score(
       epochs: at most.
       size: height and width of the pictures in pixels.
       minutes: the training stops after so long; None for no limit.
-      seed: of weights, shuffling, augmentation and wrong captions.
+      seed: of weights, shuffling, augmentation and negatives.
       weights: a Keras weights file for the backbone; None for random weights.
 
     Returns:
@@ -90,7 +90,7 @@ def train_and_score(
     vectorize = keras.layers.TextVectorization(MAX_WORDS, output_sequence_length=CAPTION_WORDS)
     vectorize.adapt(true.captions)
     pictures = decode(true.images, size)
-    captions = true.captions + wrong_captions(true, seed)
+    captions = true.captions + random_negatives(true, seed)
     train_input = [np.concatenate([pictures, pictures]), vectorize(captions).numpy()]
     train_labels = np.repeat([1.0, 0.0], len(true.captions))
     val_input, test_input = (
@@ -138,7 +138,7 @@ def _decode(image: bytes, size: int) -> np.ndarray:
     return np.asarray(square.resize((size, size), Image.Resampling.BILINEAR))
 
 
-def wrong_captions(pairs: judging.Pairs, seed: int) -> list[str]:
+def random_negatives(pairs: judging.Pairs, seed: int) -> list[str]:
     """For each picture a caption of another group and of other words, drawn by seed.
 
     Raises:

@@ -16,7 +16,7 @@ One *pair* is one image with one caption, stored as one `tf.train.Example`:
 | `hard_caption` | bytes | 0..n   | captions that are nearly right for this image, and wrong |
 
 Every further feature is metadata (bytes, int64 or float; 0 or 1 value), used for slicing and for
-choosing hard wrong captions. `PairSampler` adds the features below to the examples it writes.
+choosing hard negatives. `PairSampler` adds the features below to the examples it writes.
 """
 
 # Raw features, written by the importers.
@@ -36,7 +36,7 @@ PAIR_KIND = "pair_kind"
 AGAINST = "against"
 """bytes, 1 or 2 values: the contests a pair takes part in. A wrong pair takes part in its own
 kind's, a matched pair in all, so the slice `against:random` holds the matched pairs and the random
-wrong ones, and its AUC is "AUC on random wrong captions"."""
+wrong ones, and its AUC is "AUC on random negatives"."""
 CAPTION_ID = "caption_id"
 """bytes, the `id` of the pair that the caption was taken from; empty for a caption of its own."""
 
@@ -79,7 +79,7 @@ TOKENS = "tokens"
 HARD_TOKENS = "hard_tokens"
 """int64 [0..n * max_tokens], the word ids of each hard caption, one after another."""
 GROUP_HASH = "group_hash"
-"""int64, fingerprint of `group`: captions of the same group are no wrong captions."""
+"""int64, fingerprint of `group`: captions of the same group are no negatives."""
 
 ATTRIBUTES = "attributes"
 """int64 [K], for each attribute that the model learns the id of its value, -1 where it has none."""

@@ -127,8 +127,8 @@ def train(
         settings,
         learner.strategy,
     )
-    hard_per_pair = PairsConfig(**config["pairs"]).hard_per_pair
-    parts = cross_fitting.parts(data, learner, hard_per_pair)
+    hard_negatives = PairsConfig(**config["pairs"]).hard_negatives
+    parts = cross_fitting.parts(data, learner, hard_negatives)
     if settings.frozen_epochs and architecture.weights == weights.NONE:
         _log.warning(
             'trainer.frozen_epochs = %d with model.weights = "%s": what stays frozen is random',

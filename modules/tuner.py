@@ -80,7 +80,7 @@ class Search(base_tuner.BaseTuner):
             _log.info("trial %d of %d ended in an earlier run", number, settings.trials)
             return result
         # What is compared is the order of pairs, which no calibration changes.
-        short = {"trainer.epochs": settings.epochs, "trainer.calibration_models": 0}
+        short = {"trainer.epochs": settings.epochs, "trainer.calibration_folds": 0}
         config = hyperparameters.applied(fn_args.custom_config, {"values": {**values, **short}})
         folders = fitting.Folders(
             checkpoints=f"{own}/checkpoints", logs=f"{fn_args.working_dir}/logs/trial_{number}"

@@ -32,7 +32,7 @@ class Reference:
       words: whether the vocabulary has the words of the training captions.
       image_height: of the training pictures, in pixels.
       image_width: likewise.
-      scores: probabilities of the test split's pairs, wrong captions included.
+      scores: probabilities of the test split's pairs, negatives included.
     """
 
     vocabulary: Vocabulary

@@ -104,8 +104,8 @@ def create_pipeline(
     leakage_guard = LeakageGuard(
         examples,
         image_size=config.image.size,
-        shared_pictures=config.data.shared_pictures,
-        shared_captions=config.data.shared_captions,
+        image_leakage=config.data.image_leakage,
+        caption_leakage=config.data.caption_leakage,
         code=code_digest.of("components.leakage_guard", "modules"),
     )
     statistics_gen = tfx.components.StatisticsGen(examples=examples)

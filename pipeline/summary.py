@@ -41,7 +41,7 @@ def print_components(run: Run) -> None:
 
 
 def print_evaluation(evaluation: "Evaluation", fewest: int) -> None:
-    """Prints the figures overall, against each kind of wrong caption, and on the worst slice."""
+    """Prints the figures overall, against each kind of negative, and on the worst slice."""
     named = [(name, evaluation.slice(name)) for name in KEY_SLICES]
     if worst := evaluation.worst(fewest):
         named.append((f"{worst.name} (worst)", worst))

@@ -39,7 +39,7 @@ class LeakageGuard(base_beam_component.BaseBeamComponent):
     - the *caption*, by its words as the model reads them: case, punctuation and spaces play no
       part.
 
-    The wrong captions that PairSampler sets against a picture are taken from its own split, so only
+    The negatives that PairSampler sets against a picture are taken from its own split, so only
     the true pairs matter.
 
     A picture in two groups is a mistake in the groups, and stops the run unless told otherwise. The
@@ -57,8 +57,8 @@ class LeakageGuard(base_beam_component.BaseBeamComponent):
         examples: types.BaseChannel,
         *,
         image_size: int,
-        shared_pictures: Answer,
-        shared_captions: Answer,
+        image_leakage: Answer,
+        caption_leakage: Answer,
         code: str = "",
     ):
         """Builds the component.
@@ -66,8 +66,8 @@ class LeakageGuard(base_beam_component.BaseBeamComponent):
         Args:
           examples: PairSampler's channel of `Examples`.
           image_size: height and width at which the model sees a picture, in pixels.
-          shared_pictures: what pictures that stand in train as well are answered with.
-          shared_captions: the same for captions.
+          image_leakage: what pictures that stand in train as well are answered with.
+          caption_leakage: the same for captions.
           code: digest of the code that compares, so that a change of it is no cache hit.
         """
         super().__init__(
@@ -75,8 +75,8 @@ class LeakageGuard(base_beam_component.BaseBeamComponent):
                 examples=examples,
                 report=types.Channel(type=LeakageReport),
                 image_size=image_size,
-                shared_pictures=shared_pictures,
-                shared_captions=shared_captions,
+                image_leakage=image_leakage,
+                caption_leakage=caption_leakage,
                 code=code,
             )
         )

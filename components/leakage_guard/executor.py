@@ -25,8 +25,8 @@ from results.metadata import WARNING
 EXAMPLES = "examples"
 REPORT = "report"
 IMAGE_SIZE = "image_size"
-SHARED_PICTURES = "shared_pictures"
-SHARED_CAPTIONS = "shared_captions"
+SHARED_PICTURES = "image_leakage"
+SHARED_CAPTIONS = "caption_leakage"
 CODE = "code"
 
 FILE_NAME = "leakage.json"

@@ -20,7 +20,7 @@ _CURE = {
     GROUP: "the splits were not made by group; make them with ImportExampleGen's partition feature",
     PICTURE: (
         "give pairs that show the same picture one group when importing (--group-column), or set "
-        'data.shared_pictures = "warn"'
+        'data.image_leakage = "warn"'
     ),
     CAPTION: (
         "if such pairs belong together, give them one group when importing (--group-column); if "

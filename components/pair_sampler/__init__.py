@@ -1,1 +1,1 @@
-"""Sets wrong captions against the true ones."""
+"""Sets negatives against the true ones."""

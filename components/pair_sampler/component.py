@@ -1,4 +1,4 @@
-"""PairSampler: sets wrong captions against the true ones."""
+"""PairSampler: sets negatives against the true ones."""
 
 from collections.abc import Sequence
 
@@ -15,9 +15,9 @@ class PairSamplerSpec(types.ComponentSpec):
 
     PARAMETERS = {
         executor.SEED: component_spec.ExecutionParameter(type=int),
-        executor.RANDOM_PER_PAIR: component_spec.ExecutionParameter(type=int),
-        executor.HARD_PER_PAIR: component_spec.ExecutionParameter(type=int),
-        executor.TRAIN_HARD_CANDIDATES: component_spec.ExecutionParameter(type=int),
+        executor.RANDOM_NEGATIVES: component_spec.ExecutionParameter(type=int),
+        executor.HARD_NEGATIVES: component_spec.ExecutionParameter(type=int),
+        executor.TRAIN_HARD_NEGATIVES: component_spec.ExecutionParameter(type=int),
         executor.METADATA_COLUMNS: component_spec.ExecutionParameter(type=str),
         executor.CODE: component_spec.ExecutionParameter(type=str),
     }
@@ -32,10 +32,10 @@ class PairSamplerSpec(types.ComponentSpec):
 class PairSampler(base_beam_component.BaseBeamComponent):
     """Turns true pairs into the pairs that a model is trained on and judged by.
 
-    The val and test splits get every image with its true caption, `random_per_pair` captions of
-    other groups, and `hard_per_pair` captions that are nearly right. The train split keeps its true
-    pairs only, because the Trainer draws wrong captions anew in every step. It draws hard ones from
-    `hard_caption`, where each true pair has up to `train_hard_candidates`.
+    The val and test splits get every image with its true caption, `random_negatives` captions of
+    other groups, and `hard_negatives` captions that are nearly right. The train split keeps its
+    true pairs only, because the Trainer draws negatives anew in every step. It draws hard ones from
+    `hard_caption`, where each true pair has up to `train_hard_negatives`.
 
     A hard caption is a caption of another group whose metadata is close to the image's. Among those
     that are set against the images of the judged splits, the ones that the data set brings along
@@ -53,9 +53,9 @@ class PairSampler(base_beam_component.BaseBeamComponent):
         examples: types.BaseChannel,
         *,
         seed: int,
-        random_per_pair: int,
-        hard_per_pair: int,
-        train_hard_candidates: int,
+        random_negatives: int,
+        hard_negatives: int,
+        train_hard_negatives: int,
         metadata_columns: Sequence[str],
         code: str = "",
     ):
@@ -64,9 +64,9 @@ class PairSampler(base_beam_component.BaseBeamComponent):
         Args:
           examples: a channel of `Examples` with the features of `core.features`.
           seed: of every draw.
-          random_per_pair: random wrong captions per image of a judged split.
-          hard_per_pair: hard wrong captions per image of a judged split.
-          train_hard_candidates: hard captions beside a true pair, for the Trainer.
+          random_negatives: random negatives per image of a judged split.
+          hard_negatives: hard negatives per image of a judged split.
+          train_hard_negatives: hard captions beside a true pair, for the Trainer.
           metadata_columns: features that say how close two pairs are.
           code: digest of the code that samples, so that a change of it is no cache hit.
         """
@@ -75,9 +75,9 @@ class PairSampler(base_beam_component.BaseBeamComponent):
                 examples=examples,
                 sampled_examples=types.Channel(type=standard_artifacts.Examples),
                 seed=seed,
-                random_per_pair=random_per_pair,
-                hard_per_pair=hard_per_pair,
-                train_hard_candidates=train_hard_candidates,
+                random_negatives=random_negatives,
+                hard_negatives=hard_negatives,
+                train_hard_negatives=train_hard_negatives,
                 metadata_columns=json_utils.dumps(list(metadata_columns)),
                 code=code,
             )

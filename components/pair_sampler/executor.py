@@ -20,9 +20,9 @@ from core import buckets, features
 EXAMPLES = "examples"
 SAMPLED = "sampled_examples"
 SEED = "seed"
-RANDOM_PER_PAIR = "random_per_pair"
-HARD_PER_PAIR = "hard_per_pair"
-TRAIN_HARD_CANDIDATES = "train_hard_candidates"
+RANDOM_NEGATIVES = "random_negatives"
+HARD_NEGATIVES = "hard_negatives"
+TRAIN_HARD_NEGATIVES = "train_hard_negatives"
 METADATA_COLUMNS = "metadata_columns"
 CODE = "code"
 
@@ -33,7 +33,7 @@ _FILE_PREFIX = "data_tfrecord"
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Adds labels and wrong captions; see `components.pair_sampler.component.PairSampler`."""
+    """Adds labels and negatives; see `components.pair_sampler.component.PairSampler`."""
 
     def Do(
         self,
@@ -51,7 +51,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         columns = json_utils.loads(exec_properties[METADATA_COLUMNS])
         counts = {
             name: exec_properties[name]
-            for name in (RANDOM_PER_PAIR, HARD_PER_PAIR, TRAIN_HARD_CANDIDATES)
+            for name in (RANDOM_NEGATIVES, HARD_NEGATIVES, TRAIN_HARD_NEGATIVES)
         }
         with self._make_beam_pipeline() as pipeline:
             for split in artifact_utils.decode_split_names(examples.split_names):
@@ -117,12 +117,12 @@ def expand_judged(
     columns: Iterable[str],
     counts: dict[str, int],
 ) -> Iterator[tf.train.Example]:
-    """The true pair, then the image with random wrong captions, then with hard ones."""
+    """The true pair, then the image with random negatives, then with hard ones."""
     pair = describe(example, columns)
     yield _true_pair(example, pair, pool, counts)
-    for wrong in pool.draw_random(pair, counts[RANDOM_PER_PAIR]):
+    for wrong in pool.draw_random(pair, counts[RANDOM_NEGATIVES]):
         yield _pair(example, features.RANDOM, wrong.pair_id, wrong.caption)
-    for pair_id, caption in _hard_captions(example, pair, pool, counts[HARD_PER_PAIR]):
+    for pair_id, caption in _hard_captions(example, pair, pool, counts[HARD_NEGATIVES]):
         yield _pair(example, features.HARD, pair_id, caption)
 
 
@@ -138,7 +138,7 @@ def _true_pair(
     out of use, and Transform would keep it from the Trainer.
     """
     matched = _pair(example, features.MATCHED, pair.pair_id, pair.caption, all_kinds=True)
-    hard = [each.caption for each in pool.draw_hard(pair, counts[TRAIN_HARD_CANDIDATES])]
+    hard = [each.caption for each in pool.draw_hard(pair, counts[TRAIN_HARD_NEGATIVES])]
     matched.features.feature[features.HARD_CAPTION].bytes_list.value.extend(hard)
     return matched
 

@@ -1,4 +1,4 @@
-"""Choosing wrong captions: pure functions and one table, without Beam or TensorFlow."""
+"""Choosing negatives: pure functions and one table, without Beam or TensorFlow."""
 
 import hashlib
 import random
@@ -10,7 +10,7 @@ import numpy as np
 from core.errors import DexmatchError
 
 POOL_LIMIT = 20_000
-"""Wrong captions are chosen among at most so many pairs of a split, so that the time a row takes is
+"""Negatives are chosen among at most so many pairs of a split, so that the time a row takes is
 bounded."""
 
 _CLOSE_SHARE = 0.1

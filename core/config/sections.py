@@ -66,26 +66,26 @@ class DataConfig(Section):
     train_buckets: int = Field(8, ge=1, description="share of the groups that train the model")
     val_buckets: int = Field(1, ge=1, description="share of the groups that stop the training")
     test_buckets: int = Field(1, ge=1, description="share of the groups that judge the model")
-    shared_pictures: Literal["error", "warn"] = Field(
+    image_leakage: Literal["error", "warn"] = Field(
         "error", description="when a picture of val or test stands in train as well"
     )
-    shared_captions: Literal["error", "warn"] = Field(
+    caption_leakage: Literal["error", "warn"] = Field(
         "warn", description="when the words of a caption of val or test stand in train as well"
     )
 
 
 class PairsConfig(Section):
-    """Which wrong captions PairSampler sets against the true ones."""
+    """Which negatives PairSampler sets against the true ones."""
 
-    seed: int = Field(7, ge=0, description="the same seed gives the same wrong captions")
-    random_per_pair: int = Field(
-        1, ge=1, le=20, description="random wrong captions per image in val and test"
+    seed: int = Field(7, ge=0, description="the same seed gives the same negatives")
+    random_negatives: int = Field(
+        1, ge=1, le=20, description="random negatives per image in val and test"
     )
-    hard_per_pair: int = Field(
-        1, ge=0, le=20, description="nearly right wrong captions per image in val and test"
+    hard_negatives: int = Field(
+        1, ge=0, le=20, description="hard negatives per image in val and test"
     )
-    train_hard_candidates: int = Field(
-        4, ge=0, le=20, description="hard wrong captions that a training image carries along"
+    train_hard_negatives: int = Field(
+        4, ge=0, le=20, description="hard negatives that a training image carries along"
     )
 
 
@@ -133,10 +133,10 @@ class ModelConfig(Section):
         description='"none" (random), "imagenet", the path of a Keras weights file of the '
         f'backbone, or "{LAST_BLESSED}": go on from the whole model that was blessed last',
     )
-    stages: tuple[Annotated[int, Field(ge=1, le=7)] | Literal["top"], ...] = Field(
+    feature_levels: tuple[Annotated[int, Field(ge=1, le=7)] | Literal["top"], ...] = Field(
         (2, 3, 5),
         min_length=1,
-        description="stages of the backbone whose mean activations describe a picture; what comes "
+        description="levels of the backbone whose mean activations describe a picture; what comes "
         "after the last one is left out",
     )
     color_bins: int = Field(
@@ -151,7 +151,7 @@ class ModelConfig(Section):
     recurrent_units: int = Field(
         128, ge=1, description="width of the recurrent layer, in either direction"
     )
-    caption_summary: Literal["max", "last"] = Field(
+    caption_pooling: Literal["max", "last"] = Field(
         "max",
         description="its greatest values, read both ways, or the last state of one reading",
     )
@@ -181,7 +181,7 @@ class ModelConfig(Section):
 class TrainerConfig(Section):
     """How the model learns."""
 
-    seed: int = Field(7, ge=0, description="of weights, shuffling, augmentation, wrong captions")
+    seed: int = Field(7, ge=0, description="of weights, shuffling, augmentation, negatives")
     epochs: int = Field(30, ge=0, description="at most; 0: only the stage with the frozen backbone")
     batch_size: int = Field(16, ge=2, description="images per step")
     learning_rate: float = Field(3e-3, gt=0, description="of AdamW, at its peak")
@@ -190,22 +190,22 @@ class TrainerConfig(Section):
     schedule: Literal["constant", "cosine"] = Field(
         "cosine", description="the rate after the warm-up"
     )
-    wrong_captions: int = Field(
-        0, ge=0, description="random wrong captions per image and step; 0: all others in the batch"
+    random_negatives: int = Field(
+        0, ge=0, description="random negatives per image and step; 0: all others in the batch"
     )
-    hard_share: Share = Field(
+    hard_negative_share: Share = Field(
         0.0,
-        description="how much the hard wrong captions weigh among the wrong ones; 0: none is shown",
+        description="how much the hard negatives weigh among the wrong ones; 0: none is shown",
     )
-    word_loss: float = Field(
+    word_loss_weight: float = Field(
         1.0, ge=0, description="weight of foretelling the caption's words from the picture"
     )
-    contrastive_loss: float = Field(
+    contrastive_loss_weight: float = Field(
         1.0,
         ge=0,
         description="weight of telling the true caption from the batch's others (InfoNCE)",
     )
-    attribute_loss: float = Field(
+    attribute_loss_weight: float = Field(
         1.0, ge=0, description="weight of reading `model.attributes` from picture and caption"
     )
     word_dropout: Share = Field(
@@ -214,7 +214,7 @@ class TrainerConfig(Section):
     calibrate: bool = Field(
         True, description="fit the probabilities to the validation split after the training"
     )
-    calibration_models: int = Field(
+    calibration_folds: int = Field(
         0,
         ge=0,
         le=20,
@@ -222,7 +222,7 @@ class TrainerConfig(Section):
         "learned from all the rest: so many more trainings, and truer probabilities where the "
         "validation split is small; 0: none",
     )
-    calibration_part: float = Field(
+    calibration_fold_share: float = Field(
         0.125,
         ge=0.02,
         le=0.5,
@@ -232,7 +232,7 @@ class TrainerConfig(Section):
     monitor: Literal["val_loss", "val_auc"] = Field(
         "val_auc", description="what EarlyStopping watches"
     )
-    watched_from: Share = Field(
+    early_stopping_from: Share = Field(
         0.6,
         description="share of the epochs before EarlyStopping watches: while the learning rate is "
         "high, a good epoch is luck",
@@ -268,11 +268,11 @@ class TrainerConfig(Section):
 
     @model_validator(mode="after")
     def _can_be_calibrated(self) -> "TrainerConfig":
-        if self.calibration_models and not self.calibrate:
-            raise ValueError("`calibration_models` needs `calibrate` = true")
-        if self.calibration_models > round(1 / self.calibration_part):
+        if self.calibration_folds and not self.calibrate:
+            raise ValueError("`calibration_folds` needs `calibrate` = true")
+        if self.calibration_folds > round(1 / self.calibration_fold_share):
             raise ValueError(
-                "`calibration_models` times `calibration_part` is more than the training split"
+                "`calibration_folds` times `calibration_fold_share` is more than the training split"
             )
         return self
 
@@ -289,8 +289,8 @@ class TunerConfig(Section):
     space: dict[str, Annotated[tuple[bool | int | float | str, ...], Field(min_length=2)]] = Field(
         {
             "trainer.learning_rate": (5e-4, 5e-3, "log"),
-            "trainer.hard_share": (0.0, 0.3),
-            "trainer.word_loss": (0.3, 3.0, "log"),
+            "trainer.hard_negative_share": (0.0, 0.3),
+            "trainer.word_loss_weight": (0.3, 3.0, "log"),
             "model.embedding_dim": (64, 128, 256),
             "model.recurrent_units": (64, 128, 256),
             "model.dropout": (0.0, 0.1, 0.3),

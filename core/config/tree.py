@@ -12,11 +12,12 @@ from pydantic import model_validator
 
 from core.config import sections
 from core.config.base import Section
+from core.config.renamed import RENAMED
 from core.config.sections import BACKBONES, LAST_BLESSED, RANGES, TUNED
 from core.errors import DexmatchError
 
 # Trials are short, and judged by the order of pairs alone: no other models calibrate them.
-_NOT_TUNED = ("trainer.epochs", "trainer.calibration_models", "trainer.calibration_part")
+_NOT_TUNED = ("trainer.epochs", "trainer.calibration_folds", "trainer.calibration_fold_share")
 
 
 class Config(Section):
@@ -46,6 +47,8 @@ class Config(Section):
             if name not in fields or key in _NOT_TUNED:
                 near = difflib.get_close_matches(name, fields, n=1)
                 hint = f"; did you mean {section}.{near[0]}?" if near and near[0] != name else ""
+                if key in RENAMED:
+                    hint = f"; it is {RENAMED[key]} now"
                 raise ValueError(f"tuner.space: {key} cannot be tuned{hint}")
             is_range = values[-1] in RANGES
             if is_range and not _is_range(*values):
@@ -59,10 +62,10 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _is_judged_by_strangers(self) -> "Config":
-        if self.trainer.calibration_models and self.model.weights == LAST_BLESSED:
+        if self.trainer.calibration_folds and self.model.weights == LAST_BLESSED:
             raise ValueError(
-                f'trainer.calibration_models with model.weights = "{LAST_BLESSED}": that model '
-                "learned from the whole training split already; set calibration_models to 0"
+                f'trainer.calibration_folds with model.weights = "{LAST_BLESSED}": that model '
+                "learned from the whole training split already; set calibration_folds to 0"
             )
         return self
 
@@ -155,7 +158,8 @@ def _explain(error: pydantic.ValidationError, path: Path | None, section: str = 
     key = ".".join(str(part) for part in (section, *first["loc"]) if part != "")
     where = f"{path}: " if path else ""
     if first["type"] == "extra_forbidden":
-        return f"{where}{key}: no such key{_did_you_mean(first['loc'])}"
+        hint = f"; it is {RENAMED[key]} now" if key in RENAMED else _did_you_mean(first["loc"])
+        return f"{where}{key}: no such key{hint}"
     # Pydantic puts its own prefix before the text of our ValueErrors.
     message = first["msg"].removeprefix("Value error, ")
     got = "" if isinstance(first["input"], Mapping | Config) else f" (got {first['input']!r})"

@@ -1,6 +1,6 @@
 """What is said of a creature: a small grammar with synonyms, orders and moods.
 
-True and wrong captions come from the same grammar, so that nothing in the words alone tells which
+True and negatives come from the same grammar, so that nothing in the words alone tells which
 is which: one has to look.
 """
 

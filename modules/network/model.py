@@ -154,7 +154,7 @@ def _stages(settings: ModelConfig, size: int) -> keras.Model:
             layer.rate *= settings.stochastic_depth
     return keras.Model(
         backbone.input,
-        [_stage(backbone, stage) for stage in settings.stages],
+        [_stage(backbone, stage) for stage in settings.feature_levels],
         name=backbone.name,
     )
 
@@ -166,7 +166,7 @@ def _stage(backbone: keras.Model, stage: int | str) -> Any:
     names = [layer.name for layer in backbone.layers if layer.name.startswith(f"block{stage}")]
     if not names:
         raise DexmatchError(
-            f'model.stages: {backbone.name} has no stage {stage}; "top" is its last'
+            f'model.feature_levels: {backbone.name} has no stage {stage}; "top" is its last'
         )
     return backbone.get_layer(names[-1]).output
 
@@ -190,7 +190,7 @@ def _caption_encoder(settings: ModelConfig, length: int, vocabulary_size: int) -
     vectors = embed(tokens)
     vectors = keras.layers.SpatialDropout1D(settings.dropout)(vectors)
     recurrent = getattr(keras.layers, settings.recurrent)
-    if settings.caption_summary == "last":
+    if settings.caption_pooling == "last":
         summary = recurrent(settings.recurrent_units)(vectors)
     else:
         layer = recurrent(settings.recurrent_units, return_sequences=True)

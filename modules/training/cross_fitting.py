@@ -52,36 +52,36 @@ class Part:
     seed: int
 
 
-def parts(data: fitting.Data, learner: Learner, hard_per_pair: int) -> list[Part]:
-    """Cuts `trainer.calibration_models` parts of the same size out of the training split.
+def parts(data: fitting.Data, learner: Learner, hard_negatives: int) -> list[Part]:
+    """Cuts `trainer.calibration_folds` parts of the same size out of the training split.
 
-    The pairs of a group stay together. There will be as many wrong captions for each true one as in
+    The pairs of a group stay together. There will be as many negatives for each true one as in
     the validation split, and as many hard ones among them.
 
     Args:
       data: both splits.
       learner: who will be trained.
-      hard_per_pair: hard wrong captions per picture of the validation split, `pairs.hard_per_pair`.
+      hard_negatives: per picture of the validation split, `pairs.hard_negatives`.
 
     Raises:
       DexmatchError: there are too few groups, too few pairs for the replicas, or no true or no
         wrong pairs in the validation split.
     """
     settings = learner.settings
-    if not settings.calibration_models:
+    if not settings.calibration_folds:
         return []
-    count = round(1 / settings.calibration_part)
+    count = round(1 / settings.calibration_fold_share)
     groups = inputs.counted(data.train, features.GROUP_HASH)
     # Else a part, or what is left without it, could be one group: no caption would be wrong.
     if len(groups) < 2 * count:
         raise DexmatchError(
-            f"trainer.calibration_part = {settings.calibration_part} needs {2 * count} groups to "
-            f"train on, and there are {len(groups)}; set calibration_models to 0"
+            f"trainer.calibration_fold_share = {settings.calibration_fold_share} needs {2 * count} "
+            f"groups to train on, and there are {len(groups)}; set calibration_folds to 0"
         )
     labels = inputs.counted(data.val, features.LABEL)
     if not (labels[0] and labels[1]):
         raise DexmatchError(
-            f"trainer.calibration_models = {settings.calibration_models}, but the "
+            f"trainer.calibration_folds = {settings.calibration_folds}, but the "
             f"{labels.total()} pairs to validate on are not both true and wrong ones; set it to 0, "
             "or give the split more groups (data.val_buckets)"
         )
@@ -104,11 +104,11 @@ def parts(data: fitting.Data, learner: Learner, hard_per_pair: int) -> list[Part
             pairs=data.train.filter(belongs),
             rest=fitting.cut(rest, data.val, left, settings, learner.strategy),
             wrong=round(sizes[index] * labels[0] / labels[1]),
-            hard=sizes[index] * hard_per_pair,
+            hard=sizes[index] * hard_negatives,
             seed=settings.seed + index,
         )
 
-    return [part(index) for index in range(settings.calibration_models)]
+    return [part(index) for index in range(settings.calibration_folds)]
 
 
 def _shared_out(groups: Counter[int], count: int) -> dict[int, int]:

@@ -53,15 +53,15 @@ def check(train: tf.data.Dataset, val: tf.data.Dataset, settings: TrainerConfig)
             f"all {pairs} captions to train on hold the same words, so none could be wrong; "
             "check the caption column (dexmatch data import --help)"
         )
-    if len(groups) == 1 and not (hard and settings.hard_share):
+    if len(groups) == 1 and not (hard and settings.hard_negative_share):
         raise DexmatchError(
             f"all {pairs} pairs to train on are of one group, so no caption could be wrong; "
             "group them by something with more values (dexmatch data import --group-column)"
         )
-    if settings.hard_share and not hard:
+    if settings.hard_negative_share and not hard:
         _log.warning(
-            "trainer.hard_share = %s, but no pair to train on has a hard caption",
-            settings.hard_share,
+            "trainer.hard_negative_share = %s, but no pair to train on has a hard caption",
+            settings.hard_negative_share,
         )
     if len(labels) == 1:
         _one_label(labels, settings)

@@ -189,7 +189,7 @@ class Training:
                     data.train,
                     shown.pairs[features.TOKENS].shape[1],
                     data.batch_size,
-                    hard_captions=1 if self.settings.hard_share else 0,
+                    hard_captions=1 if self.settings.hard_negative_share else 0,
                     seed=self.settings.seed,
                     first_epoch=epochs_done,
                 ),
@@ -245,14 +245,14 @@ class Training:
         return found
 
     def _early_stopping(self, stage: stages.Stage) -> keras.callbacks.EarlyStopping:
-        watched_from = int(self.settings.watched_from * stage.epochs)
+        early_stopping_from = int(self.settings.early_stopping_from * stage.epochs)
         return keras.callbacks.EarlyStopping(
             monitor=self.settings.monitor,
             mode=self._mode,
             patience=self.settings.patience,
             restore_best_weights=True,
             # The last epoch is watched in any case: what a stage ends with must have a figure.
-            start_from_epoch=min(watched_from, stage.epochs - 1),
+            start_from_epoch=min(early_stopping_from, stage.epochs - 1),
         )
 
     @property

@@ -79,7 +79,7 @@ def training_pairs(
     seed: int,
     first_epoch: int = 0,
 ) -> tf.data.Dataset:
-    """True pairs without end, in a new order every epoch, hard wrong captions drawn anew each time.
+    """True pairs without end, in a new order every epoch, hard negatives drawn anew each time.
 
     Order and draws of an epoch follow from the seed and the epoch's number alone, so a training
     that is resumed sees what it would have seen. What does not fill a batch is left out of that

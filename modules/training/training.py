@@ -2,7 +2,7 @@
 
 A step encodes B pictures and B + B * H captions once each, and then scores pictures against
 captions: the picture's own caption is right; other captions of the batch and its H hard ones are
-wrong. So wrong captions are new in every step, and cost only the small matcher, not the backbone.
+wrong. So negatives are new in every step, and cost only the small matcher, not the backbone.
 """
 
 import math
@@ -46,10 +46,10 @@ class PairTrainer(keras.Model):
         self._settings = settings
         self._augment = augmenter(augmentation, settings.seed)
         # Trained along and thrown away: they teach the branches, and answer no request.
-        if settings.word_loss:
+        if settings.word_loss_weight:
             self._words = keras.layers.Dense(vocabulary_size, name="words")
             self._words.build((None, model.image_encoder.output_shape[-1]))
-        if settings.contrastive_loss:
+        if settings.contrastive_loss_weight:
             self._log_scale = self.add_weight(
                 name="log_scale", initializer=keras.initializers.Constant(math.log(_FIRST_SCALE))
             )
@@ -70,8 +70,8 @@ class PairTrainer(keras.Model):
         settings = self._settings
         tokens, hard = batch[features.TOKENS], batch[features.HARD_TOKENS]
         size, length = tf.shape(tokens)[0], tokens.shape[1]
-        own = other_captions(tokens, batch[features.GROUP_HASH], settings.wrong_captions)
-        weights = pair_weights(own, hard, settings.hard_share)
+        own = other_captions(tokens, batch[features.GROUP_HASH], settings.random_negatives)
+        weights = pair_weights(own, hard, settings.hard_negative_share)
         labels = tf.concat([tf.eye(size), tf.zeros([size, hard.shape[1]])], axis=1)
         with tf.GradientTape() as tape:
             image = self._encode_images(batch, training=True)
@@ -84,16 +84,16 @@ class PairTrainer(keras.Model):
             losses = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_sum(weights * losses) / tf.reduce_sum(weights)
             total = loss
-            if settings.word_loss:
-                total += settings.word_loss * word_loss(tokens, self._words(image))
-            if settings.contrastive_loss:
+            if settings.word_loss_weight:
+                total += settings.word_loss_weight * word_loss(tokens, self._words(image))
+            if settings.contrastive_loss_weight:
                 scale = tf.minimum(tf.exp(self._log_scale), _LAST_SCALE)
-                total += settings.contrastive_loss * contrastive_loss(
+                total += settings.contrastive_loss_weight * contrastive_loss(
                     image, right, wrong, weights > 0, scale
                 )
-            if settings.attribute_loss and features.ATTRIBUTES in batch:
+            if settings.attribute_loss_weight and features.ATTRIBUTES in batch:
                 read = self.model.matcher.get_layer(ATTRIBUTES).logits
-                total += settings.attribute_loss * sum(
+                total += settings.attribute_loss_weight * sum(
                     attribute_loss(batch[features.ATTRIBUTES], read(embedding))
                     for embedding in (image, right)
                 )
@@ -195,7 +195,7 @@ def other_captions(tokens: tf.Tensor, groups: tf.Tensor, limit: int) -> tf.Tenso
     Args:
       tokens: int64 [B, L].
       groups: int64 [B].
-      limit: wrong captions per picture; 0 for all.
+      limit: negatives per picture; 0 for all.
 
     Returns:
       bool [B, B]; the diagonal, the true captions, is True.
@@ -211,13 +211,13 @@ def other_captions(tokens: tf.Tensor, groups: tf.Tensor, limit: int) -> tf.Tenso
     return wrong | tf.eye(tf.shape(groups)[0], dtype=tf.bool)
 
 
-def pair_weights(own: tf.Tensor, hard: tf.Tensor, hard_share: float) -> tf.Tensor:
-    """Weights that give right and wrong captions the same say, and hard ones their share of it.
+def pair_weights(own: tf.Tensor, hard: tf.Tensor, hard_negative_share: float) -> tf.Tensor:
+    """Weights that give right captions and negatives the same say, and hard ones their share of it.
 
     Args:
       own: bool [B, B], see `other_captions`.
       hard: int64 [B, H, L] token ids; a caption of padding alone does not count.
-      hard_share: of the wrong captions' weight.
+      hard_negative_share: the hard ones' share of the negatives' weight.
 
     Returns:
       float32 [B, B + H]. The right captions weigh B; the wrong ones together as much, where there
@@ -229,7 +229,7 @@ def pair_weights(own: tf.Tensor, hard: tf.Tensor, hard_share: float) -> tf.Tenso
     hard_there = tf.cast(tf.reduce_any(hard > 0, axis=-1), tf.float32)
     random_total, hard_total = tf.reduce_sum(random), tf.reduce_sum(hard_there)
     # Where one kind is missing, the other takes its share.
-    share = tf.where(hard_total > 0, tf.where(random_total > 0, hard_share, 1.0), 0.0)
+    share = tf.where(hard_total > 0, tf.where(random_total > 0, hard_negative_share, 1.0), 0.0)
     random *= tf.math.divide_no_nan((1.0 - share) * size, random_total)
     hard_there *= tf.math.divide_no_nan(share * size, hard_total)
     return tf.concat([right + random, hard_there], axis=1)

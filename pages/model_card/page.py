@@ -23,7 +23,7 @@ _ASKED = {
     "max_drop": "at most {:g} below the latest blessed model",
     "max_rise": "at most {:g} above the latest blessed model",
 }
-_OWN = {OVERALL: "Overall", AGAINST: "By kind of wrong caption", PAIR_KIND: "By kind of pair"}
+_OWN = {OVERALL: "Overall", AGAINST: "By kind of negative", PAIR_KIND: "By kind of pair"}
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def figure_names(slices: Iterable[SliceFigures]) -> list[str]:
 def tables(
     slices: Iterable[SliceFigures], figures: Sequence[str], few: int
 ) -> dict[str, list[Row]]:
-    """The figures by title: overall, by kind of wrong caption, by each metadata column."""
+    """The figures by title: overall, by kind of negative, by each metadata column."""
     made: dict[str, list[Row]] = {title: [] for title in _OWN.values()}
     for each in slices:
         columns = CROSS.join(column for column, _ in each.parts)

@@ -46,7 +46,7 @@ class Split:
 
     Attributes:
       name: "train", "val" or "test".
-      pairs: number of examples, wrong captions included.
+      pairs: number of examples, negatives included.
       kinds: number of examples by pair kind.
       images: distinct pictures.
       groups: distinct groups.

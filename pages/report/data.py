@@ -102,7 +102,7 @@ def gather(of: Sources, before: Sources | None) -> Data:
     if set(_COMPARED) <= now.keys():
         skew = drift.distances(now[features.TEST], now[features.TRAIN], schema)
         ours = (features.LABEL, features.PAIR_KIND, features.AGAINST)
-        # Test holds wrong captions and train does not: that is meant.
+        # Test holds negatives and train does not: that is meant.
         compared.append(
             ("test, from train", {name: far for name, far in skew.items() if name not in ours})
         )

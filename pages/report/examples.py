@@ -1,6 +1,6 @@
 """Pairs to look at: the most confident mistakes, the least sure, the best, of every slice.
 
-Of the best, true pairs and wrong captions stand in turn: a model is often so much surer of one kind
+Of the best, true pairs and negatives stand in turn: a model is often so much surer of one kind
 that the other would not be seen.
 """
 
@@ -84,7 +84,7 @@ class Examples:
         Args:
           name: one of `LISTS`.
           count: how many, at most.
-          is_match: only true pairs, or only wrong captions; None for both.
+          is_match: only true pairs, or only negatives; None for both.
         """
         listed = [self.shown[at] for at in self.of_slices[0][name]] if self.shown else []
         return [each for each in listed if is_match in (None, each.is_match)][:count]

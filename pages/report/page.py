@@ -112,7 +112,7 @@ def gather(of: Sources, before: Sources | None, compared: Sources | None) -> Rep
     _tell("hiding parts of pictures and captions", 3)
     explained = [
         *chosen.foremost(examples.MISTAKES, _OCCLUDED),
-        # Of a wrong caption that the model is sure of, nothing counts by itself.
+        # Of a negative that the model is sure of, nothing counts by itself.
         *chosen.foremost(examples.BEST, _OCCLUDED, is_match=True),
     ]
     hidden = occlusion.gather(explained, contents, served)

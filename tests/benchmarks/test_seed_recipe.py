@@ -14,7 +14,7 @@ def pairs(groups, captions):
 def test_wrong_captions_are_of_another_group_and_other_words():
     groups = ["a", "a", "b", "b", "c"] * 8
     captions = ["red", "blue", "red", "green", "blue"] * 8
-    drawn = seed_recipe.wrong_captions(pairs(groups, captions), seed=1)
+    drawn = seed_recipe.random_negatives(pairs(groups, captions), seed=1)
     groups_of = {"red": {"a", "b"}, "blue": {"a", "c"}, "green": {"b"}}
     for group, caption, wrong in zip(groups, captions, drawn, strict=True):
         assert wrong != caption
@@ -23,13 +23,13 @@ def test_wrong_captions_are_of_another_group_and_other_words():
 
 def test_the_seed_decides_which_captions_are_drawn():
     some = pairs([str(number) for number in range(50)], [f"word {n}" for n in range(50)])
-    drawn = [seed_recipe.wrong_captions(some, seed) for seed in (1, 1, 2)]
+    drawn = [seed_recipe.random_negatives(some, seed) for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_one_group_alone_is_an_error():
     with pytest.raises(ValueError, match="group a: there is no caption of another group"):
-        seed_recipe.wrong_captions(pairs(["a", "a"], ["red", "blue"]), seed=1)
+        seed_recipe.random_negatives(pairs(["a", "a"], ["red", "blue"]), seed=1)
 
 
 def test_pictures_of_every_kind_are_fitted_into_squares(pictures):

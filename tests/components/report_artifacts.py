@@ -169,7 +169,9 @@ def write(small, folder, model):
     report = serving_report.ServingReport("embedded", (serving_report.Check("memory", True, EVIL),))
     (folder / "infra" / serving_report.FILE_NAME).write_text(report.to_json(), encoding="utf-8")
     tuned = small.artifact(standard_artifacts.TunerResults, folder, "tuner")
-    trials = [{"trial_id": str(n), "score": n / 10, "trainer.hard_share": n / 4} for n in (1, 2)]
+    trials = [
+        {"trial_id": str(n), "score": n / 10, "trainer.hard_negative_share": n / 4} for n in (1, 2)
+    ]
     (folder / "tuner" / "tuner_results.json").write_text(json.dumps(trials), encoding="utf-8")
     return {
         sources.EXAMPLES: examples,

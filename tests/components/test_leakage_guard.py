@@ -40,7 +40,7 @@ def pair(number: int, split: str, label: int = 1, **changed: bytes) -> tuple[str
     return split, example.SerializeToString()
 
 
-def run_guard(folder, *pairs, shared_pictures="error", shared_captions="warn"):
+def run_guard(folder, *pairs, image_leakage="error", caption_leakage="warn"):
     """Runs the guard on these pairs and on forty that leak nothing; returns its report."""
     clean = [pair(100 + number, SPLITS[number % 3]) for number in range(40)]
     examples = _examples(folder, [*clean, *pairs])
@@ -54,8 +54,8 @@ def run_guard(folder, *pairs, shared_pictures="error", shared_captions="warn"):
         {executor.REPORT: [report]},
         {
             executor.IMAGE_SIZE: 32,
-            executor.SHARED_PICTURES: shared_pictures,
-            executor.SHARED_CAPTIONS: shared_captions,
+            executor.SHARED_PICTURES: image_leakage,
+            executor.SHARED_CAPTIONS: caption_leakage,
             executor.CODE: "",
         },
     )
@@ -101,7 +101,7 @@ def report(tmp_path_factory):
         # Neither of these is train.
         pair(13, "val", group=b"family"),
         pair(14, "test", group=b"family"),
-        shared_pictures="warn",
+        image_leakage="warn",
     )
 
 
@@ -147,7 +147,7 @@ def test_a_group_on_both_sides_stops_the_run(tmp_path):
     shared = {features.GROUP: b"family"}
     pairs = [pair(1, "train", **shared), pair(2, "test", **shared), pair(3, "test", **shared)]
     with pytest.raises(DexmatchError) as raised:
-        run_guard(tmp_path, *pairs, shared_pictures="warn")
+        run_guard(tmp_path, *pairs, image_leakage="warn")
     message = str(raised.value)
     assert "split test shares 1 group with train, in 2 of its 15 pairs" in message
     assert "'2' ('1' in train)" in message

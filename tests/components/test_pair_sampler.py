@@ -174,9 +174,9 @@ def run_executor(folder, order=1):
         {executor.SAMPLED: [sampled]},
         {
             executor.SEED: 7,
-            executor.RANDOM_PER_PAIR: 2,
-            executor.HARD_PER_PAIR: 1,
-            executor.TRAIN_HARD_CANDIDATES: 3,
+            executor.RANDOM_NEGATIVES: 2,
+            executor.HARD_NEGATIVES: 1,
+            executor.TRAIN_HARD_NEGATIVES: 3,
             executor.METADATA_COLUMNS: '["color", "legs"]',
             executor.CODE: "",
         },

@@ -416,7 +416,7 @@ def test_training_has_curves_settings_and_trials(gathered):
     }
     assert found.stages[0].epochs == 3
     assert found.settings["trainer"]["epochs"] == "30"
-    assert found.trials.names == ("trainer.hard_share",)
+    assert found.trials.names == ("trainer.hard_negative_share",)
     assert found.trials.rows[0] == ("2", 0.2, ("0.5",))
 
 

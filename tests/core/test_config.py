@@ -4,6 +4,7 @@ import pydantic
 import pytest
 
 from core import config as configs
+from core.config.renamed import RENAMED
 from core.errors import DexmatchError
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -26,7 +27,7 @@ def test_the_seed_recipe_is_the_one_that_was_reported():
     assert (seed.model.recurrent, seed.model.join) == ("LSTM", "concat")
     assert (seed.trainer.learning_rate, seed.trainer.schedule) == (1e-4, "constant")
     assert (seed.trainer.batch_size, seed.trainer.epochs) == (32, 30)
-    assert (seed.trainer.word_loss, seed.trainer.hard_share) == (0, 0)
+    assert (seed.trainer.word_loss_weight, seed.trainer.hard_negative_share) == (0, 0)
     assert seed.image.size == 224
 
 
@@ -91,6 +92,14 @@ def test_the_last_override_wins_and_any_wins_over_the_file(tmp_path):
     assert (trainer.epochs, trainer.batch_size) == (7, 4)
 
 
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_key_of_an_earlier_release_is_told_by_its_name_of_today(old, new):
+    with pytest.raises(DexmatchError, match=rf"{old}: no such key; it is {new} now$"):
+        configs.load(None, [f"{old}=1"])
+    section, _, key = new.partition(".")
+    assert key in type(getattr(configs.load(), section)).model_fields
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -106,7 +115,7 @@ def test_the_last_override_wins_and_any_wins_over_the_file(tmp_path):
         ("tuner.space={'trainer.learning_rat'=[1, 2]}", "did you mean trainer.learning_rate"),
         ("tuner.space={'image.size'=[32, 64]}", r"^tuner\.space: image\.size cannot be tuned$"),
         ("tuner.space={'trainer.epochs'=[1, 2]}", r"trainer\.epochs cannot be tuned$"),
-        ("tuner.space={'trainer.calibration_models'=[0, 3]}", r"_models cannot be tuned$"),
+        ("tuner.space={'trainer.calibration_folds'=[0, 3]}", r"_folds cannot be tuned$"),
         ("tuner.space={'model.dropout'=[0.1, 2]}", r"tuner\.space: model\.dropout: .*\(got 2\)"),
         ("tuner.space={'model.word_dim'=[1.5, 8, 'linear']}", r"tuner\.space: model\.word_dim: "),
         ("tuner.space={'model.dropout'=[0.5, 0.1, 'linear']}", "is no range"),
@@ -137,12 +146,12 @@ def test_a_mistake_is_told_in_one_line_with_its_key(override, message):
     [
         ("model.weights=last_blessed", "learned from the whole training split"),
         ("trainer.calibrate=false", "needs `calibrate` = true"),
-        ("trainer.calibration_part=0.4", "is more than the training split"),
+        ("trainer.calibration_fold_share=0.4", "is more than the training split"),
     ],
 )
 def test_what_cannot_be_calibrated_by_models_besides(override, message):
     with pytest.raises(DexmatchError, match=message) as raised:
-        configs.load(None, ["trainer.calibration_models=3", override])
+        configs.load(None, ["trainer.calibration_folds=3", override])
     assert "\n" not in str(raised.value)
 
 

@@ -14,7 +14,7 @@ from modules.training import checkpoints
 # its best weights from an earlier epoch.
 EPOCHS = (
     "trainer.epochs=4",
-    "trainer.watched_from=0.25",
+    "trainer.early_stopping_from=0.25",
     "trainer.learning_rate=0.02",
     "model.dropout=0.3",
 )

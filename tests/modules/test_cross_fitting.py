@@ -15,7 +15,7 @@ from modules.training import cross_fitting, fitting
 
 LENGTH = 2
 TRAINED = ("trainer.epochs=2", "trainer.batch_size=3", "model.dropout=0.3")
-FOLDED = (*TRAINED, "trainer.calibration_models=2", "trainer.calibration_part=0.5")
+FOLDED = (*TRAINED, "trainer.calibration_folds=2", "trainer.calibration_fold_share=0.5")
 
 
 def rows(numbers, hard=lambda _: ()):
@@ -50,11 +50,11 @@ def val(right, wrong):
     return tf.data.Dataset.from_tensor_slices({features.LABEL: [1] * right + [0] * wrong})
 
 
-def cut(train, judged=None, models=3, hard_per_pair=1):
+def cut(train, judged=None, models=3, hard_negatives=1):
     data = fitting.Data(train, judged or val(4, 8), batch_size=4, steps=1)
-    settings = TrainerConfig(calibration_models=models, calibration_part=0.33, seed=5)
+    settings = TrainerConfig(calibration_folds=models, calibration_fold_share=0.33, seed=5)
     learner = SimpleNamespace(settings=settings, strategy=tf.distribute.get_strategy())
-    return cross_fitting.parts(data, learner, hard_per_pair)
+    return cross_fitting.parts(data, learner, hard_negatives)
 
 
 def values(pairs, name):
@@ -152,7 +152,7 @@ def test_hard_captions_of_the_part_come_before_those_that_the_model_knows():
 
 
 def test_random_captions_stand_in_for_hard_ones_that_are_not_there():
-    (part, *_) = cut(rows(range(33)), judged=val(2, 6), hard_per_pair=2)
+    (part, *_) = cut(rows(range(33)), judged=val(2, 6), hard_negatives=2)
     pairs = asked(part)
     count = len(values(part.pairs, features.TOKENS))
     assert len(pairs) == 4 * count
@@ -167,7 +167,7 @@ def test_the_same_seed_asks_the_same():
 @pytest.mark.parametrize(
     ("train", "judged", "text"),
     [
-        (15, val(4, 8), "needs 6 groups to train on, and there are 5; set calibration_models to 0"),
+        (15, val(4, 8), "needs 6 groups to train on, and there are 5; set calibration_folds to 0"),
         (33, val(4, 0), "the 4 pairs to validate on are not both true and wrong ones"),
         (33, val(0, 4), "the 4 pairs to validate on are not both true and wrong ones"),
     ],

@@ -43,7 +43,7 @@ def test_a_loss_that_is_no_number_ends_the_run(runs, tiny_backbone, transformed,
 def test_few_uniform_pairs_are_trained_on_with_a_warning(
     runs, tiny_backbone, transformed, tmp_path, caplog
 ):
-    """Two groups, one of them far larger; no wrong caption in most batches; one label in val."""
+    """Two groups, one of them far larger; no negative in most batches; one label in val."""
     caplog.set_level(logging.WARNING, logger="dexmatch")
     weights = runs.train(
         transformed,
@@ -51,7 +51,7 @@ def test_few_uniform_pairs_are_trained_on_with_a_warning(
         "trainer.batch_size=2",
         "trainer.epochs=1",
         "trainer.monitor=val_loss",
-        "trainer.hard_share=0.2",
+        "trainer.hard_negative_share=0.2",
         train_files="uneven",
         eval_files="all_matched",
     )
@@ -61,6 +61,6 @@ def test_few_uniform_pairs_are_trained_on_with_a_warning(
         "12 pairs to train on are few",
         "11 of 12 pairs to train on have the same group",
         "all 12 pairs to validate on are matched",
-        "trainer.hard_share = 0.2, but no pair to train on has a hard caption",
+        "trainer.hard_negative_share = 0.2, but no pair to train on has a hard caption",
     ):
         assert text in said

@@ -77,9 +77,9 @@ def test_two_workers_train_one_model_that_the_first_writes(runs, transformed, tm
     runs.train_in_a_cluster(
         transformed,
         targets,
-        "trainer.watched_from=0",
-        "trainer.calibration_models=1",
-        "trainer.calibration_part=0.5",
+        "trainer.early_stopping_from=0",
+        "trainer.calibration_folds=1",
+        "trainer.calibration_fold_share=0.5",
         keep_weights=True,
         checkpoints=str(tmp_path / "checkpoints"),
     )

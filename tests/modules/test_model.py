@@ -27,10 +27,10 @@ def answer(built):
         {},
         {"recurrent": "GRU"},
         {"join": "concat"},
-        {"caption_summary": "last"},
+        {"caption_pooling": "last"},
         {"attribute_sizes": (3, 5)},
-        {"color_bins": 0, "stages": (2,)},
-        {"stages": ("top",)},
+        {"color_bins": 0, "feature_levels": (2,)},
+        {"feature_levels": ("top",)},
         {"backbone": "EfficientNetB1"},
         {"backbone": "EfficientNetV2B0"},
     ],
@@ -69,14 +69,14 @@ def test_the_batch_norm_momentum_is_the_configured_one():
 
 
 def test_the_backbone_ends_at_the_last_stage_that_is_asked_for():
-    names = [layer.name for layer in build(stages=(2, 3)).image_features.layers[1].layers]
+    names = [layer.name for layer in build(feature_levels=(2, 3)).image_features.layers[1].layers]
     assert any(name.startswith("block3") for name in names)
     assert not any(name.startswith("block4") for name in names)
 
 
 def test_a_stage_that_the_backbone_lacks_is_told_in_one_line():
-    with pytest.raises(DexmatchError, match=r"model\.stages: .* has no stage 7"):
-        build(backbone="EfficientNetV2B0", stages=(7,))
+    with pytest.raises(DexmatchError, match=r"model\.feature_levels: .* has no stage 7"):
+        build(backbone="EfficientNetV2B0", feature_levels=(7,))
 
 
 def histogram(*pixels, bins=3):

@@ -233,7 +233,7 @@ def test_a_training_of_two_stages_resumes_in_the_second(
 SPOILT = (
     *STAGES,
     "trainer.monitor=val_loss",
-    "trainer.watched_from=0",
+    "trainer.early_stopping_from=0",
     "trainer.warmup_epochs=0",
     "trainer.learning_rate=1000",
     "trainer.weight_decay=0",

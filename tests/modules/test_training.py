@@ -145,7 +145,7 @@ def trainer():
     keras.utils.set_random_seed(1)
     sizes = {"embedding_dim": 8, "recurrent_units": 8, "word_dim": 8, "hidden_units": 16}
     built = model.build(ModelConfig(**sizes, dropout=0), 32, 4, 12)
-    settings = TrainerConfig(seed=1, word_loss=1.0)
+    settings = TrainerConfig(seed=1, word_loss_weight=1.0)
     wrapped = training.PairTrainer(
         built, 12, settings, AugmentConfig(flip=False, rotation=0, zoom=0, shift=0)
     )

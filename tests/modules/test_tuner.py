@@ -74,13 +74,13 @@ def test_the_best_trial_wins_and_reaches_the_trainer(trials, tune, settings):
 
 
 def test_trials_stay_inside_the_space_and_are_short(trials, tune):
-    tune("tuner.epochs=2", "tuner.trials=12", "trainer.calibration_models=3")
+    tune("tuner.epochs=2", "tuner.trials=12", "trainer.calibration_folds=3")
     for config in trials:
         assert 0.001 <= config["trainer"]["learning_rate"] <= 0.1
         assert config["model"]["word_dim"] in range(4, 65)
         assert config["model"]["dropout"] in (0, 0.5)
         assert config["trainer"]["epochs"] == 2
-        assert config["trainer"]["calibration_models"] == 0
+        assert config["trainer"]["calibration_folds"] == 0
     assert {config["model"]["recurrent"] for config in trials} == {"LSTM", "GRU"}
 
 

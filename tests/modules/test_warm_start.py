@@ -16,7 +16,7 @@ from modules.training import warm_start
 
 SETTINGS = ModelConfig(
     weights="last_blessed",
-    stages=("top",),
+    feature_levels=("top",),
     color_bins=2,
     embedding_dim=8,
     recurrent_units=8,

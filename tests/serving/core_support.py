@@ -27,7 +27,7 @@ def push(folder, seed=1):
     """Saves a dexmatch model; another seed gives other answers."""
     keras.utils.set_random_seed(seed)
     settings = ModelConfig(
-        stages=("top",), embedding_dim=WIDTH, recurrent_units=8, word_dim=8, hidden_units=8
+        feature_levels=("top",), embedding_dim=WIDTH, recurrent_units=8, word_dim=8, hidden_units=8
     )
     with tempfile.TemporaryDirectory() as scratch, pytest.MonkeyPatch.context() as patch:
         vocabulary = Path(scratch) / "words.txt"
