@@ -20,7 +20,9 @@ import tensorflow as tf
 from core import features
 from core.config import AugmentConfig, ModelConfig, TrainerConfig
 from modules.network import model
-from modules.training import frozen_backbone, inputs, stages, training
+from modules.training import frozen_features, inputs, stages
+from modules.training.augmentation import build_augmentation
+from modules.training.pair_trainer import PairTrainer
 
 TOKENS = 32
 VOCABULARY = 1000
@@ -50,11 +52,11 @@ def epoch_seconds(rows: tf.data.Dataset, settings: TrainerConfig, size: int) -> 
     """Seconds of an epoch that trains on these rows with a frozen backbone."""
     keras.utils.set_random_seed(settings.seed)
     built = model.build(ModelConfig(), size, TOKENS, VOCABULARY)
-    trainer = training.PairTrainer(built, VOCABULARY, settings, AugmentConfig())
-    stages.of(settings)[0].freeze(built, settings)
+    trainer = PairTrainer(built, VOCABULARY, settings, AugmentConfig())
+    stages.plan_stages(settings)[0].freeze(built, settings)
     trainer.compile(optimizer=keras.optimizers.Adam(), jit_compile=False)
     batches = inputs.training_pairs(rows, TOKENS, settings.batch_size, 0, settings.seed)
-    steps = inputs.count(rows) // settings.batch_size
+    steps = inputs.count_rows(rows) // settings.batch_size
     trainer.fit(batches, steps_per_epoch=steps, verbose=0)
     took, _ = seconds(
         lambda: trainer.fit(
@@ -73,12 +75,12 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = TrainerConfig(frozen_epochs=arguments.epochs)
     rows = synthetic_rows(arguments.pairs, arguments.size)
-    encoder = frozen_backbone.Encoder(
+    encoder = frozen_features.Encoder(
         model.build(ModelConfig(), arguments.size, TOKENS, VOCABULARY).image_features,
-        training.augmenter(AugmentConfig(), settings.seed),
+        build_augmentation(AugmentConfig(), settings.seed),
     )
     once, cached = seconds(
-        lambda: frozen_backbone.with_features(rows, encoder, settings.batch_size, 1)
+        lambda: frozen_features.with_features(rows, encoder, settings.batch_size, 1)
     )
     reused = epoch_seconds(cached, settings, arguments.size)
     anew = epoch_seconds(rows, settings, arguments.size)

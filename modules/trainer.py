@@ -1,4 +1,4 @@
-"""The Trainer's `run_fn`: reads transformed examples, trains stage by stage, exports.
+"""The Trainer's `run_fn`: reads transformed pairs, builds a model, fits, calibrates and exports it.
 
 Same seed, same machine, same data: same weights, bit for bit, also after a kill in between. What
 may differ elsewhere: another type of CPU, another number of threads or of replicas, or a GPU adds
@@ -9,6 +9,7 @@ beyond the size that `modules.training.inputs` sorts, which come in the order of
 
 import logging
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,22 +18,17 @@ import tensorflow_transform as tft
 from tfx import v1 as tfx
 
 from core import reporting
-from core.config import ModelConfig, PairsConfig
 from modules.export import signatures
-from modules.network import model, weights
-from modules.training import (
-    calibration,
-    checkpoints,
-    cross_fitting,
-    distribution,
-    fitting,
-    held_out,
-    hyperparameters,
-    inputs,
-    training,
-    warm_start,
-)
-from modules.training.learner import Learner
+from modules.network import weights
+from modules.training import calibration, checkpoints, cross_fitting, distribution, inputs
+from modules.training.build import build_trainer
+from modules.training.data_checks import check_data
+from modules.training.fit import Folders, fit
+from modules.training.hyperparameters import apply_hyperparameters
+from modules.training.inputs import TrainingData
+from modules.training.pair_trainer import training_auc
+from modules.training.setup import TrainingSetup
+from modules.training.warm_start import write_architecture
 
 _log = logging.getLogger(f"{reporting.LOGGER}.trainer")
 
@@ -48,65 +44,47 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     Raises:
       DexmatchError: see `train`; or the hyperparameters are none of today's.
     """
-    config = hyperparameters.applied(fn_args.custom_config, fn_args.hyperparameters)
-    folder = checkpoints_folder(config, fn_args)
+    custom_config = apply_hyperparameters(fn_args.custom_config, fn_args.hyperparameters)
+    unfinished = checkpoints_folder(custom_config, fn_args)
     if distribution.is_chief():
-        checkpoints.remove_others(folder)
+        checkpoints.remove_others(unfinished)
     trained = train(
-        config, fn_args, fitting.Folders(checkpoints=folder, logs=fn_args.model_run_dir)
+        custom_config, fn_args, Folders(checkpoints=unfinished, logs=fn_args.model_run_dir)
     )
     if distribution.is_chief():
         signatures.save(trained.model, fn_args.serving_model_dir)
-        architecture = ModelConfig(**config["model"])
-        warm_start.note(fn_args.serving_model_dir, architecture, trained.attributes)
-        checkpoints.remove(folder)
+        write_architecture(
+            fn_args.serving_model_dir, trained.setup.config.model, trained.setup.attributes
+        )
+        checkpoints.remove(unfinished)
     else:  # Every worker must take part in the saving; one of them keeps it.
         with tempfile.TemporaryDirectory() as scratch:
             signatures.save(trained.model, scratch)
 
 
-def checkpoints_folder(config: dict[str, Any], fn_args: tfx.components.FnArgs) -> str:
-    """Where a training, or a tuning, leaves what it needs to go on after a kill.
-
-    Args:
-      config: `custom_config` of the Trainer or the Tuner, with the hyperparameters in it.
-      fn_args: where the data and the base model are.
-    """
-    return checkpoints.folder_of(
-        config[checkpoints.ROOT],
-        {
-            **{name: value for name, value in config.items() if name != checkpoints.ROOT},
-            "base_model": fn_args.base_model,
-        },
-        _files([f"{fn_args.transform_graph_path}/transform_fn/assets/*"])
-        + _files(fn_args.train_files)
-        + _files(fn_args.eval_files),
-    )
-
-
 @dataclass(frozen=True)
-class Trained:
-    """A trained model.
+class TrainedModel:
+    """A trained and calibrated model.
 
     Attributes:
       model: ready to be saved.
-      attributes: what it reads from pictures and captions, and the values that it knows.
+      setup: what it was trained with.
       val_auc: its AUC on the validation split, as the training measures it.
     """
 
     model: signatures.ServingModel
-    attributes: dict[str, list[str]]
+    setup: TrainingSetup
     val_auc: float
 
 
 def train(
-    config: dict[str, Any], fn_args: tfx.components.FnArgs, folders: fitting.Folders
-) -> Trained:
+    custom_config: Mapping[str, Any], fn_args: tfx.components.FnArgs, folders: Folders
+) -> TrainedModel:
     """Trains one model, for the Trainer or for a trial of the Tuner.
 
     Args:
-      config: the sections `pairs`, `image`, `caption`, `model`, `trainer` and `augment` as dicts,
-        and `attributes`, the metadata features that the model learns to read.
+      custom_config: the sections `pairs`, `image`, `caption`, `model`, `trainer` and `augment` as
+        dicts, and `attributes`, the metadata features that the model learns to read.
       fn_args: where the data are; `base_model` is where `model.weights = "last_blessed"` goes on
         from.
       folders: where to write.
@@ -116,47 +94,70 @@ def train(
         weights do not fit, or the loss became NaN.
     """
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
-    learner = Learner.of(config, transform, fn_args.base_model)
-    # Same seed, same machine: same weights; the seed itself is set as each model is built.
+    setup = TrainingSetup.read(custom_config, transform, fn_args.base_model)
     tf.config.experimental.enable_op_determinism()
-    settings, architecture = learner.settings, learner.architecture
-    spec = transform.transformed_feature_spec()
-    data = fitting.prepare(
-        inputs.pair_rows(_files(fn_args.train_files), spec),
-        inputs.pair_rows(_files(fn_args.eval_files), spec),
-        settings,
-        learner.strategy,
+    data = read_data(fn_args, transform, setup)
+    folds = cross_fitting.split_folds(data, setup)
+
+    with reporting.part("", 0, 1 + len(folds)):
+        trainer = build_trainer(setup)
+        fit(trainer, data, setup, folders)
+
+    validation = calibration.score_validation(trainer, data)
+    if setup.config.trainer.calibrate:
+        held_out = cross_fitting.score_folds(folds, setup, folders.checkpoints)
+        calibration.calibrate(trainer.model, [validation, *held_out])
+
+    served = signatures.ServingModel(
+        trainer.model,
+        setup.vocabulary_file,
+        setup.config.image.size,
+        setup.config.caption.max_tokens,
+        setup.config.model.embedding_dim,
     )
-    hard_negatives = PairsConfig(**config["pairs"]).hard_negatives
-    parts = cross_fitting.parts(data, learner, hard_negatives)
+    return TrainedModel(served, setup, training_auc(*validation))
+
+
+def read_data(
+    fn_args: tfx.components.FnArgs, transform: tft.TFTransformOutput, setup: TrainingSetup
+) -> TrainingData:
+    """Reads both splits, and refuses what no training can make sense of.
+
+    Raises:
+      DexmatchError: see `check_data` and `TrainingData.in_steps`.
+    """
+    settings, architecture = setup.config.trainer, setup.config.model
+    spec = transform.transformed_feature_spec()
+    pairs = inputs.pair_rows(_files(fn_args.train_files), spec)
+    val = inputs.pair_rows(_files(fn_args.eval_files), spec)
+    count = check_data(pairs, val, settings)
     if settings.frozen_epochs and architecture.weights == weights.NONE:
         _log.warning(
             'trainer.frozen_epochs = %d with model.weights = "%s": what stays frozen is random',
             settings.frozen_epochs,
             weights.NONE,
         )
-    with reporting.part("", 0, 1 + len(parts)):
-        trainer = learner.train(data, folders)
-    judged = held_out.validation(trainer, data)
-    if settings.calibrate:
-        strangers = cross_fitting.judge(parts, learner, folders.checkpoints)
-        _calibrate(trainer.model, held_out.Judged.joined([judged, *strangers]))
-    serving_model = signatures.ServingModel(
-        trainer.model,
-        learner.vocabulary_file,
-        learner.image.size,
-        learner.caption.max_tokens,
-        architecture.embedding_dim,
+    replicas = setup.strategy.num_replicas_in_sync
+    return TrainingData.in_steps(pairs, val, count, settings.batch_size, replicas)
+
+
+def checkpoints_folder(custom_config: Mapping[str, Any], fn_args: tfx.components.FnArgs) -> str:
+    """Where a training, or a tuning, leaves what it needs to go on after a kill.
+
+    Args:
+      custom_config: of the Trainer or the Tuner, with the hyperparameters in it.
+      fn_args: where the data and the base model are.
+    """
+    return checkpoints.folder_for(
+        custom_config[checkpoints.ROOT],
+        {
+            **{name: value for name, value in custom_config.items() if name != checkpoints.ROOT},
+            "base_model": fn_args.base_model,
+        },
+        _files([f"{fn_args.transform_graph_path}/transform_fn/assets/*"])
+        + _files(fn_args.train_files)
+        + _files(fn_args.eval_files),
     )
-    return Trained(serving_model, learner.attributes, training.auc(*judged))
-
-
-def _calibrate(pair_model: model.PairModel, judged: held_out.Judged) -> None:
-    """Fits the matcher's last layer to what was said of pairs."""
-    scale, offset = calibration.fit(judged.logits, judged.labels)
-    layer = pair_model.matcher.get_layer(model.CALIBRATION)
-    layer.scale.assign(scale)
-    layer.offset.assign(offset)
 
 
 def _files(patterns: list[str]) -> list[str]:

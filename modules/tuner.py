@@ -19,7 +19,9 @@ from tfx import v1 as tfx
 from core import reporting
 from core.config import RANGES, TunerConfig
 from modules import trainer
-from modules.training import checkpoints, distribution, fitting, hyperparameters
+from modules.training import checkpoints, distribution
+from modules.training.fit import Folders
+from modules.training.hyperparameters import apply_hyperparameters
 
 _log = logging.getLogger(f"{reporting.LOGGER}.tuner")
 
@@ -81,8 +83,8 @@ class Search(base_tuner.BaseTuner):
             return result
         # What is compared is the order of pairs, which no calibration changes.
         short = {"trainer.epochs": settings.epochs, "trainer.calibration_folds": 0}
-        config = hyperparameters.applied(fn_args.custom_config, {"values": {**values, **short}})
-        folders = fitting.Folders(
+        config = apply_hyperparameters(fn_args.custom_config, {"values": {**values, **short}})
+        folders = Folders(
             checkpoints=f"{own}/checkpoints", logs=f"{fn_args.working_dir}/logs/trial_{number}"
         )
         with reporting.part(f"trial {number} of {settings.trials}", number - 1, settings.trials):

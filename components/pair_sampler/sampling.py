@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import DexmatchError
+from core.negatives import can_be_negative
 
 POOL_LIMIT = 20_000
 """Negatives are chosen among at most so many pairs of a split, so that the time a row takes is
@@ -72,7 +73,7 @@ class CandidatePool:
         Raises:
           DexmatchError: the split has no other group with another caption.
         """
-        wrong = np.flatnonzero(self._is_wrong(pair))
+        wrong = np.flatnonzero(self._are_negatives(pair))
         if not len(wrong):
             raise DexmatchError(
                 f"split {self._split}: pair {pair.pair_id.decode()!r} finds no other caption of "
@@ -99,16 +100,16 @@ class CandidatePool:
             differs |= ~same
             if value:
                 shared += same
-        close = np.flatnonzero(self._is_wrong(pair) & differs & (shared > 0))
+        close = np.flatnonzero(self._are_negatives(pair) & differs & (shared > 0))
         generator = self._random(b"hard", pair.pair_id)
         ranked = sorted(close, key=lambda index: (-shared[index], generator.random()))
         closest = ranked[: max(count, round(_CLOSE_SHARE * len(ranked)))]
         drawn = generator.sample(closest, min(count, len(closest)))
         return [self._pool[index] for index in drawn]
 
-    def _is_wrong(self, pair: Candidate) -> np.ndarray:
-        """bool [pool]: another group's captions, and not the same words by chance."""
-        return ~self._groups.equal(pair.group) & ~self._captions.equal(pair.caption)
+    def _are_negatives(self, pair: Candidate) -> np.ndarray:
+        """bool [pool]: which captions may be set against the pair's image."""
+        return can_be_negative(self._groups.equal(pair.group), self._captions.equal(pair.caption))
 
     @staticmethod
     def _remedy(split: str) -> str:

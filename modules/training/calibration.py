@@ -1,13 +1,20 @@
-"""Probabilities that mean what they say.
+"""Calibration: the model's last layer is fitted so that probabilities mean what they say.
 
 After John Platt's "Probabilistic Outputs for Support Vector Machines" (1999).
 """
 
 import logging
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from core import reporting
+from modules.network.model import CALIBRATION, PairModel
+from modules.training import inputs
+from modules.training.inputs import TrainingData
+from modules.training.pair_trainer import PairTrainer
 
 _STEPS = 100
 _RIDGE = 1e-6
@@ -15,7 +22,43 @@ _RIDGE = 1e-6
 _log = logging.getLogger(f"{reporting.LOGGER}.calibration")
 
 
-def fit(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+class ScoredPairs(NamedTuple):
+    """Pairs that a model did not learn from, and its logits.
+
+    Attributes:
+      logits: float32 [N].
+      labels: float32 [N], 1 where the caption belongs to the image.
+    """
+
+    logits: np.ndarray
+    labels: np.ndarray
+
+
+def score_validation(trainer: PairTrainer, data: TrainingData) -> ScoredPairs:
+    """Scores the validation split, pair by pair."""
+    pairs = inputs.validation_pairs(data.val, data.batch_size)
+    score = tf.function(lambda batch: trainer(batch, training=False))
+    return _joined(ScoredPairs(score(batch).numpy(), label.numpy()) for batch, label in pairs)
+
+
+def calibrate(model: PairModel, scored: Iterable[ScoredPairs]) -> None:
+    """Fits the matcher's last layer.
+
+    Args:
+      model: whose logits are to become probabilities.
+      scored: by it, or by models like it; one at least.
+    """
+    scale, offset = fit_platt_scaling(*_joined(scored))
+    layer = model.matcher.get_layer(CALIBRATION)
+    layer.scale.assign(scale)
+    layer.offset.assign(offset)
+
+
+def _joined(parts: Iterable[ScoredPairs]) -> ScoredPairs:
+    return ScoredPairs(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def fit_platt_scaling(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Finds scale and offset that make sigmoid(scale * logit + offset) the likeliest.
 
     Platt's targets stay clear of 0 and 1, so that a perfect order of few pairs does not make the

@@ -22,7 +22,7 @@ ROOT = "checkpoints"
 """Key of `custom_config`: the folder that holds one folder for each unfinished training."""
 
 
-def folder_of(root: str, decisive: Mapping[str, Any], files: Iterable[str]) -> str:
+def folder_for(root: str, decisive: Mapping[str, Any], files: Iterable[str]) -> str:
     """The place of a training's checkpoints; the same for a run that trains the same again.
 
     TFX gives the Trainer a new output folder in every execution, so checkpoints cannot lie there.
@@ -72,11 +72,11 @@ def remove(folder: str) -> None:
 
 
 @dataclass(frozen=True)
-class Best:
-    """What EarlyStopping found best in a stage of a training.
+class BestEpoch:
+    """The epoch of a stage that EarlyStopping found best.
 
     Attributes:
-      figure: what it watched, at the end of that epoch.
+      figure: the monitored one, at the end of that epoch.
       weights: the model's at that time, as `get_weights` gives them.
     """
 
@@ -84,13 +84,13 @@ class Best:
     weights: list[np.ndarray]
 
     @classmethod
-    def of(cls, early_stopping: keras.callbacks.EarlyStopping) -> "Best":
+    def from_early_stopping(cls, early_stopping: keras.callbacks.EarlyStopping) -> "BestEpoch":
         """What it remembers after at least one epoch that it watched."""
         return cls(float(early_stopping.best), early_stopping.best_weights)
 
 
-def best(folder: str, early_stopping: keras.callbacks.EarlyStopping) -> Best:
-    """What was best in a stage that ended in an earlier run.
+def restore_best(folder: str, early_stopping: keras.callbacks.EarlyStopping) -> BestEpoch:
+    """The best epoch of a stage that ended in an earlier run.
 
     Args:
       folder: where that stage's checkpoints are.
@@ -99,9 +99,9 @@ def best(folder: str, early_stopping: keras.callbacks.EarlyStopping) -> Best:
     Raises:
       DexmatchError: the checkpoint cannot be read.
     """
-    checkpoint = tf.train.Checkpoint(memory=_Memory(early_stopping))
+    checkpoint = tf.train.Checkpoint(memory=_EarlyStoppingState(early_stopping))
     _restore(checkpoint, folder, tf.train.latest_checkpoint(folder)).expect_partial()
-    return Best.of(early_stopping)
+    return BestEpoch.from_early_stopping(early_stopping)
 
 
 def _restore(checkpoint: tf.train.Checkpoint, folder: str, path: str) -> Any:
@@ -144,7 +144,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._folder = folder
         self._target = target or folder
         self._epochs = epochs
-        self._memory = _Memory(early_stopping)
+        self._memory = _EarlyStoppingState(early_stopping)
         self._done = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._latest = tf.train.latest_checkpoint(folder)
         if self._latest:
@@ -172,7 +172,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._manager.save(checkpoint_number=epoch + 1)
 
 
-class _Memory(tf.train.experimental.PythonState):
+class _EarlyStoppingState(tf.train.experimental.PythonState):
     """What EarlyStopping knows after an epoch, as bytes."""
 
     _FIELDS = ("wait", "stopped_epoch", "best", "best_epoch")

@@ -20,7 +20,7 @@ _log = logging.getLogger(f"{reporting.LOGGER}.data")
 _BATCH = 1024
 
 
-def check(train: tf.data.Dataset, val: tf.data.Dataset, settings: TrainerConfig) -> int:
+def check_data(train: tf.data.Dataset, val: tf.data.Dataset, settings: TrainerConfig) -> int:
     """Refuses data that no training can make sense of, and warns of those that few can.
 
     Args:
@@ -35,8 +35,8 @@ def check(train: tf.data.Dataset, val: tf.data.Dataset, settings: TrainerConfig)
       DexmatchError: too few pairs, no caption that could be wrong, or a `monitor` that the
         validation split has no value for.
     """
-    groups, captions, hard = _seen(train)
-    labels = inputs.counted(val, features.LABEL)
+    groups, captions, hard = _count_groups_and_captions(train)
+    labels = inputs.count_values(val, features.LABEL)
     pairs, val_pairs = groups.total(), labels.total()
     if pairs < 2 or not val_pairs:
         raise DexmatchError(
@@ -64,7 +64,7 @@ def check(train: tf.data.Dataset, val: tf.data.Dataset, settings: TrainerConfig)
             settings.hard_negative_share,
         )
     if len(labels) == 1:
-        _one_label(labels, settings)
+        _check_single_label(labels, settings)
     for name, seen in (("group", groups), ("caption", captions)):
         largest = max(seen.values())
         if largest > pairs / 2:
@@ -79,7 +79,7 @@ def check(train: tf.data.Dataset, val: tf.data.Dataset, settings: TrainerConfig)
     return pairs
 
 
-def _seen(train: tf.data.Dataset) -> tuple[Counter[int], Counter[bytes], bool]:
+def _count_groups_and_captions(train: tf.data.Dataset) -> tuple[Counter[int], Counter[bytes], bool]:
     """How often each group and each caption is there, and whether any hard caption is."""
 
     def described(row: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -96,7 +96,7 @@ def _seen(train: tf.data.Dataset) -> tuple[Counter[int], Counter[bytes], bool]:
     return groups, captions, any_hard
 
 
-def _one_label(labels: Counter[int], settings: TrainerConfig) -> None:
+def _check_single_label(labels: Counter[int], settings: TrainerConfig) -> None:
     kind = "matched" if 1 in labels else "wrong"
     undefined = f"all {labels.total()} pairs to validate on are {kind}: there is no AUC of them"
     if settings.monitor == "val_auc":

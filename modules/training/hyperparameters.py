@@ -10,7 +10,9 @@ from core.errors import DexmatchError
 _log = logging.getLogger(__name__)
 
 
-def applied(config: dict[str, Any], hyperparameters: dict[str, Any] | None) -> dict[str, Any]:
+def apply_hyperparameters(
+    config: dict[str, Any], hyperparameters: dict[str, Any] | None
+) -> dict[str, Any]:
     """Overrides a Trainer's settings.
 
     Args:

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import tensorflow as tf
 
 from core import features
+from core.errors import DexmatchError
 from modules.preprocessing import images
 
 # Beam promises no order of what it writes. Sorting makes training repeatable, and holding the rows,
@@ -19,6 +21,52 @@ _SHUFFLE_BUFFER = 4096
 _COUNTED_AT_ONCE = 1024
 
 FeatureSpec = dict[str, tf.io.FixedLenFeature | tf.io.VarLenFeature]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Both splits, and how an epoch goes through them.
+
+    Attributes:
+      train: what `pair_rows` returns for the training split.
+      val: the same for the validation split.
+      batch_size: images a step, over all replicas.
+      steps: of an epoch.
+    """
+
+    train: tf.data.Dataset
+    val: tf.data.Dataset
+    batch_size: int
+    steps: int
+
+    @classmethod
+    def in_steps(
+        cls,
+        train: tf.data.Dataset,
+        val: tf.data.Dataset,
+        pairs: int,
+        batch_size: int,
+        replicas: int,
+    ) -> "TrainingData":
+        """Divides an epoch into batches that every replica gets an equal part of.
+
+        Args:
+          train: as in the class.
+          val: as in the class.
+          pairs: how many `train` has.
+          batch_size: at most, `trainer.batch_size`.
+          replicas: how many train at the same time.
+
+        Raises:
+          DexmatchError: there are too few pairs for the replicas.
+        """
+        even = min(batch_size, pairs) // replicas * replicas
+        if even < 2 * replicas:
+            raise DexmatchError(
+                f"trainer.batch_size = {batch_size} and {pairs} pairs to train on are too few "
+                f"for {replicas} replicas: each needs 2 images a step"
+            )
+        return cls(train, val, even, pairs // even)
 
 
 def pair_rows(files: Sequence[str], spec: FeatureSpec) -> tf.data.Dataset:
@@ -138,12 +186,12 @@ def _shared(batches: tf.data.Dataset) -> tf.data.Dataset:
     return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
 
 
-def count(rows: tf.data.Dataset) -> int:
+def count_rows(rows: tf.data.Dataset) -> int:
     """Number of rows."""
     return int(rows.reduce(tf.constant(0, tf.int64), lambda total, _: total + 1))
 
 
-def counted(rows: tf.data.Dataset, name: str) -> Counter[int]:
+def count_values(rows: tf.data.Dataset, name: str) -> Counter[int]:
     """How often each value of an int64 feature is there."""
     values: Counter[int] = Counter()
     for batch in rows.map(lambda row: row[name]).batch(_COUNTED_AT_ONCE).as_numpy_iterator():
@@ -151,7 +199,7 @@ def counted(rows: tf.data.Dataset, name: str) -> Counter[int]:
     return values
 
 
-def pixels(row: dict[str, tf.Tensor]) -> tf.Tensor:
+def decode_pixels(row: dict[str, tf.Tensor]) -> tf.Tensor:
     """A row's picture, uint8 [S, S, 3]."""
     return tf.io.decode_png(row[features.PIXELS], channels=images.CHANNELS)
 
@@ -159,6 +207,6 @@ def pixels(row: dict[str, tf.Tensor]) -> tf.Tensor:
 def _image(row: dict[str, tf.Tensor], view: tf.Tensor) -> dict[str, tf.Tensor]:
     """The picture, or the features of one view of it."""
     if features.IMAGE_FEATURES not in row:
-        return {features.PIXELS: pixels(row)}
+        return {features.PIXELS: decode_pixels(row)}
     views = row[features.IMAGE_FEATURES]
     return {features.IMAGE_FEATURES: views[view % tf.shape(views)[0]]}

@@ -16,7 +16,7 @@ _BLOCK = re.compile(r"block\d+[a-z]+(?=_)")
 
 @dataclass(frozen=True)
 class Stage:
-    """One of at most two.
+    """A phase of a training with a learning rate, and a set of layers that learn, of its own.
 
     Attributes:
       name: of its folders.
@@ -54,7 +54,7 @@ class Stage:
                     layer.trainable = False
 
 
-def of(settings: TrainerConfig) -> list[Stage]:
+def plan_stages(settings: TrainerConfig) -> list[Stage]:
     """The stages that a configuration asks for, in their order."""
     frozen = Stage(
         name="frozen",

@@ -41,7 +41,9 @@ class Examples:
     pairs: dict[str, tf.Tensor]
 
 
-def examples(rows: tf.data.Dataset, judged: tf.data.Dataset, vocabulary: Sequence[str]) -> Examples:
+def choose_examples(
+    rows: tf.data.Dataset, judged: tf.data.Dataset, vocabulary: Sequence[str]
+) -> Examples:
     """Takes the first matched and the first wrong pairs.
 
     Args:
@@ -49,7 +51,7 @@ def examples(rows: tf.data.Dataset, judged: tf.data.Dataset, vocabulary: Sequenc
       judged: the same rows as the model takes them, with pictures or features.
       vocabulary: its words, in the order of their ids.
     """
-    pictures = [inputs.pixels(row) for row in _chosen(rows)]
+    pictures = [inputs.decode_pixels(row) for row in _chosen(rows)]
     chosen = _chosen(judged)
     (pairs, labels) = next(iter(inputs.validation_pairs(chosen, 2 * EXAMPLES_PER_LABEL)))
     texts = [_text(ids, vocabulary) for ids in pairs[features.TOKENS].numpy()]

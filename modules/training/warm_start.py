@@ -7,6 +7,7 @@ settings that shape the model.
 
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,15 @@ import tensorflow as tf
 
 from core import reporting
 from core.config import LAST_BLESSED, ModelConfig
+from core.config.renamed import RENAMED
 from core.errors import DexmatchError
 from modules.export import signatures
 from modules.network import model, weights
+from modules.network.model import PairModel
 from modules.preprocessing import captions
+from modules.training.setup import Attributes, TrainingSetup
 
-_NOTE = "assets.extra/architecture.json"
+_ARCHITECTURE_FILE = "assets.extra/architecture.json"
 _WEIGHTS = "weights"
 # They change how a model learns, not which weights it has.
 _SHAPE_NOTHING = {
@@ -34,12 +38,10 @@ _SHAPE_NOTHING = {
 # Where the names are, in the weights of layers that have a row or column for each name.
 _AXES = {model.WORD_VECTORS: 0, model.CLASSIFIER: -1, model.AGREEMENT_WEIGHTS: 0}
 
-Attributes = dict[str, list[str]]
-
 _log = logging.getLogger(f"{reporting.LOGGER}.warm_start")
 
 
-def note(saved_model: str, settings: ModelConfig, attributes: Attributes) -> None:
+def write_architecture(saved_model: str, settings: ModelConfig, attributes: Attributes) -> None:
     """Writes beside a SavedModel's own files what shaped it.
 
     Args:
@@ -47,22 +49,14 @@ def note(saved_model: str, settings: ModelConfig, attributes: Attributes) -> Non
       settings: the `model` section.
       attributes: name to values, in the order of their ids.
     """
-    path = tf.io.gfile.join(saved_model, _NOTE)
+    path = tf.io.gfile.join(saved_model, _ARCHITECTURE_FILE)
     tf.io.gfile.makedirs(path.rpartition("/")[0])
     with tf.io.gfile.GFile(path, "w") as file:
         shaped = {"model": settings.model_dump(mode="json"), "attributes": attributes}
         file.write(json.dumps(shaped, indent=1))
 
 
-def load(
-    target: model.PairModel,
-    base: str | None,
-    settings: ModelConfig,
-    image_size: int,
-    max_tokens: int,
-    vocabulary_file: str,
-    attributes: Attributes,
-) -> None:
+def load_last_blessed(target: PairModel, setup: TrainingSetup) -> None:
     """Fills a freshly built model with the weights of the last blessed one.
 
     Vectors of words go to the same word's place in the new vocabulary; a word that the old one did
@@ -71,35 +65,27 @@ def load(
     calibration is not taken over: it belongs to the end of a training, and is fitted anew there.
 
     Args:
-      target: what `modules.network.model.build` made of the same settings.
-      base: folder of the last blessed SavedModel; None if there is none yet.
-      settings: the `model` section.
-      image_size: height and width of the pictures.
-      max_tokens: length of the padded captions.
-      vocabulary_file: Transform's vocabulary, a word a line.
-      attributes: as in `note`.
+      target: what `setup.build_model` made.
+      setup: names the last blessed model; `base_model` is None if there is none yet.
 
     Raises:
       DexmatchError: the model has another architecture, or its files are gone.
     """
+    base = setup.base_model
     if base is None:
         _log.warning(
             'model.weights = "%s": no model is blessed yet, so this one starts from random weights',
             LAST_BLESSED,
         )
         return
-    old_attributes = _checked(base, settings, attributes)
-    old_words = _words(tf.io.gfile.join(base, "assets", vocabulary_file.rpartition("/")[2]), base)
-    new_words = _words(vocabulary_file, base)
-    old = model.build(
-        settings,
-        image_size,
-        max_tokens,
-        captions.FIRST_WORD_ID + len(old_words),
-        [len(values) for values in old_attributes.values()],
-    )
+    old_attributes = _read_attributes(base, setup)
+    file_name = setup.vocabulary_file.rpartition("/")[2]
+    old_words = _words(tf.io.gfile.join(base, "assets", file_name), base)
+    new_words = setup.vocabulary
+    old = replace(setup, vocabulary=old_words, attributes=old_attributes).build_model()
     _restore(old, base)
-    names_there, names_here = _names(old_words, old_attributes), _names(new_words, attributes)
+    names_there = _names(old_words, old_attributes)
+    names_here = _names(new_words, setup.attributes)
     for mine, theirs in zip(target.weights, old.weights, strict=True):
         if model.CALIBRATION in mine.path.split("/"):
             continue
@@ -125,16 +111,22 @@ def _names(words: list[str], attributes: Attributes) -> dict[str, list[Any]]:
     }
 
 
-def _checked(base: str, settings: ModelConfig, attributes: Attributes) -> Attributes:
-    """Names the settings that make two architectures of one, or returns the attributes there."""
+def _read_attributes(base: str, setup: TrainingSetup) -> Attributes:
+    """The attributes of the model there; refuses it if it has another architecture."""
+    attributes = setup.attributes
     if not tf.io.gfile.exists(base):
         raise _refused(base, "its files are gone")
     try:
-        with tf.io.gfile.GFile(tf.io.gfile.join(base, _NOTE)) as file:
+        with tf.io.gfile.GFile(tf.io.gfile.join(base, _ARCHITECTURE_FILE)) as file:
             shaped: dict[str, Any] = json.loads(file.read())
     except tf.errors.NotFoundError as error:
-        raise _refused(base, f"{_NOTE} is missing") from error
-    there, here = shaped["model"], settings.model_dump(mode="json")
+        raise _refused(base, f"{_ARCHITECTURE_FILE} is missing") from error
+    # Keys that had another name when the model was pushed.
+    there = {
+        RENAMED.get(f"model.{key}", f"model.{key}").removeprefix("model."): value
+        for key, value in shaped["model"].items()
+    }
+    here = setup.config.model.model_dump(mode="json")
     differences = [
         f"model.{key} is {there.get(key)!r} there and {here[key]!r} here"
         for key in here
@@ -166,7 +158,7 @@ def _words(vocabulary_file: str, base: str) -> list[str]:
         raise _refused(base, f"{vocabulary_file} is missing") from error
 
 
-def _restore(old: model.PairModel, base: str) -> None:
+def _restore(old: PairModel, base: str) -> None:
     """Reads all weights, and sees to it that none is left over on either side."""
     path = tf.io.gfile.join(base, "variables", "variables")
     variables = signatures.tf_variables(old)

@@ -51,7 +51,7 @@ def test_the_place_follows_from_what_decides_the_training(tmp_path):
     def place(epochs=3, content=b"rows", name="a"):
         file = tmp_path / name
         file.write_bytes(content)
-        return checkpoints.folder_of("root", {"trainer": {"epochs": epochs}}, [str(file)])
+        return checkpoints.folder_for("root", {"trainer": {"epochs": epochs}}, [str(file)])
 
     assert place() == place()
     assert place(name="b") == place()  # Beam may name its files anew.

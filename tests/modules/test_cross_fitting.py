@@ -1,4 +1,4 @@
-"""Parts of the training split, and what is said of them by who did not learn from them."""
+"""Folds of the training split, and what is said of them by who did not learn from them."""
 
 import logging
 from collections import Counter
@@ -9,9 +9,11 @@ import pytest
 import tensorflow as tf
 
 from core import features, reporting
-from core.config import TrainerConfig
+from core.config import Config, PairsConfig, TrainerConfig
 from core.errors import DexmatchError
-from modules.training import cross_fitting, fitting
+from modules.export.scoring import Scorer
+from modules.training import cross_fitting
+from modules.training.inputs import TrainingData
 
 LENGTH = 2
 TRAINED = ("trainer.epochs=2", "trainer.batch_size=3", "model.dropout=0.3")
@@ -50,83 +52,74 @@ def val(right, wrong):
     return tf.data.Dataset.from_tensor_slices({features.LABEL: [1] * right + [0] * wrong})
 
 
-def cut(train, judged=None, models=3, hard_negatives=1):
-    data = fitting.Data(train, judged or val(4, 8), batch_size=4, steps=1)
-    settings = TrainerConfig(calibration_folds=models, calibration_fold_share=0.33, seed=5)
-    learner = SimpleNamespace(settings=settings, strategy=tf.distribute.get_strategy())
-    return cross_fitting.parts(data, learner, hard_negatives)
+def cut(train, judged=None, folds=3, hard_negatives=1):
+    data = TrainingData(train, judged or val(4, 8), batch_size=4, steps=1)
+    config = Config(
+        trainer=TrainerConfig(calibration_folds=folds, calibration_fold_share=0.33, seed=5),
+        pairs=PairsConfig(hard_negatives=hard_negatives),
+    )
+    setup = SimpleNamespace(config=config, strategy=tf.distribute.get_strategy())
+    return cross_fitting.split_folds(data, setup)
 
 
 def values(pairs, name):
     return [row[name] for row in pairs.as_numpy_iterator()]
 
 
-class Telltale:
-    """A model whose logit tells the picture's number and the caption's."""
-
-    def __init__(self):
-        self.model = self
-
-    def image_encoder(self, pixels, training):
-        assert not training
-        return tf.reduce_max(pixels, axis=(1, 2, 3))[:, tf.newaxis]
-
-    def caption_encoder(self, tokens, training):
-        assert not training
-        return tf.cast(tokens[:, :1], tf.float32)
-
-    def matcher(self, embeddings, training):
-        assert not training
-        image, caption = embeddings
-        return image[:, 0] * 1000 + caption[:, 0]
+# Its logit tells the image's number and the caption's.
+TELLTALE = Scorer(
+    encode_image=lambda pixels: tf.cast(tf.reduce_max(pixels, axis=(1, 2, 3)), tf.float32)[:, None],
+    encode_caption=lambda tokens: tf.cast(tokens[:, :1], tf.float32),
+    score_embeddings=lambda images, captions: images[:, 0] * 1000 + captions[:, 0],
+)
 
 
-def asked(part):
-    """(picture, caption, label) of every pair that a model is asked about."""
-    judged = cross_fitting.ask(Telltale(), part)
-    assert judged.logits.dtype == judged.labels.dtype == np.float32
+def asked(fold):
+    """(image, caption, label) of every pair that a model is asked about."""
+    scored = cross_fitting.score_pairs(TELLTALE, fold)
+    assert scored.logits.dtype == scored.labels.dtype == np.float32
     return [
         (int(logit) // 1000, int(logit) % 1000, int(label))
-        for logit, label in zip(*judged, strict=True)
+        for logit, label in zip(*scored, strict=True)
     ]
 
 
-def test_each_group_is_in_one_part_and_nobody_learns_from_the_part_it_judges():
+def test_each_group_is_in_one_fold_and_nobody_learns_from_the_fold_it_scores():
     everything = range(33)
     found = cut(rows(everything))
     seen = []
-    for part in found:
-        judged = [tokens[0] for tokens in values(part.pairs, features.TOKENS)]
-        learned = [tokens[0] for tokens in values(part.rest.train, features.TOKENS)]
+    for fold in found:
+        judged = [tokens[0] for tokens in values(fold.pairs, features.TOKENS)]
+        learned = [tokens[0] for tokens in values(fold.rest.train, features.TOKENS)]
         assert sorted(judged + learned) == list(everything)
-        groups = [set(values(each, features.GROUP_HASH)) for each in (part.pairs, part.rest.train)]
+        groups = [set(values(each, features.GROUP_HASH)) for each in (fold.pairs, fold.rest.train)]
         assert not groups[0] & groups[1]
-        assert part.rest.steps == len(learned) // part.rest.batch_size
+        assert fold.rest.steps == len(learned) // fold.rest.batch_size
         seen += judged
     assert sorted(seen) == list(everything)
 
 
-def test_parts_need_not_be_all_there_is():
-    assert cut(rows(range(33)), models=0) == []
-    one, other = cut(rows(range(33)), models=2)
-    judged = [tokens[0] for part in (one, other) for tokens in values(part.pairs, features.TOKENS)]
+def test_folds_need_not_be_all_there_is():
+    assert cut(rows(range(33)), folds=0) == []
+    one, other = cut(rows(range(33)), folds=2)
+    judged = [tokens[0] for fold in (one, other) for tokens in values(fold.pairs, features.TOKENS)]
     assert len(judged) == len(set(judged)) < 33
 
 
-def test_parts_are_near_to_equal_where_groups_are_not():
+def test_folds_are_near_to_equal_where_groups_are_not():
     groups = Counter({1: 1, 2: 2, 3: 3, 4: 3, 5: 4, 6: 4, 7: 9})
-    part_of = cross_fitting._shared_out(groups, 3)
+    fold_of = cross_fitting._assign_groups(groups, 3)
     sizes = Counter()
     for group, pairs in groups.items():
-        sizes[part_of[group]] += pairs
+        sizes[fold_of[group]] += pairs
     assert sorted(sizes.values()) == [8, 9, 9]
 
 
 def test_wrong_captions_are_as_many_and_as_hard_as_in_the_validation_split():
-    # The next number's caption, mostly of the same part, and one that no part has.
-    (part, *_) = cut(rows(range(33), hard=lambda number: (number // 3 * 3 + 3, 500 + number)))
-    pairs = asked(part)
-    own = {tokens[0] for tokens in values(part.pairs, features.TOKENS)}
+    # The next number's caption, mostly of the same fold, and one that no fold has.
+    (fold, *_) = cut(rows(range(33), hard=lambda number: (number // 3 * 3 + 3, 500 + number)))
+    pairs = asked(fold)
+    own = {tokens[0] for tokens in values(fold.pairs, features.TOKENS)}
     count = len(own)
     assert sorted(pairs[:count]) == sorted((number, number, 1) for number in own)
     hard, random = pairs[count : 2 * count], pairs[2 * count :]
@@ -141,20 +134,20 @@ def test_wrong_captions_are_as_many_and_as_hard_as_in_the_validation_split():
     assert {picture for picture, _, _ in random} == own
 
 
-def test_hard_captions_of_the_part_come_before_those_that_the_model_knows():
-    (part, *_) = cut(rows(range(33), hard=lambda number: (500 + number, (number + 9) % 33)))
-    own = {tokens[0] for tokens in values(part.pairs, features.TOKENS)}
+def test_hard_captions_of_the_fold_come_before_those_that_the_model_knows():
+    (fold, *_) = cut(rows(range(33), hard=lambda number: (500 + number, (number + 9) % 33)))
+    own = {tokens[0] for tokens in values(fold.pairs, features.TOKENS)}
     inside = {(number, (number + 9) % 33, 0) for number in own if (number + 9) % 33 in own}
-    hard = asked(part)[len(own) : 2 * len(own)]
+    hard = asked(fold)[len(own) : 2 * len(own)]
     assert inside
     assert set(hard[: len(inside)]) == inside
     assert all(caption == 500 + picture for picture, caption, _ in hard[len(inside) :])
 
 
 def test_random_captions_stand_in_for_hard_ones_that_are_not_there():
-    (part, *_) = cut(rows(range(33)), judged=val(2, 6), hard_negatives=2)
-    pairs = asked(part)
-    count = len(values(part.pairs, features.TOKENS))
+    (fold, *_) = cut(rows(range(33)), judged=val(2, 6), hard_negatives=2)
+    pairs = asked(fold)
+    count = len(values(fold.pairs, features.TOKENS))
     assert len(pairs) == 4 * count
     assert sum(label for _, _, label in pairs) == count
 
@@ -180,7 +173,7 @@ def test_what_cannot_be_cut_is_told_in_one_line(train, judged, text):
 
 @pytest.fixture(scope="module")
 def folded(runs, transformed, tmp_path_factory):
-    """The folder of a training with two parts, and its log records."""
+    """The folder of a training with two folds, and its log records."""
     folder = tmp_path_factory.mktemp("folded")
     records = []
     handler = logging.Handler(logging.INFO)
@@ -214,7 +207,7 @@ def test_the_progress_counts_all_trainings(folded):
         for record in folded[1]
         if "epoch" in record.getMessage()
     ]
-    # 12 pairs, and 3 a step; then two parts of 6, and as many to learn from.
+    # 12 pairs, and 3 a step; then two folds of 6, and as many to learn from.
     assert epochs == [
         ("epoch 1 of 2", (4, 24)),
         ("epoch 2 of 2", (8, 24)),

@@ -12,10 +12,12 @@ from core import features
 from core.config import AugmentConfig, ModelConfig, TrainerConfig
 from core.errors import DexmatchError
 from modules.network import model
-from modules.training import callbacks, checkpoints, fitting, frozen_backbone, stages, training
+from modules.training import callbacks, checkpoints, frozen_features, stages
+from modules.training.fit import index_of_best
+from modules.training.pair_trainer import PairTrainer
 
 SIZES = {
-    "stages": ("top",),
+    "feature_levels": ("top",),
     "embedding_dim": 8,
     "recurrent_units": 8,
     "word_dim": 8,
@@ -23,15 +25,15 @@ SIZES = {
     "image_dropout": 0,
 }
 STILL = AugmentConfig(flip=False, rotation=0, zoom=0, shift=0)
-WHOLE = stages.of(TrainerConfig())[0]
-FROZEN = stages.of(TrainerConfig(frozen_epochs=1))[0]
+WHOLE = stages.plan_stages(TrainerConfig())[0]
+FROZEN = stages.plan_stages(TrainerConfig(frozen_epochs=1))[0]
 
 
 @pytest.fixture
 def trainer(tiny_backbone):
     keras.utils.set_random_seed(1)
     built = model.build(ModelConfig(**SIZES), 32, 4, 12)
-    wrapped = training.PairTrainer(built, 12, TrainerConfig(word_dropout=0), STILL)
+    wrapped = PairTrainer(built, 12, TrainerConfig(word_dropout=0), STILL)
     wrapped.compile(optimizer=keras.optimizers.Adam(0.01), run_eagerly=True)
     return wrapped
 
@@ -79,7 +81,7 @@ def gradients(trainer, batch, monkeypatch):
     [(0, 3, ["fine_tuning"]), (2, 0, ["frozen"]), (2, 3, ["frozen", "fine_tuning"])],
 )
 def test_either_stage_alone_or_both(frozen, epochs, names):
-    made = stages.of(TrainerConfig(frozen_epochs=frozen, epochs=epochs))
+    made = stages.plan_stages(TrainerConfig(frozen_epochs=frozen, epochs=epochs))
     assert [stage.name for stage in made] == names
 
 
@@ -164,8 +166,8 @@ def test_features_are_those_of_the_pictures_and_of_views_of_them(trainer):
     )
     encoder = trainer.model.image_features
     augment = keras.Sequential([keras.layers.RandomFlip("horizontal", seed=1)])
-    encode = frozen_backbone.Encoder(encoder, augment)
-    made = list(frozen_backbone.with_features(rows, encode, batch_size=2, views=4))
+    encode = frozen_features.Encoder(encoder, augment)
+    made = list(frozen_features.with_features(rows, encode, batch_size=2, views=4))
     assert [int(row[features.LABEL]) for row in made] == list(range(5))
     assert features.PIXELS not in made[0]
     plain = encoder(pictures.astype(np.float32)).numpy()
@@ -274,5 +276,5 @@ def test_a_second_stage_that_ends_worse_is_dropped_also_after_a_kill(
     ],
 )
 def test_the_better_stage_wins_the_later_one_of_equals(mode, figures, best):
-    ended = [checkpoints.Best(figure, []) for figure in figures]
-    assert fitting.best_of(ended, mode) == best
+    ended = [checkpoints.BestEpoch(figure, []) for figure in figures]
+    assert index_of_best(ended, mode) == best

@@ -35,7 +35,7 @@ def events(tmp_path):
     judge = Judge()
     judge.compile(optimizer=keras.optimizers.Adam(0.25))
     callback = tensorboard.TensorBoard(
-        str(tmp_path), tensorboard.examples(pairs, pairs, VOCABULARY)
+        str(tmp_path), tensorboard.choose_examples(pairs, pairs, VOCABULARY)
     )
     callback.set_model(judge)
     callback.on_train_begin()

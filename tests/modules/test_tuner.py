@@ -67,7 +67,7 @@ def test_the_best_trial_wins_and_reaches_the_trainer(trials, tune, settings):
     found, results = tune()
     rates = [config["trainer"]["learning_rate"] for config in trials]
     assert len(set(rates)) == len(results) == 4
-    config = hyperparameters.applied(settings("trainer.epochs=9"), found)
+    config = hyperparameters.apply_hyperparameters(settings("trainer.epochs=9"), found)
     assert config["trainer"]["learning_rate"] == min(rates, key=lambda rate: abs(rate - 0.02))
     assert config["trainer"]["epochs"] == 9
     assert config["image"] == settings()["image"]
@@ -169,7 +169,7 @@ def test_what_breaks_all_trials_is_told(monkeypatch, tune, count):
 
 
 def test_without_hyperparameters_nothing_changes(settings):
-    assert hyperparameters.applied(settings(), None) == settings()
+    assert hyperparameters.apply_hyperparameters(settings(), None) == settings()
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_without_hyperparameters_nothing_changes(settings):
 )
 def test_hyperparameters_of_another_time_are_refused_in_one_line(settings, values, message):
     with pytest.raises(DexmatchError, match=message) as raised:
-        hyperparameters.applied(settings(), {"values": values})
+        hyperparameters.apply_hyperparameters(settings(), {"values": values})
     assert "\n" not in str(raised.value)
 
 

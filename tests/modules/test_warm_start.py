@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from core.config import ModelConfig
+from core.config import Config, ModelConfig
 from core.errors import DexmatchError
 from modules.export import signatures
 from modules.network import model, weights
 from modules.preprocessing import captions
 from modules.training import warm_start
+from modules.training.setup import TrainingSetup
 
 SETTINGS = ModelConfig(
     weights="last_blessed",
@@ -75,7 +76,7 @@ def base(tmp_path_factory):
     target = str(folder / "model")
     serving = signatures.ServingModel(built, file, 32, MAX_TOKENS, SETTINGS.embedding_dim)
     signatures.save(serving, target)
-    warm_start.note(target, SETTINGS, ATTRIBUTES)
+    warm_start.write_architecture(target, SETTINGS, ATTRIBUTES)
     calibration.scale.assign(1.0)
     calibration.offset.assign(0.0)
     return built, target
@@ -90,8 +91,22 @@ def tokens(words, *texts):
 
 
 def load(target, base, words, tmp_path, settings=SETTINGS, size=32, attributes=ATTRIBUTES):
-    file = vocabulary(tmp_path / "new", words)
-    warm_start.load(target, base, settings, size, MAX_TOKENS, file, attributes)
+    config = Config.model_validate(
+        {
+            "model": settings.model_dump(),
+            "image": {"size": size},
+            "caption": {"max_tokens": MAX_TOKENS},
+        }
+    )
+    setup = TrainingSetup(
+        config=config,
+        strategy=tf.distribute.get_strategy(),
+        vocabulary_file=vocabulary(tmp_path / "new", words),
+        vocabulary=words,
+        attributes=attributes,
+        base_model=base,
+    )
+    warm_start.load_last_blessed(target, setup)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +224,7 @@ def test_other_weights_than_the_note_says_are_refused_in_one_line(base, tmp_path
     settings = SETTINGS.model_copy(update={"recurrent_units": units})
     noted = str(tmp_path / "noted")
     shutil.copytree(base[1], noted)
-    warm_start.note(noted, settings, ATTRIBUTES)
+    warm_start.write_architecture(noted, settings, ATTRIBUTES)
     with pytest.raises(
         DexmatchError, match="another version of modules/network/model.py"
     ) as raised:

@@ -43,6 +43,7 @@ from core import features
 from modules import trainer, transform
 from modules.network import model
 from modules.training import distribution
+from modules.training.pair_trainer import PairTrainer
 
 COLORS = ("red", "green", "blue", "yellow", "black", "white")
 SECTIONS = ("pairs", "image", "caption", "model", "trainer", "augment", "tuner")
@@ -342,7 +343,7 @@ class _Kill(keras.callbacks.Callback):
 
 def _kill(training: int, epoch: int) -> None:
     """Has this process end in an epoch of its nth training; both count from 0."""
-    fit = trainer.training.PairTrainer.fit
+    fit = PairTrainer.fit
     begun = itertools.count()
 
     def killed_fit(self, *args: object, callbacks: list, **options: object) -> object:
@@ -350,12 +351,12 @@ def _kill(training: int, epoch: int) -> None:
             callbacks = [*callbacks, _Kill(epoch)]
         return fit(self, *args, callbacks=callbacks, **options)
 
-    trainer.training.PairTrainer.fit = killed_fit
+    PairTrainer.fit = killed_fit
 
 
 def _report_replicas() -> None:
     """Has a training print whether its weights moved, and whether all replicas have the same."""
-    fit = trainer.training.PairTrainer.fit
+    fit = PairTrainer.fit
 
     def reporting_fit(self, *args: object, **options: object) -> keras.callbacks.History:
         trained = self.trainable_variables
@@ -375,7 +376,7 @@ def _report_replicas() -> None:
         print(f"\nREPLICAS {json.dumps(found)}", flush=True)
         return history
 
-    trainer.training.PairTrainer.fit = reporting_fit
+    PairTrainer.fit = reporting_fit
 
 
 def _keep_weights(target: Path) -> None:

@@ -51,8 +51,10 @@ def with_features(
     Returns:
       The rows in their order, with `image_features` float32 [V, F] instead of `pixels`.
     """
-    pictures = rows.map(inputs.pixels, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
-    batches = -(-inputs.count(rows) // batch_size)
+    pictures = rows.map(inputs.decode_pixels, tf.data.AUTOTUNE, deterministic=True).batch(
+        batch_size
+    )
+    batches = -(-inputs.count_rows(rows) // batch_size)
 
     def encoded(view: int) -> Iterator[np.ndarray]:
         encode = encoder.augmented if view else encoder.plain

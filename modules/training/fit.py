@@ -1,0 +1,200 @@
+"""Fits a model stage by stage, and leaves the weights of the stage that ended best."""
+
+import contextlib
+import logging
+import tempfile
+from dataclasses import dataclass, replace
+
+import keras
+import tensorflow as tf
+
+from core import reporting
+from core.config import TrainerConfig
+from modules.training import (
+    callbacks,
+    checkpoints,
+    distribution,
+    frozen_features,
+    inputs,
+    optimizer,
+    stages,
+    tensorboard,
+)
+from modules.training.augmentation import build_augmentation
+from modules.training.checkpoints import BestEpoch
+from modules.training.inputs import TrainingData
+from modules.training.pair_trainer import PairTrainer
+from modules.training.setup import TrainingSetup
+from modules.training.stages import Stage
+
+_log = logging.getLogger(f"{reporting.LOGGER}.fit")
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where a training writes beside the model; each stage has a folder of its own in them.
+
+    Attributes:
+      checkpoints: state after every epoch.
+      logs: for TensorBoard; None where nobody will look.
+    """
+
+    checkpoints: str
+    logs: str | None
+
+    def for_stage(self, stage: Stage) -> "Folders":
+        """The folders of one stage."""
+        join = tf.io.gfile.join
+        logs = self.logs and join(self.logs, stage.name)
+        return Folders(join(self.checkpoints, stage.name), logs)
+
+
+def fit(trainer: PairTrainer, data: TrainingData, setup: TrainingSetup, folders: Folders) -> None:
+    """Goes through the stages, and leaves the weights of the one that ended best.
+
+    A stage that an earlier run has left behind is not entered again; its best weights are still in
+    its last checkpoint.
+
+    Args:
+      trainer: the model with its training step.
+      data: what it learns from, and is watched on.
+      setup: what it was built with.
+      folders: where to write.
+
+    Raises:
+      DexmatchError: the loss became NaN, `trainer.trainable_blocks` does not fit the backbone, or a
+        checkpoint cannot be read.
+    """
+    settings = setup.config.trainer
+    planned = stages.plan_stages(settings)
+    begun = [
+        index
+        for index, stage in enumerate(planned)
+        if tf.train.latest_checkpoint(folders.for_stage(stage).checkpoints)
+    ]
+    first = max(begun, default=0)
+    ended = [
+        checkpoints.restore_best(
+            folders.for_stage(stage).checkpoints, _early_stopping(stage, settings)
+        )
+        for stage in planned[:first]
+    ]
+    ended += [_fit_stage(stage, trainer, data, setup, folders) for stage in planned[first:]]
+    best = index_of_best(ended, _mode(settings))
+    if best < len(ended) - 1:
+        _log.warning(
+            "%s ended with %s %.3f, worse than %.3f after %s, whose weights are kept",
+            planned[-1].title,
+            settings.monitor,
+            ended[-1].figure,
+            ended[best].figure,
+            planned[best].title,
+        )
+        trainer.set_weights(ended[best].weights)
+
+
+def _fit_stage(
+    stage: Stage, trainer: PairTrainer, data: TrainingData, setup: TrainingSetup, folders: Folders
+) -> BestEpoch:
+    """Trains until the monitored figure stops getting better, and leaves the best weights."""
+    settings = setup.config.trainer
+    stage.freeze(trainer.model, settings)
+    learned = _with_frozen_features(data, trainer, setup) if stage.is_frozen else data
+    shown = tensorboard.choose_examples(data.val, learned.val, setup.vocabulary)
+    places = folders.for_stage(stage)
+    with trainer.distribute_strategy.scope():
+        trainer.compile(
+            optimizer=optimizer.build_optimizer(stage, data.steps, settings), jit_compile=False
+        )
+    early_stopping = _early_stopping(stage, settings)
+    with contextlib.ExitStack() as stack:
+        # Every worker must take part in the saving; one of them keeps it.
+        scratch = (
+            None if distribution.is_chief() else stack.enter_context(tempfile.TemporaryDirectory())
+        )
+        checkpointing = checkpoints.Checkpoints(
+            places.checkpoints, early_stopping, stage.epochs, target=scratch
+        )
+        epochs_done = checkpointing.epochs_done
+        trainer.fit(
+            inputs.training_pairs(
+                learned.train,
+                setup.config.caption.max_tokens,
+                data.batch_size,
+                hard_captions=1 if settings.hard_negative_share else 0,
+                seed=settings.seed,
+                first_epoch=epochs_done,
+            ),
+            validation_data=inputs.validation_pairs(learned.val, data.batch_size),
+            initial_epoch=epochs_done,
+            epochs=stage.epochs,
+            steps_per_epoch=data.steps,
+            verbose=0,
+            callbacks=[
+                callbacks.NotFinite(),
+                early_stopping,
+                callbacks.Progress(stage.title, stage.epochs, data.steps, epochs_done),
+                *_watching(trainer, places.logs, shown),
+                checkpointing,
+            ],
+        )
+    return BestEpoch.from_early_stopping(early_stopping)
+
+
+def _with_frozen_features(
+    data: TrainingData, trainer: PairTrainer, setup: TrainingSetup
+) -> TrainingData:
+    """The data with features of the frozen backbone in the place of pictures."""
+    config = setup.config
+    # An augmentation of its own, so that views are the same in a run that resumes.
+    augment = build_augmentation(config.augment, config.trainer.seed)
+    encoder = frozen_features.Encoder(trainer.model.image_features, augment)
+
+    def replaced(rows: tf.data.Dataset, views: int) -> tf.data.Dataset:
+        return frozen_features.with_features(rows, encoder, data.batch_size, views)
+
+    return replace(
+        data,
+        train=replaced(data.train, config.trainer.frozen_views),
+        val=replaced(data.val, 1),
+    )
+
+
+def _watching(
+    trainer: PairTrainer, logs: str | None, shown: tensorboard.Examples
+) -> list[keras.callbacks.Callback]:
+    """What looks on, beside the callbacks that decide."""
+    found: list[keras.callbacks.Callback] = []
+    if trainer.distribute_strategy.num_replicas_in_sync > 1:
+        found.append(distribution.CommonStatistics())
+    if logs and distribution.is_chief():
+        found.append(tensorboard.TensorBoard(logs, shown))
+    return found
+
+
+def _early_stopping(stage: Stage, settings: TrainerConfig) -> keras.callbacks.EarlyStopping:
+    watched_from = int(settings.early_stopping_from * stage.epochs)
+    return keras.callbacks.EarlyStopping(
+        monitor=settings.monitor,
+        mode=_mode(settings),
+        patience=settings.patience,
+        restore_best_weights=True,
+        # The last epoch is watched in any case: what a stage ends with must have a figure.
+        start_from_epoch=min(watched_from, stage.epochs - 1),
+    )
+
+
+def _mode(settings: TrainerConfig) -> str:
+    """Which way the monitored figure gets better."""
+    return "max" if settings.monitor == "val_auc" else "min"
+
+
+def index_of_best(ended: list[BestEpoch], mode: str) -> int:
+    """Index of the stage with the best figure, the later one of equals.
+
+    Args:
+      ended: the best epoch of each stage, in their order.
+      mode: "max" or "min", which is better.
+    """
+    sign = 1 if mode == "max" else -1
+    return max(range(len(ended)), key=lambda index: (sign * ended[index].figure, index))

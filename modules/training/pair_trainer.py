@@ -1,0 +1,191 @@
+"""The Keras model that is fitted: a `PairModel` with its training step.
+
+A step encodes B images and B + B * H captions once each, and then scores images against captions:
+the image's own caption is true; other captions of the batch and its H hard ones are negatives. So
+negatives are new in every step, and cost only the small matcher, not the backbone.
+"""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from core import features
+from core.config import AugmentConfig, TrainerConfig
+from modules.network.model import ATTRIBUTES, PairModel
+from modules.preprocessing import captions
+from modules.training import distribution
+from modules.training.augmentation import build_augmentation
+from modules.training.losses import attribute_loss, contrastive_loss, word_prediction_loss
+from modules.training.negatives import in_batch_pairs, pair_weights
+
+# InfoNCE's logit scale, to begin with and at most (Radford et al. 2021, "CLIP").
+_FIRST_LOGIT_SCALE, _LAST_LOGIT_SCALE = 10.0, 100.0
+
+
+class PairTrainer(keras.Model):
+    """Wraps a `PairModel` with the training step; validation scores pairs row by row.
+
+    Args:
+      model: what is trained.
+      vocabulary_size: number of token ids, padding and OOV included.
+      settings: the `trainer` section.
+      augmentation: the `augment` section.
+    """
+
+    def __init__(
+        self,
+        model: PairModel,
+        vocabulary_size: int,
+        settings: TrainerConfig,
+        augmentation: AugmentConfig,
+    ):
+        super().__init__(name="pair_trainer")
+        self.model = model
+        self._settings = settings
+        self._augment = build_augmentation(augmentation, settings.seed)
+        # Trained along and thrown away: they teach the branches, and answer no request.
+        if settings.word_loss_weight:
+            self._words = keras.layers.Dense(vocabulary_size, name="words")
+            self._words.build((None, model.image_encoder.output_shape[-1]))
+        if settings.contrastive_loss_weight:
+            self._log_logit_scale = self.add_weight(
+                name="log_logit_scale",
+                initializer=keras.initializers.Constant(math.log(_FIRST_LOGIT_SCALE)),
+            )
+        self._random = keras.random.SeedGenerator(settings.seed)
+        self._loss = keras.metrics.Mean(name="loss")
+        self._auc = _auc_metric()
+        self._augment.build(model.image_encoder.input_shape)
+        self.built = True
+
+    def call(self, pairs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """Logits, float32 [B], of pairs as in `modules.training.inputs.validation_pairs`."""
+        image = self._encode_images(pairs, training)
+        caption = self.model.caption_encoder(pairs[features.TOKENS], training=training)
+        return self.model.matcher([image, caption], training=training)
+
+    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One update from a batch of `modules.training.inputs.training_pairs`."""
+        settings = self._settings
+        tokens, hard = batch[features.TOKENS], batch[features.HARD_TOKENS]
+        size, length = tf.shape(tokens)[0], tokens.shape[1]
+        in_batch = in_batch_pairs(tokens, batch[features.GROUP_HASH], settings.random_negatives)
+        weights = pair_weights(in_batch, hard, settings.hard_negative_share)
+        labels = tf.concat([tf.eye(size), tf.zeros([size, hard.shape[1]])], axis=1)
+        with tf.GradientTape() as tape:
+            image = self._encode_images(batch, training=True)
+            texts = self._with_unknown_words(
+                tf.concat([tokens, tf.reshape(hard, [-1, length])], axis=0)
+            )
+            caption = self.model.caption_encoder(texts, training=True)
+            true, hard_negatives = caption[:size], caption[size:]
+            logits = self._score(image, true, hard_negatives)
+            losses = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
+            loss = tf.reduce_sum(weights * losses) / tf.reduce_sum(weights)
+            total = loss
+            if settings.word_loss_weight:
+                words = word_prediction_loss(tokens, self._words(image))
+                total += settings.word_loss_weight * words
+            if settings.contrastive_loss_weight:
+                scale = tf.minimum(tf.exp(self._log_logit_scale), _LAST_LOGIT_SCALE)
+                contrast = contrastive_loss(image, true, hard_negatives, weights > 0, scale)
+                total += settings.contrastive_loss_weight * contrast
+            if settings.attribute_loss_weight and features.ATTRIBUTES in batch:
+                read = self.model.matcher.get_layer(ATTRIBUTES).logits
+                total += settings.attribute_loss_weight * sum(
+                    attribute_loss(batch[features.ATTRIBUTES], read(embedding))
+                    for embedding in (image, true)
+                )
+            # The optimizer adds up what the replicas found.
+            total /= tf.distribute.get_strategy().num_replicas_in_sync
+        variables = self.trainable_variables
+        gradients = tape.gradient(total, variables, unconnected_gradients="zero")
+        self.optimizer.apply(gradients, variables)
+        self._loss.update_state(loss)
+        self._auc.update_state(labels, logits, sample_weight=weights)
+        return self._figures()
+
+    def test_step(self, batch: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Figures of a batch of `modules.training.inputs.validation_pairs`."""
+        pairs, label = batch
+        logits = self(pairs, training=False)
+        self._loss.update_state(tf.nn.sigmoid_cross_entropy_with_logits(label, logits))
+        self._auc.update_state(label, logits)
+        return self._figures()
+
+    def _figures(self) -> dict[str, tf.Tensor]:
+        """The running figures, each float32 []; [1] where several workers train."""
+        figures: dict[str, tf.Tensor] = self.get_metrics_result()
+        if distribution.spans_workers(tf.distribute.get_strategy()):
+            # Keras 3.15 takes the mean over their first axis, which a scalar does not have.
+            return {name: figure[tf.newaxis] for name, figure in figures.items()}
+        return figures
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Builds the optimizer, which is all that is not built by now.
+
+        The only private method of Keras that is overridden. Keras 3.15's own draws a batch from
+        the iterator and reduces it over the replicas, which breaks where these are in several
+        workers. It can go as soon as a release of Keras draws none for a model that is built.
+        """
+        with self.distribute_strategy.scope():
+            self.optimizer.build(self.trainable_variables)
+
+    def _encode_images(self, batch: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
+        """Embeddings of pictures, or of the features that stand for them in a frozen stage."""
+        if features.IMAGE_FEATURES in batch:
+            return self.model.image_head(batch[features.IMAGE_FEATURES], training=training)
+        pixels = tf.cast(batch[features.PIXELS], tf.float32)
+        if training:
+            pixels = self._augment(pixels, training=True)
+        return self.model.image_encoder(pixels, training=training)
+
+    def _with_unknown_words(self, tokens: tf.Tensor) -> tf.Tensor:
+        """int64 [N, L], the same with some words taken for unknown ones.
+
+        So no caption is known by a single rare word (Iyyer et al. 2015, "word dropout").
+        """
+        if not self._settings.word_dropout:
+            return tokens
+        chance = keras.random.uniform(tf.shape(tokens), seed=self._random)
+        dropped = (chance < self._settings.word_dropout) & (tokens != captions.PADDING_ID)
+        return tf.where(dropped, tf.constant(captions.OOV_ID, tokens.dtype), tokens)
+
+    def _score(self, image: tf.Tensor, true: tf.Tensor, hard: tf.Tensor) -> tf.Tensor:
+        """Logits of every image with every caption of the batch and with its own hard negatives.
+
+        Args:
+          image: float32 [B, D].
+          true: float32 [B, D], the true captions.
+          hard: float32 [B * H, D].
+
+        Returns:
+          float32 [B, B + H].
+        """
+        size, width = tf.shape(image)[0], image.shape[-1]
+        true = tf.broadcast_to(true[tf.newaxis], [size, size, width])
+        texts = tf.concat([true, tf.reshape(hard, [size, -1, width])], axis=1)
+        images = tf.broadcast_to(image[:, tf.newaxis], tf.shape(texts))
+        logits = self.model.matcher(
+            [tf.reshape(images, [-1, width]), tf.reshape(texts, [-1, width])], training=True
+        )
+        return tf.reshape(logits, [size, -1])
+
+
+def _auc_metric() -> keras.metrics.AUC:
+    return keras.metrics.AUC(name="auc", from_logits=True)
+
+
+def training_auc(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The AUC as a training shows it.
+
+    Args:
+      logits: float32 [N].
+      labels: float32 [N], 0 or 1.
+    """
+    metric = _auc_metric()
+    metric.update_state(labels, logits)
+    return float(metric.result())

@@ -1,0 +1,98 @@
+"""All that a training needs to know beside the pairs: configuration, vocabularies, devices."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from core import config as configs
+from core.config import Config
+from modules.network import model
+from modules.network.model import PairModel
+from modules.preprocessing import attributes as attribute_files
+from modules.preprocessing import captions
+from modules.training import distribution
+
+Attributes = dict[str, list[str]]
+"""Metadata feature to its values in the training split, in the order of their ids."""
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """What several models of the same kind are trained with, on different pairs.
+
+    Attributes:
+      config: of it, the sections that decide a training.
+      strategy: how many replicas there are.
+      vocabulary_file: Transform's vocabulary, a word a line.
+      vocabulary: the same words, in the order of their ids.
+      attributes: what a model learns to read from images and captions.
+      base_model: where `model.weights = "last_blessed"` goes on from; None if there is none yet.
+    """
+
+    config: Config
+    strategy: tf.distribute.Strategy
+    vocabulary_file: str
+    vocabulary: list[str]
+    attributes: Attributes
+    base_model: str | None
+
+    @classmethod
+    def read(
+        cls,
+        custom_config: Mapping[str, Any],
+        transform: tft.TFTransformOutput,
+        base_model: str | None,
+    ) -> "TrainingSetup":
+        """Reads what Transform found in the data; call it before TensorFlow does anything else.
+
+        Args:
+          custom_config: sections of the configuration as dicts, and `attributes`, the names of the
+            metadata features.
+          transform: where the vocabularies are.
+          base_model: folder of the last blessed SavedModel.
+
+        Raises:
+          DexmatchError: a section is none of today's, or the environment does not fit
+            `trainer.strategy`.
+        """
+        config = configs.validate(
+            {name: custom_config[name] for name in Config.model_fields if name in custom_config}
+        )
+        strategy = distribution.strategy(config.trainer.strategy)
+        return cls(
+            config=config,
+            strategy=strategy,
+            vocabulary_file=transform.vocabulary_file_by_name(captions.VOCABULARY),
+            vocabulary=_lines(transform, captions.VOCABULARY),
+            attributes={
+                attribute: _lines(transform, attribute_files.vocabulary_name(index))
+                for index, attribute in enumerate(custom_config["attributes"])
+            },
+            base_model=base_model,
+        )
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of token ids, padding and OOV included."""
+        return captions.FIRST_WORD_ID + len(self.vocabulary)
+
+    def build_model(self) -> PairModel:
+        """A model with its first weights.
+
+        Raises:
+          DexmatchError: the backbone's weights cannot be had or do not fit.
+        """
+        return model.build(
+            self.config.model,
+            self.config.image.size,
+            self.config.caption.max_tokens,
+            self.vocabulary_size,
+            [len(values) for values in self.attributes.values()],
+        )
+
+
+def _lines(transform: tft.TFTransformOutput, vocabulary: str) -> list[str]:
+    return [line.decode() for line in transform.vocabulary_by_name(vocabulary)]
