@@ -168,7 +168,7 @@ def _watching(
     if trainer.distribute_strategy.num_replicas_in_sync > 1:
         found.append(distribution.CommonStatistics())
     if logs and distribution.is_chief():
-        found.append(tensorboard.TensorBoard(logs, shown))
+        found += tensorboard.tensorboard_callbacks(logs, shown)
     return found
 
 

@@ -1,9 +1,4 @@
-"""Logs for TensorBoard: figures after every epoch, and what the model says of a few pairs.
-
-TensorFlow writes events by itself; its `tf.summary.scalar` and Keras' TensorBoard callback want the
-TensorBoard package installed as well, which only reading needs. So these are written by
-`tf.summary.write`, with the names by which TensorBoard's plugins know their data.
-"""
+"""What TensorBoard shows of a training: Keras' figures, and what the model says of a few pairs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +12,6 @@ from modules.preprocessing import captions
 from modules.training import inputs
 
 EXAMPLES_PER_LABEL = 2
-
-# tensorflow.DataClass: what TensorBoard loads the data as.
-_SCALAR, _TENSOR, _BLOB_SEQUENCE = 1, 2, 3
-
-_VALIDATION = "val_"
 
 
 @dataclass(frozen=True)
@@ -51,14 +41,14 @@ def choose_examples(
       judged: the same rows as the model takes them, with pictures or features.
       vocabulary: its words, in the order of their ids.
     """
-    pictures = [inputs.decode_pixels(row) for row in _chosen(rows)]
-    chosen = _chosen(judged)
+    pictures = [inputs.decode_pixels(row) for row in _first_of_each_label(rows)]
+    chosen = _first_of_each_label(judged)
     (pairs, labels) = next(iter(inputs.validation_pairs(chosen, 2 * EXAMPLES_PER_LABEL)))
     texts = [_text(ids, vocabulary) for ids in pairs[features.TOKENS].numpy()]
     return Examples(tf.stack(pictures), texts, [bool(label) for label in labels], pairs)
 
 
-def _chosen(rows: tf.data.Dataset) -> tf.data.Dataset:
+def _first_of_each_label(rows: tf.data.Dataset) -> tf.data.Dataset:
     matched = rows.filter(lambda row: row[features.LABEL] > 0).take(EXAMPLES_PER_LABEL)
     wrong = rows.filter(lambda row: row[features.LABEL] < 1).take(EXAMPLES_PER_LABEL)
     return matched.concatenate(wrong)
@@ -73,12 +63,25 @@ def _text(ids: Sequence[int], vocabulary: Sequence[str]) -> str:
     return " ".join(known)
 
 
-class TensorBoard(keras.callbacks.Callback):
-    """Writes losses, AUC, learning rate and examples, under the epoch's number, from 1.
+def tensorboard_callbacks(directory: str, shown: Examples) -> list[keras.callbacks.Callback]:
+    """Writes losses, AUC and learning rate after every epoch, and the examples beside them.
 
     Args:
       directory: gets `train` and `validation`, which TensorBoard draws into the same charts.
       shown: the examples; their pictures are written once.
+    """
+    return [
+        keras.callbacks.TensorBoard(directory, write_graph=False),
+        ExamplePairs(tf.io.gfile.join(directory, "validation"), shown),
+    ]
+
+
+class ExamplePairs(keras.callbacks.Callback):
+    """Writes pictures as the training begins, and a table of their pairs after every epoch.
+
+    Args:
+      directory: gets the events.
+      shown: the examples.
     """
 
     def __init__(self, directory: str, shown: Examples):
@@ -87,36 +90,21 @@ class TensorBoard(keras.callbacks.Callback):
         self._shown = shown
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Opens the files and writes the pictures."""
-        self._train, self._validation = (
-            tf.summary.create_file_writer(tf.io.gfile.join(self._directory, name))
-            for name in ("train", "validation")
-        )
-        shape = [str(size) for size in self._shown.pictures.shape[1:3]]
-        encoded = [tf.io.encode_png(picture) for picture in self._shown.pictures]
-        with self._validation.as_default(step=0):
-            _write("example pictures", "images", _BLOB_SEQUENCE, [*shape[::-1], *encoded])
+        """Opens the file and writes the pictures."""
+        self._writer = tf.summary.create_file_writer(self._directory)
+        pictures = self._shown.pictures
+        with self._writer.as_default():
+            tf.summary.image("example pictures", pictures, step=0, max_outputs=len(pictures))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes the figures, and a table of the examples."""
-        figures = logs or {}
-        rate = {"learning_rate": float(self.model.optimizer.learning_rate)}
-        with self._train.as_default(step=epoch + 1):
-            for name, value in {**figures, **rate}.items():
-                if not name.startswith(_VALIDATION):
-                    _write(name, "scalars", _SCALAR, float(value))
-        with self._validation.as_default(step=epoch + 1):
-            for name, value in figures.items():
-                if name.startswith(_VALIDATION):
-                    _write(name.removeprefix(_VALIDATION), "scalars", _SCALAR, float(value))
-            _write("example pairs", "text", _TENSOR, [self._table()])
-        self._train.flush()
-        self._validation.flush()
+        """Writes a table of the examples."""
+        with self._writer.as_default():
+            tf.summary.text("example pairs", self._table(), step=epoch)
+        self._writer.flush()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Closes the files."""
-        self._train.close()
-        self._validation.close()
+        """Closes the file."""
+        self._writer.close()
 
     def _table(self) -> str:
         """Markdown: a line for each example pair."""
@@ -127,11 +115,3 @@ class TensorBoard(keras.callbacks.Callback):
             for number, (caption, label, probability) in enumerate(shown, start=1)
         ]
         return "\n".join(["| picture | caption | is | probability |", "|-|-|-|-|", *lines])
-
-
-def _write(tag: str, plugin: str, data_class: int, value: Any) -> None:
-    metadata = tf.compat.v1.SummaryMetadata(
-        plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name=plugin),
-        data_class=data_class,
-    )
-    tf.summary.write(tag, tf.convert_to_tensor(value), metadata=metadata)

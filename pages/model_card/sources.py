@@ -136,7 +136,7 @@ class Point:
     """A value in a TensorBoard log.
 
     Attributes:
-      step: the epoch.
+      step: the epoch, from 1.
       value: the figure.
       wall_time: seconds since 1970.
     """
@@ -163,9 +163,12 @@ def scalars(model_run: str) -> dict[str, list[Point]]:
             event = event_pb2.Event.FromString(record)
             for value in event.summary.value:
                 if value.metadata.plugin_data.plugin_name == "scalars":
-                    name = f"{path.parent.relative_to(root).as_posix()}: {value.tag}"
+                    # Keras' callback writes so, and counts epochs from 0.
+                    tag = value.tag.removeprefix("epoch_")
+                    epoch = event.step + (tag != value.tag)
+                    name = f"{path.parent.relative_to(root).as_posix()}: {tag}"
                     figure = float(tf.make_ndarray(value.tensor))
-                    found.setdefault(name, []).append(Point(event.step, figure, event.wall_time))
+                    found.setdefault(name, []).append(Point(epoch, figure, event.wall_time))
     return dict(sorted(found.items()))
 
 

@@ -1,18 +1,41 @@
 import pytest
 
-from modules.training import optimizer
+from core.config import TrainerConfig
+from modules.training.optimizer import build_optimizer
+from modules.training.stages import plan_stages
+
+
+def rates(steps, **settings):
+    """The learning rate of each step of a training of 11 epochs with 10 steps, one more at the
+    end."""
+    chosen = TrainerConfig(epochs=11, learning_rate=1.0, **settings)
+    optimizer = build_optimizer(plan_stages(chosen)[0], 10, chosen)
+    found = []
+    for step in steps:
+        optimizer.iterations.assign(step)
+        found.append(float(optimizer.learning_rate))
+    return found
 
 
 def test_the_learning_rate_rises_and_falls():
-    schedule = optimizer.WarmupSchedule(peak=1.0, warmup_steps=10, total_steps=110)
-    rates = [float(schedule(step)) for step in range(111)]
-    assert rates[0] == pytest.approx(0.1)
-    assert rates[9] == pytest.approx(1.0, abs=1e-3)
-    assert rates[60] == pytest.approx(0.5, abs=1e-2)
-    assert rates[110] == pytest.approx(0.0, abs=1e-6)
-    assert all(rate >= 0 for rate in rates)
+    found = rates(range(111), warmup_epochs=1)
+    assert found[0] == pytest.approx(0.1)
+    assert found[10] == pytest.approx(1.0)
+    assert found[:11] == sorted(found[:11])
+    assert found[60] == pytest.approx(0.5, abs=1e-2)
+    assert found[110] == pytest.approx(0.0, abs=1e-6)
+    assert all(rate >= 0 for rate in found)
 
 
-def test_without_a_cosine_the_peak_is_kept():
-    schedule = optimizer.WarmupSchedule(peak=0.3, warmup_steps=0, total_steps=None)
-    assert [float(schedule(step)) for step in (0, 5, 10_000)] == pytest.approx([0.3] * 3)
+def test_without_a_warm_up_it_begins_at_its_peak():
+    assert rates([0, 55, 110], warmup_epochs=0) == pytest.approx([1.0, 0.5, 0.0], abs=1e-6)
+
+
+@pytest.mark.parametrize("warmup_epochs", [0, 1])
+def test_without_a_cosine_the_peak_is_kept(warmup_epochs):
+    found = rates((10, 50, 109), warmup_epochs=warmup_epochs, schedule="constant")
+    assert found == pytest.approx([1.0] * 3)
+
+
+def test_a_warm_up_that_is_the_whole_training_ends_at_the_peak():
+    assert rates([0, 109], warmup_epochs=11) == pytest.approx([1 / 110, 1.0], abs=0.01)

@@ -34,14 +34,14 @@ def events(tmp_path):
     pairs = rows([0, 0, 0, 1, 1, 1])
     judge = Judge()
     judge.compile(optimizer=keras.optimizers.Adam(0.25))
-    callback = tensorboard.TensorBoard(
-        str(tmp_path), tensorboard.choose_examples(pairs, pairs, VOCABULARY)
+    shown = tensorboard.choose_examples(pairs, pairs, VOCABULARY)
+    callbacks = keras.callbacks.CallbackList(
+        tensorboard.tensorboard_callbacks(str(tmp_path), shown), model=judge
     )
-    callback.set_model(judge)
-    callback.on_train_begin()
-    callback.on_epoch_end(0, {"loss": 2.0, "auc": 0.5, "val_loss": 3.0, "val_auc": 0.75})
-    callback.on_epoch_end(1, {"loss": 1.0, "auc": 0.5, "val_loss": 3.0, "val_auc": 0.75})
-    callback.on_train_end()
+    callbacks.on_train_begin()
+    callbacks.on_epoch_end(0, {"loss": 2.0, "auc": 0.5, "val_loss": 3.0, "val_auc": 0.75})
+    callbacks.on_epoch_end(1, {"loss": 1.0, "auc": 0.5, "val_loss": 3.0, "val_auc": 0.75})
+    callbacks.on_train_end()
     found = {}
     for folder in tmp_path.iterdir():
         for file in folder.iterdir():
@@ -54,11 +54,11 @@ def events(tmp_path):
 
 
 def test_figures_are_written_after_every_epoch(events):
-    for step, loss in ((1, 2.0), (2, 1.0)):
-        assert events["train", "loss", step] == ("scalars", loss)
-        assert events["train", "learning_rate", step] == ("scalars", 0.25)
-        assert events["validation", "loss", step] == ("scalars", 3.0)
-        assert events["validation", "auc", step] == ("scalars", 0.75)
+    for step, loss in ((0, 2.0), (1, 1.0)):
+        assert events["train", "epoch_loss", step] == ("scalars", loss)
+        assert events["train", "epoch_learning_rate", step] == ("scalars", 0.25)
+        assert events["validation", "epoch_loss", step] == ("scalars", 3.0)
+        assert events["validation", "epoch_auc", step] == ("scalars", 0.75)
 
 
 def test_pictures_are_written_once(events):
@@ -70,9 +70,9 @@ def test_pictures_are_written_once(events):
 
 
 def test_every_epoch_has_a_table_of_pairs_with_their_probability(events):
-    for step in (1, 2):
-        plugin, (text,) = events["validation", "example pairs", step]
-        lines = text.decode().splitlines()
+    for step in (0, 1):
+        plugin, text = events["validation", "example pairs", step]
+        lines = text.item().decode().splitlines()
         assert plugin == "text"
         assert lines[2] == "| 1 | red bird ? | matched | 0.500 |"
         assert lines[4] == "| 3 | red bird ? | wrong | 0.500 |"
