@@ -1,6 +1,6 @@
 # make run    sets up everything, runs the pipeline on the demo data, ends with a pushed model
 # make test   sets up everything, passes the tests
-# make lint   style and types
+# make lint   style, types and imports
 # make lock   resolves the dependencies of pyproject.toml anew
 
 BIN := .venv/bin
@@ -29,6 +29,7 @@ lint: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports
 
 lock:
 	uv pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes \

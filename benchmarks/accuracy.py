@@ -37,7 +37,7 @@ from core import terminal
 from core.config import Config
 from core.errors import DexmatchError
 from data import dataset as datasets
-from pipeline import code_digest
+from pipeline.code_digest import digest_of_code
 from results.metadata import Execution, Metadata
 from results.workspace import Workspace
 
@@ -232,7 +232,8 @@ def settings_of(config: Config) -> str:
     """Digest of the data, of the recipe but for its seed, and of the code that trains."""
     recipe = config.model_dump(mode="json", exclude={"run", "pusher", "evaluator"})
     del recipe["trainer"]["seed"], recipe["data"]["dataset"]
-    return _digest(*_data(config), recipe, code_digest.of("modules"))
+    code = digest_of_code("modules.transform", "modules.trainer")
+    return _digest(*_data(config), recipe, code)
 
 
 def settings_of_seed_recipe(config: Config, choice: dict[str, Any]) -> str:
@@ -245,7 +246,8 @@ def settings_of_seed_recipe(config: Config, choice: dict[str, Any]) -> str:
 
 def _data(config: Config) -> tuple[str, str]:
     """What the pairs depend on, but for the configuration."""
-    return datasets.load(config.data.dataset).digest, code_digest.of("components.pair_sampler")
+    data = datasets.load(config.data.dataset).digest
+    return data, digest_of_code("components.pair_sampler.executor")
 
 
 def _digest(*parts: object) -> str:

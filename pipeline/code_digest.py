@@ -1,32 +1,124 @@
-"""A digest of our own source, so that TFX's cache notices when code changes.
+"""A digest of the code of ours that a component runs, so that TFX's cache notices its changes.
 
-TFX keys its cache by inputs and parameters. A module given as a dotted name is a parameter whose
-text stays the same when its code changes; this digest, passed beside it, does not.
+TFX keys its cache by inputs, parameters and the names of executors and modules, and a name stays
+the same when the code behind it changes.
 """
 
+import functools
 import hashlib
 import importlib.util
+import re
+from collections.abc import Iterator, Set
 from pathlib import Path
 
-_KINDS = ("*.py", "*.j2", "*.js", "*.css")
+import grimp
+
+PACKAGES = (
+    "core",
+    "data",
+    "results",
+    "modules",
+    "serving",
+    "monitoring",
+    "pages",
+    "components",
+    "pipeline",
+)
+"""All packages of ours, import-linter's `root_packages`."""
+
+# The colon is that of "module:attribute".
+_QUOTED_NAME = re.compile(r"""["']([A-Za-z_]\w*(?:\.\w+)+)["':]""")
 
 
-def of(*packages: str) -> str:
-    """Hex digests of the source of every module, template, script and style in some packages.
+def digest_of_code(*modules: str) -> str:
+    """A hex digest of all source of ours that runs with some modules.
+
+    That is their own, that of all that they import (inside functions too, but not for type checkers
+    only), that of modules which these start or load by name, the `__init__.py` of every package on
+    the way, and what else lies in those packages' folders, such as templates. Where the code is
+    installed plays no part.
 
     Args:
-      packages: dotted names, such as "modules".
+      modules: dotted names, such as "modules.trainer".
+
+    Raises:
+      ValueError: one of them is no module of ours.
     """
-    return "-".join(map(_digest, packages))
-
-
-def _digest(package: str) -> str:
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise ValueError(f"{package} is not a package")
-    root = Path(next(iter(spec.submodule_search_locations)))
+    graph = _import_graph()
+    if unknown := set(modules) - graph.modules:
+        raise ValueError(f"{', '.join(sorted(unknown))}: no module of {', '.join(PACKAGES)}")
+    closure = set(modules).union(*map(graph.find_upstream_modules, modules))
     digest = hashlib.sha256()
-    for path in sorted(each for kind in _KINDS for each in root.rglob(kind)):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
-        digest.update(path.read_bytes())
+    for name, path in sorted(_files(closure)):
+        digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
+
+
+def modules_named_in(text: str) -> set[str]:
+    """Modules of ours that a text names, as it is or in quotes.
+
+    TFX is told what to run in such words: "modules.trainer.run_fn" as a parameter, or
+    `"module": "modules.evaluation.metrics"` in the middle of some JSON.
+
+    Args:
+      text: a parameter of a component, or the dotted name of its executor.
+    """
+    return _named(f'"{text}"', _import_graph().modules)
+
+
+@functools.cache
+def _import_graph() -> grimp.ImportGraph:
+    """Who needs whom among the modules of ours: by import, by name, or as the package it is in."""
+    graph = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=True, cache_dir=None)
+    modules = frozenset(graph.modules)
+    for module in modules:
+        needed = _named(_source(module).read_text(encoding="utf-8"), modules)
+        if package := module.rpartition(".")[0]:
+            needed.add(package)  # Python runs it first.
+        for other in needed - {module}:
+            graph.add_import(importer=module, imported=other)
+    return graph
+
+
+def _named(text: str, modules: Set[str]) -> set[str]:
+    """Modules, or what they hold, whose dotted names stand in quotes."""
+    names = set(_QUOTED_NAME.findall(text))
+    holders = {name.rpartition(".")[0] for name in names - modules}
+    # Of a top-level package nothing is run by name: "data.csv" is a file.
+    return names & modules | {holder for holder in holders & modules if "." in holder}
+
+
+def _files(modules: Set[str]) -> Iterator[tuple[str, Path]]:
+    """(name from the top-level package on, place) of what modules are made of."""
+    for module in modules:
+        source = _source(module)
+        beside = _other_files(source.parent) if source.name == "__init__.py" else ()
+        for path in (source, *beside):
+            yield path.relative_to(_folder_of(module.partition(".")[0])).as_posix(), path
+
+
+def _source(module: str) -> Path:
+    path = _folder_of(module.partition(".")[0]).joinpath(*module.split("."))
+    package = path / "__init__.py"
+    return package if package.is_file() else path.with_suffix(".py")
+
+
+@functools.cache
+def _folder_of(package: str) -> Path:
+    """Where a package lies; found without an import."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ValueError(f"{package} is no package with an __init__.py")
+    return Path(spec.origin).parents[1]
+
+
+def _other_files(package: Path) -> Iterator[Path]:
+    """What is no Python in the folder of a package; packages in it have files of their own."""
+    for path in package.iterdir():
+        if path.name.startswith(".") or path.name == "__pycache__":
+            continue
+        if path.is_dir():
+            if not (path / "__init__.py").is_file():
+                yield from _other_files(path)
+        elif path.suffix != ".py":
+            yield path

@@ -30,8 +30,11 @@ from typing import Any
 
 from tfx import types
 from tfx import v1 as tfx
+from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import ResolverStrategy
+from tfx.types import standard_component_specs
+from tfx.utils import json_utils
 
 from components.anomaly_guard.component import AnomalyGuard
 from components.evaluator.component import Evaluator
@@ -48,13 +51,15 @@ from core.config import LAST_BLESSED, TUNED, Config
 from modules.evaluator import eval_config
 from modules.export import signatures
 from modules.training import checkpoints
-from pipeline import code_digest
+from pipeline.code_digest import digest_of_code, modules_named_in
 from serving.engines import docker
 
 SHARDS = "pairs-*.tfrecord.gz"
 """What ImportExampleGen reads of a data set folder."""
 
 _BEST = "best_hyperparameters"
+_CUSTOM_CONFIG = standard_component_specs.CUSTOM_CONFIG_KEY
+_TRAINER = "modules.trainer"
 
 
 def create_pipeline(
@@ -98,7 +103,6 @@ def create_pipeline(
         example_gen.outputs["examples"],
         **config.pairs.model_dump(),
         metadata_columns=metadata_columns,
-        code=code_digest.of("components.pair_sampler"),
     )
     examples = pair_sampler.outputs["sampled_examples"]
     leakage_guard = LeakageGuard(
@@ -106,7 +110,6 @@ def create_pipeline(
         image_size=config.image.size,
         image_leakage=config.data.image_leakage,
         caption_leakage=config.data.caption_leakage,
-        code=code_digest.of("components.leakage_guard", "modules"),
     )
     statistics_gen = tfx.components.StatisticsGen(examples=examples)
     schema_gen = _schema(config, statistics_gen)
@@ -127,7 +130,7 @@ def create_pipeline(
         splits_config=tfx.proto.SplitsConfig(
             analyze=[features.TRAIN], transform=[features.TRAIN, features.VAL]
         ),
-        custom_config={**preprocessing, "code": code_digest.of("modules")},
+        custom_config=preprocessing,
     )
     for guard in (anomaly_guard, leakage_guard):
         transform.add_upstream_node(guard)
@@ -143,12 +146,11 @@ def create_pipeline(
     training = {
         **preprocessing,
         **config.model_dump(mode="json", include={"pairs", *TUNED}),
-        "code": code_digest.of("modules"),
         checkpoints.ROOT: checkpoints_directory,
     }
     tuning = _tuning(config, transform, base_model, training)
     trainer = tfx.components.Trainer(
-        run_fn="modules.trainer.run_fn",
+        run_fn=f"{_TRAINER}.run_fn",
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         train_args=tfx.proto.TrainArgs(splits=[features.TRAIN]),
@@ -166,7 +168,6 @@ def create_pipeline(
         eval_config=eval_config(config.evaluator, metadata_columns if slices == "auto" else slices),
         example_splits=[features.TEST],
         min_slice_pairs=config.evaluator.min_slice_pairs,
-        code=code_digest.of("components.evaluator", "modules"),
     )
     retrieval = RetrievalEvaluator(
         examples,
@@ -174,7 +175,6 @@ def create_pipeline(
         split=features.TEST,
         most_pairs=config.evaluator.retrieval_pairs,
         seed=config.pairs.seed,
-        code=code_digest.of("components.retrieval", "modules"),
     )
     validator = _serving_validator(config, model, evaluator, examples, batching_parameters)
     pusher = Pusher(
@@ -205,7 +205,7 @@ def create_pipeline(
         name=config.run.name,
         dataset=PurePath(dataset).name,
         config=told,
-        code=code_digest.of("components.model_card", "modules", "pipeline"),
+        training_code=digest_of_code(_TRAINER),
     )
     report = Report(
         examples=examples,
@@ -223,41 +223,66 @@ def create_pipeline(
         name=config.run.name,
         config=told,
         metadata_path=metadata_path,
-        code=code_digest.of("components.report", "components.model_card", "modules", "pipeline"),
     )
     bulk = _bulk(config, model, evaluator)
     # It tells of all that was run.
     for node in (card, *bulk):
         report.add_upstream_node(node)
+    nodes = [
+        example_gen,
+        pair_sampler,
+        leakage_guard,
+        statistics_gen,
+        schema_gen,
+        example_validator,
+        anomaly_guard,
+        transform,
+        baseline,
+        *([tuning] if tuning else []),
+        trainer,
+        evaluator,
+        retrieval,
+        *([validator] if validator else []),
+        pusher,
+        card,
+        *bulk,
+        report,
+    ]
+    for node in nodes:
+        _key_cache_by_code(node)
     return tfx.dsl.Pipeline(
         pipeline_name=config.run.name,
         pipeline_root=pipeline_root,
-        components=[
-            example_gen,
-            pair_sampler,
-            leakage_guard,
-            statistics_gen,
-            schema_gen,
-            example_validator,
-            anomaly_guard,
-            transform,
-            baseline,
-            *([tuning] if tuning else []),
-            trainer,
-            evaluator,
-            retrieval,
-            *([validator] if validator else []),
-            pusher,
-            card,
-            *bulk,
-            report,
-        ],
+        components=nodes,
         enable_cache=config.run.cache,
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
             metadata_path
         ),
         beam_pipeline_args=list(config.run.beam_args),
     )
+
+
+def _key_cache_by_code(node: BaseNode) -> None:
+    """Gives a component a digest of the code of ours that it runs as a parameter, if it runs any.
+
+    TFX's cache does not see code, but parameters. What a component runs is what it names: its
+    executor, and in its parameters a `run_fn` or the module of a metric.
+    """
+    if not isinstance(node, BaseComponent):
+        return  # A resolver runs nothing that is cached.
+    parameters = node.exec_properties
+    texts = [value for value in parameters.values() if isinstance(value, str)]
+    named = map(modules_named_in, [getattr(node.executor_spec, "class_path", ""), *texts])
+    modules = set().union(*named)
+    if not modules:
+        return
+    code = {"code": digest_of_code(*modules)}
+    if _CUSTOM_CONFIG in parameters:
+        # This reaches our functions: no training goes on from a checkpoint of other code.
+        custom = json_utils.loads(parameters[_CUSTOM_CONFIG]) or {}
+        parameters[_CUSTOM_CONFIG] = json_utils.dumps({**custom, **code})
+    else:
+        parameters.update(code)
 
 
 def _splits(config: Config) -> tfx.proto.Output:
@@ -324,7 +349,6 @@ def _serving_validator(
         seed=config.pairs.seed,
         image_size=config.image.size,
         batching=batching_parameters,
-        code=code_digest.of("components.serving_validator", "modules", "serving"),
     )
 
 

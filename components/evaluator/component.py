@@ -17,7 +17,6 @@ class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
     PARAMETERS = {
         **standard_component_specs.EvaluatorSpec.PARAMETERS,
         executor.MIN_SLICE_PAIRS: component_spec.ExecutionParameter(type=int),
-        executor.CODE: component_spec.ExecutionParameter(type=str),
     }
 
 
@@ -43,7 +42,6 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         eval_config: config_pb2.EvalConfig,
         example_splits: Sequence[str],
         min_slice_pairs: int,
-        code: str = "",
     ):
         """Builds the component.
 
@@ -54,7 +52,6 @@ class Evaluator(base_beam_component.BaseBeamComponent):
           eval_config: `modules.evaluator.eval_config`'s.
           example_splits: names of the splits to measure on.
           min_slice_pairs: slices with fewer pairs are measured, but not judged.
-          code: digest of the code that measures, so that a change of it is no cache hit.
         """
         super().__init__(
             spec=EvaluatorSpec(
@@ -67,6 +64,5 @@ class Evaluator(base_beam_component.BaseBeamComponent):
                 fairness_indicator_thresholds=json_utils.dumps(None),
                 example_splits=json_utils.dumps(list(example_splits)),
                 min_slice_pairs=min_slice_pairs,
-                code=code,
             )
         )

@@ -22,7 +22,6 @@ from core import features
 from results.evaluation import UNJUDGED_FILE
 
 MIN_SLICE_PAIRS = "min_slice_pairs"
-CODE = "code"
 
 
 class Executor(tfx_executor.Executor):

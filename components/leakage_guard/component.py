@@ -16,7 +16,6 @@ class LeakageGuardSpec(types.ComponentSpec):
         executor.IMAGE_SIZE: component_spec.ExecutionParameter(type=int),
         executor.SHARED_PICTURES: component_spec.ExecutionParameter(type=str),
         executor.SHARED_CAPTIONS: component_spec.ExecutionParameter(type=str),
-        executor.CODE: component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
         executor.EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
@@ -59,7 +58,6 @@ class LeakageGuard(base_beam_component.BaseBeamComponent):
         image_size: int,
         image_leakage: Answer,
         caption_leakage: Answer,
-        code: str = "",
     ):
         """Builds the component.
 
@@ -68,7 +66,6 @@ class LeakageGuard(base_beam_component.BaseBeamComponent):
           image_size: height and width at which the model sees a picture, in pixels.
           image_leakage: what pictures that stand in train as well are answered with.
           caption_leakage: the same for captions.
-          code: digest of the code that compares, so that a change of it is no cache hit.
         """
         super().__init__(
             spec=LeakageGuardSpec(
@@ -77,6 +74,5 @@ class LeakageGuard(base_beam_component.BaseBeamComponent):
                 image_size=image_size,
                 image_leakage=image_leakage,
                 caption_leakage=caption_leakage,
-                code=code,
             )
         )

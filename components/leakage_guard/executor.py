@@ -27,7 +27,6 @@ REPORT = "report"
 IMAGE_SIZE = "image_size"
 SHARED_PICTURES = "image_leakage"
 SHARED_CAPTIONS = "caption_leakage"
-CODE = "code"
 
 FILE_NAME = "leakage.json"
 

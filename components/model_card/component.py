@@ -20,7 +20,7 @@ class ModelCardSpec(types.ComponentSpec):
         executor.NAME: component_spec.ExecutionParameter(type=str),
         executor.DATASET: component_spec.ExecutionParameter(type=str),
         executor.CONFIG: component_spec.ExecutionParameter(type=str),
-        executor.CODE: component_spec.ExecutionParameter(type=str),
+        executor.TRAINING_CODE: component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
         executor.MODEL: component_spec.ChannelParameter(type=standard_artifacts.Model),
@@ -67,7 +67,7 @@ class ModelCard(base_component.BaseComponent):
         name: str,
         dataset: str,
         config: Mapping[str, Any],
-        code: str = "",
+        training_code: str,
     ):
         """Builds the component.
 
@@ -83,7 +83,7 @@ class ModelCard(base_component.BaseComponent):
           name: of the model.
           dataset: name of the data set.
           config: sections of the configuration as dicts: what the model was made by.
-          code: digest of the code that made the model and writes the card.
+          training_code: digest of the code that trained the model.
         """
         super().__init__(
             spec=ModelCardSpec(
@@ -99,6 +99,6 @@ class ModelCard(base_component.BaseComponent):
                 name=name,
                 dataset=dataset,
                 config=json.dumps(config),
-                code=code,
+                training_code=training_code,
             )
         )

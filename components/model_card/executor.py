@@ -33,7 +33,7 @@ CARD = "card"
 NAME = "name"
 DATASET = "dataset"
 CONFIG = "config"
-CODE = "code"
+TRAINING_CODE = "training_code"
 
 _NOT_RECIPE = ("card", "evaluator")
 """Sections that are told in a place of their own."""
@@ -62,7 +62,7 @@ class Executor(base_executor.BaseExecutor):
             name=exec_properties[NAME],
             is_blessed=bool(inputs[BLESSING].get_int_custom_property("blessed")),
             version=pushed.get_string_custom_property("pushed_version"),
-            details=_details(inputs[MODEL], config, exec_properties[CODE]),
+            details=_details(inputs[MODEL], config, exec_properties[TRAINING_CODE]),
             libraries=list(sources.libraries().items()),
             owner=[
                 ("Owner", own.owner),
@@ -96,7 +96,9 @@ _JOINS = {
 }
 
 
-def _details(model: types.Artifact, config: Mapping[str, Any], code: str) -> list[tuple[str, str]]:
+def _details(
+    model: types.Artifact, config: Mapping[str, Any], training_code: str
+) -> list[tuple[str, str]]:
     """(what, value) of the model."""
     saved = path_utils.serving_model_path(model.uri)
     architecture, size = config["model"], config["image"]["size"]
@@ -115,7 +117,7 @@ def _details(model: types.Artifact, config: Mapping[str, Any], code: str) -> lis
         "Trained": f"{made:%d %B %Y, %H:%M} UTC" if made else "",
         "Artifact": f"{model.id} in MLMD" if model.id else "",
         "Python": platform.python_version(),
-        "Code": code,
+        "Training code": training_code,
     }
     return [(name, value) for name, value in details.items() if value]
 

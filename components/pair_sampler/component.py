@@ -19,7 +19,6 @@ class PairSamplerSpec(types.ComponentSpec):
         executor.HARD_NEGATIVES: component_spec.ExecutionParameter(type=int),
         executor.TRAIN_HARD_NEGATIVES: component_spec.ExecutionParameter(type=int),
         executor.METADATA_COLUMNS: component_spec.ExecutionParameter(type=str),
-        executor.CODE: component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
         executor.EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
@@ -57,7 +56,6 @@ class PairSampler(base_beam_component.BaseBeamComponent):
         hard_negatives: int,
         train_hard_negatives: int,
         metadata_columns: Sequence[str],
-        code: str = "",
     ):
         """Builds the component.
 
@@ -68,7 +66,6 @@ class PairSampler(base_beam_component.BaseBeamComponent):
           hard_negatives: hard negatives per image of a judged split.
           train_hard_negatives: hard captions beside a true pair, for the Trainer.
           metadata_columns: features that say how close two pairs are.
-          code: digest of the code that samples, so that a change of it is no cache hit.
         """
         super().__init__(
             spec=PairSamplerSpec(
@@ -79,6 +76,5 @@ class PairSampler(base_beam_component.BaseBeamComponent):
                 hard_negatives=hard_negatives,
                 train_hard_negatives=train_hard_negatives,
                 metadata_columns=json_utils.dumps(list(metadata_columns)),
-                code=code,
             )
         )

@@ -24,7 +24,6 @@ RANDOM_NEGATIVES = "random_negatives"
 HARD_NEGATIVES = "hard_negatives"
 TRAIN_HARD_NEGATIVES = "train_hard_negatives"
 METADATA_COLUMNS = "metadata_columns"
-CODE = "code"
 
 COUNTS = "pairs"
 """`sampled_examples` gets a custom property `pairs_<split>` for each split: how many it holds."""

@@ -20,7 +20,6 @@ class ReportSpec(types.ComponentSpec):
         executor.NAME: component_spec.ExecutionParameter(type=str),
         executor.CONFIG: component_spec.ExecutionParameter(type=str),
         executor.METADATA_PATH: component_spec.ExecutionParameter(type=str),
-        executor.CODE: component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
         sources.EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
@@ -85,7 +84,6 @@ class Report(base_component.BaseComponent):
         name: str,
         config: Mapping[str, Any],
         metadata_path: str,
-        code: str = "",
     ):
         """Builds the component.
 
@@ -105,7 +103,6 @@ class Report(base_component.BaseComponent):
           name: of the model.
           config: sections of the configuration as dicts.
           metadata_path: MLMD's database file (SQLite).
-          code: digest of the code that gathers and writes, so that a change of it is no cache hit.
         """
         super().__init__(
             spec=ReportSpec(
@@ -125,6 +122,5 @@ class Report(base_component.BaseComponent):
                 name=name,
                 config=json.dumps(config),
                 metadata_path=metadata_path,
-                code=code,
             )
         )

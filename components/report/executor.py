@@ -19,7 +19,6 @@ from results.metadata import Metadata, Output, Run
 NAME = "name"
 CONFIG = "config"
 METADATA_PATH = "metadata_path"
-CODE = "code"
 OUTPUT = "report"
 
 

@@ -15,7 +15,6 @@ class RetrievalEvaluatorSpec(types.ComponentSpec):
         executor.SPLIT: component_spec.ExecutionParameter(type=str),
         executor.MOST_PAIRS: component_spec.ExecutionParameter(type=int),
         executor.SEED: component_spec.ExecutionParameter(type=int),
-        executor.CODE: component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
         executor.EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
@@ -52,7 +51,6 @@ class RetrievalEvaluator(base_component.BaseComponent):
         split: str,
         most_pairs: int,
         seed: int,
-        code: str = "",
     ):
         """Builds the component.
 
@@ -63,7 +61,6 @@ class RetrievalEvaluator(base_component.BaseComponent):
           most_pairs: of a split with more true pairs than this, so many are drawn. Time grows with
             its square, and so does memory, by 4 bytes for each combination: 400 MB at 10,000.
           seed: of that draw.
-          code: digest of the code that ranks, so that a change of it is no cache hit.
         """
         super().__init__(
             spec=RetrievalEvaluatorSpec(
@@ -73,6 +70,5 @@ class RetrievalEvaluator(base_component.BaseComponent):
                 split=split,
                 most_pairs=most_pairs,
                 seed=seed,
-                code=code,
             )
         )

@@ -25,7 +25,6 @@ METRICS = "metrics"
 SPLIT = "split"
 MOST_PAIRS = "most_pairs"
 SEED = "seed"
-CODE = "code"
 
 
 class Executor(base_executor.BaseExecutor):

@@ -18,7 +18,6 @@ class ServingValidatorSpec(types.ComponentSpec):
         executor.SEED: component_spec.ExecutionParameter(type=int),
         executor.IMAGE_SIZE: component_spec.ExecutionParameter(type=int),
         executor.BATCHING: component_spec.ExecutionParameter(type=str),
-        executor.CODE: component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
         executor.MODEL: component_spec.ChannelParameter(type=standard_artifacts.Model),
@@ -56,7 +55,6 @@ class ServingValidator(base_component.BaseComponent):
         seed: int,
         image_size: int,
         batching: str = "",
-        code: str = "",
     ):
         """Builds the component.
 
@@ -70,7 +68,6 @@ class ServingValidator(base_component.BaseComponent):
           image_size: height and width of the pictures in the warm-up requests.
           batching: how the server joins requests, the text of a batching.config; empty if it does
             not. It is warmed up for the batch sizes that follow from it.
-          code: digest of the code that checks, so that a change of it is no cache hit.
         """
         super().__init__(
             spec=ServingValidatorSpec(
@@ -83,6 +80,5 @@ class ServingValidator(base_component.BaseComponent):
                 seed=seed,
                 image_size=image_size,
                 batching=batching,
-                code=code,
             )
         )

@@ -34,7 +34,6 @@ SPLIT = "split"
 SEED = "seed"
 IMAGE_SIZE = "image_size"
 BATCHING = "batching"
-CODE = "code"
 
 # The layout of TFX's InfraValidator, which its Pusher reads.
 _BLESSED = "INFRA_BLESSED"

@@ -107,7 +107,6 @@ def evaluate(
             "eval_config": proto_utils.proto_to_json(eval_config(configured, ["color"])),
             "example_splits": json_utils.dumps(["test"]),
             executor.MIN_SLICE_PAIRS: min_slice_pairs,
-            executor.CODE: "",
         },
     )
     is_blessed = (folder / "blessing" / "BLESSED").exists()

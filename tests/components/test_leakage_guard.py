@@ -56,7 +56,6 @@ def run_guard(folder, *pairs, image_leakage="error", caption_leakage="warn"):
             executor.IMAGE_SIZE: 32,
             executor.SHARED_PICTURES: image_leakage,
             executor.SHARED_CAPTIONS: caption_leakage,
-            executor.CODE: "",
         },
     )
     return report

@@ -88,7 +88,7 @@ def write_card(small, folder, given: dict) -> str:
             executor.NAME: f"my {EVIL}",
             executor.DATASET: "creatures",
             executor.CONFIG: json.dumps(CONFIG.model_dump(mode="json")),
-            executor.CODE: "c0de",
+            executor.TRAINING_CODE: "c0de",
         },
     )
     return (folder / "card" / MODEL_CARD).read_text(encoding="utf-8")

@@ -178,7 +178,6 @@ def run_executor(folder, order=1):
             executor.HARD_NEGATIVES: 1,
             executor.TRAIN_HARD_NEGATIVES: 3,
             executor.METADATA_COLUMNS: '["color", "legs"]',
-            executor.CODE: "",
         },
     )
     return sampled, {split: read_split(folder / "out", split) for split in splits}

@@ -90,7 +90,6 @@ def run_evaluator(folder, pairs, blind=False, most_pairs=100, order=1):
             executor.SPLIT: "test",
             executor.MOST_PAIRS: most_pairs,
             executor.SEED: 7,
-            executor.CODE: "",
         },
     )
     return metrics, retrieval.load(metrics.uri)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,9 +18,11 @@ from data import importer
 from data.columns import Columns
 from data.demo import generator
 from modules.training import inputs
+from pipeline.code_digest import PACKAGES
 from results.metadata import CACHED, NEW, Metadata
 from results.workspace import Workspace
 
+ROOT = Path(__file__).parents[2]
 COMPONENTS = [
     "BulkExampleGen",
     "BulkInferrer",
@@ -92,9 +95,14 @@ def _toml(value: object) -> str:
     return json.dumps(value)
 
 
-def run(*arguments, **settings) -> subprocess.CompletedProcess:
+def run(*arguments, source: Path = ROOT, **settings) -> subprocess.CompletedProcess:
     return subprocess.run(
-        command(*arguments, **settings), capture_output=True, text=True, timeout=900, check=False
+        command(*arguments, **settings),
+        cwd=source,  # Comes first on the path.
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
     )
 
 
@@ -225,6 +233,28 @@ def test_a_change_of_the_trainer_repeats_the_trainer_only(first_run, dataset):
     states = {each.node: each.state for each in latest.executions}
     assert states["Transform"] == CACHED
     assert states["Trainer"] == NEW
+
+
+def test_a_change_of_code_repeats_the_components_that_run_it(first_run, tmp_path, dataset):
+    """Other cutoffs, in another number, in a copy of the source."""
+    folder, _ = first_run
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package)
+    module = tmp_path / "results" / "retrieval.py"
+    text = module.read_text(encoding="utf-8")
+    changed = text.replace("CUTOFFS = (1, 5, 10)", "CUTOFFS = (1, 3)")
+    assert changed != text
+    module.write_text(changed, encoding="utf-8")
+    done = run(folder, dataset, source=tmp_path, serving__validator="none")
+    assert done.returncode == 0, done.stdout + done.stderr
+    latest = Metadata(workspace(folder).metadata).latest()
+    states = {each.node: each.state for each in latest.executions}
+    assert states["Transform"] == states["Trainer"] == CACHED
+    assert states["RetrievalEvaluator"] == NEW
+    (figures,) = Path(latest.output("RetrievalMetrics").uri).iterdir()
+    recall = json.loads(figures.read_text(encoding="utf-8"))["caption_to_image"]["model"]["recall"]
+    assert len(recall) == 2
+    assert f"recall@1 {recall[0]:.3f}, @3 {recall[1]:.3f}, median rank" in done.stdout
 
 
 def test_a_bad_model_is_not_pushed_and_the_reason_is_printed(first_run, dataset):

@@ -10,6 +10,7 @@ from tfx.utils import proto_utils
 
 from core import config as configs
 from pipeline.baseline import BaselineStrategy
+from pipeline.code_digest import digest_of_code
 from pipeline.pipeline import create_pipeline
 
 
@@ -74,6 +75,42 @@ def test_what_was_tuned_reaches_the_trainer(tmp_path, tuning, node):
 def test_what_may_be_killed_is_told_where_to_go_on(tmp_path, node):
     found = composed(tmp_path, "tuner.trials=2")[node].spec.exec_properties["custom_config"]
     assert json.loads(found)["checkpoints"] == str(tmp_path / "checkpoints")
+
+
+def code_of(component) -> str | None:
+    """The digest of code among a component's parameters."""
+    parameters = component.exec_properties
+    told = json.loads(parameters.get("custom_config") or "null") or {}
+    return parameters.get("code") or told.get("code")
+
+
+def test_the_cache_is_keyed_by_the_code_of_ours_that_a_component_runs(tmp_path):
+    found = composed(tmp_path, "tuner.trials=2", "bulk.dataset=datasets/new")
+    runs = {
+        "PairSampler": ["components.pair_sampler.executor"],
+        "LeakageGuard": ["components.leakage_guard.executor"],
+        "AnomalyGuard": ["components.anomaly_guard.executor"],
+        "Transform": ["modules.transform"],
+        "Tuner": ["modules.tuner"],
+        "Trainer": ["modules.trainer"],
+        "Evaluator": ["components.evaluator.executor", "modules.evaluation.metrics"],
+        "RetrievalEvaluator": ["components.retrieval.executor"],
+        "ServingValidator": ["components.serving_validator.executor"],
+        "Pusher": ["components.pusher.executor"],
+        "ModelCard": ["components.model_card.executor"],
+        "Report": ["components.report.executor"],
+    }
+    keys = {node: code_of(component) for node, component in found.items()}
+    assert {node: key for node, key in keys.items() if key} == {
+        node: digest_of_code(*modules) for node, modules in runs.items()
+    }
+
+
+@pytest.mark.parametrize("node", ["Transform", "Tuner", "Trainer"])
+def test_functions_are_told_their_code(tmp_path, node):
+    """The checkpoints of a training are found by it."""
+    found = composed(tmp_path, "tuner.trials=2")[node].exec_properties
+    assert json.loads(found["custom_config"])["code"]
 
 
 def test_the_baseline_is_found_as_the_caller_says(tmp_path):
