@@ -10,6 +10,7 @@ import typer
 
 from core import terminal
 from core.errors import DexmatchError
+from core.progress import show_progress
 from pipeline import logs
 from pipeline.commands import run_argument
 from pipeline.commands.run import ConfigOption, SetOption, load_config
@@ -63,7 +64,7 @@ def report(
     path = out or workspace.root / _file_name(of, other)
     if not path.parent.is_dir():
         raise DexmatchError(f"{path.parent}: no such folder to write the report to")
-    with terminal.progress("Writing the report"), logs.hushed():
+    with logs.hushed(), show_progress("Writing the report"):
         from pages.report import page, sources
 
         name = workspace.root.name
