@@ -36,6 +36,7 @@ from core import config as configs
 from core import terminal
 from core.config import Config
 from core.errors import DexmatchError
+from core.files import write_atomically
 from data import dataset as datasets
 from pipeline.code_digest import digest_of_code
 from results.metadata import Execution, Metadata
@@ -125,9 +126,7 @@ class Notebook:
             others = [run for run in self._earlier if not any(map(run.is_same_run, self.runs))]
             text = json.dumps([dataclasses.asdict(run) for run in self.runs + others], indent=1)
             # A benchmark that is stopped while it writes must not lose the hours before.
-            unfinished = self._target.with_name(f"{self._target.name}.tmp")
-            unfinished.write_text(text, encoding="utf-8")
-            unfinished.replace(self._target)
+            write_atomically(self._target, text)
 
 
 def main() -> None:

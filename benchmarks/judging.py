@@ -5,12 +5,13 @@ It shares no code with the pipeline's own evaluation; the two should agree.
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
 from core import features
+from data import pair_examples
 
 AUC = "auc"
 AUC_RANDOM = "auc_random"
@@ -65,12 +66,11 @@ def read(folder: Path, split: str) -> Pairs:
     Raises:
       FileNotFoundError: the folder holds no such split.
     """
-    files = sorted(str(file) for file in (folder / f"Split-{split}").glob("*.gz"))
+    files = pair_examples.split_files(str(folder / f"Split-{split}"))
     if not files:
         raise FileNotFoundError(f"{folder}: no split {split}; name a folder of sampled_examples")
-    records = tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()
     # Beam promises no order.
-    rows = sorted((_row(record) for record in records), key=_order)
+    rows = sorted(map(_row, pair_examples.read_examples(files)), key=_order)
     return Pairs(
         groups=[row[features.GROUP].decode() for row in rows],
         images=[row[features.IMAGE] for row in rows],
@@ -80,12 +80,11 @@ def read(folder: Path, split: str) -> Pairs:
     )
 
 
-def _row(record: bytes) -> dict:
-    """The first value of what a benchmark needs of an example."""
-    feature = tf.train.Example.FromString(record).features.feature
+def _row(example: Any) -> dict:
+    """The first value of what a benchmark needs of a `tf.train.Example`."""
     texts = (features.ID, features.GROUP, features.IMAGE, features.CAPTION, features.PAIR_KIND)
-    row = {name: feature[name].bytes_list.value[0] for name in texts}
-    return {**row, features.LABEL: feature[features.LABEL].int64_list.value[0]}
+    row = {name: pair_examples.first_bytes(example, name) for name in texts}
+    return {**row, features.LABEL: pair_examples.label(example)}
 
 
 def _order(row: dict) -> tuple:

@@ -29,7 +29,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from core import features, terminal
-from pages.report import curves, embedding, examples, page, slices, sources
+from pages import sources
+from pages.report import curves, embedding, examples, page, slices
 from pages.report.pairs import Pairs
 from pipeline.commands.run import ConfigOption, SetOption, load_config
 from results import run_names
@@ -85,11 +86,11 @@ def main(config: ConfigOption = None, set_: SetOption = None) -> None:
         raise SystemExit("chromium is not on the PATH")
     workspace = Workspace.of(load_config(config, set_))
     run = run_names.find(Metadata(workspace.metadata).runs(), None, "ModelEvaluation")
-    newest = page.gather(sources.Sources.of_run(workspace.root.name, run), None, None)
+    newest = page.gather_report(sources.Sources.of_run(workspace.root.name, run), None, None)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         for name, report in {f"run {run.id}": newest, "full size": enlarged(newest)}.items():
             path = Path(folder, "report.html")
-            path.write_text(page.render(report), encoding="utf-8")
+            path.write_text(page.render_report(report), encoding="utf-8")
             opened, shown = [], []
             for _ in range(TIMES):
                 browser = playwright.chromium.launch(
@@ -143,7 +144,7 @@ def enlarged(report: page.Report) -> page.Report:
     pairs = _pairs(dice)
     found = Evaluation(tuple(_figures(pairs, parts, dice) for parts in _parts(pairs)), ())
     table = slices.gather(found, (), 50, None, "the latest blessed model")
-    chosen = examples.gather(pairs, table.parts, report.threshold)
+    chosen = examples.choose_examples(pairs, table.parts, report.threshold)
     keys = {each.picture for each in chosen.shown}
     return dataclasses.replace(
         report,

@@ -32,6 +32,8 @@ from benchmarks.serving_faults import MODEL
 from benchmarks.serving_load import Load
 from core import terminal
 from core.errors import DexmatchError
+from core.files import folder_size
+from core.progress import show_progress
 from serving import engines, files
 
 APIS = ("gRPC", "REST")
@@ -116,8 +118,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Everything that is asked for, as it goes into the JSON file."""
     engine = engines.choose(arguments.engine)
     version = newest(arguments.model)
-    size = sum(path.stat().st_size for path in version.rglob("*") if path.is_file())
-    figures: dict[str, Any] = {"engine": engine.name, "megabytes": size / _MEGABYTE}
+    size = folder_size(version) / _MEGABYTE
+    figures: dict[str, Any] = {"engine": engine.name, "megabytes": size}
     if not arguments.faults:
         options = options_of(arguments, batching=True)
         figures["cold_start_s"] = cold_start(engine, options)
@@ -179,7 +181,7 @@ def measure_grid(
     with (
         serving_load.process() as in_process,
         serving_load.process() as in_load,
-        terminal.progress("Measuring", total) as done,
+        show_progress("Measuring", total) as done,
     ):
         count = 0
         for batching in (False, True):

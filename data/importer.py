@@ -11,12 +11,13 @@ here, so the result is the same byte for byte, whatever the number of workers.
 import contextlib
 import dataclasses
 import hashlib
-import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
 from core import features, terminal
 from core.errors import DexmatchError
+from core.files import write_atomically
+from core.progress import show_progress
 from data import dataset, readers, workers
 from data.columns import ALL_GUESSED, Columns, FeatureType, Metadata, choose, metadata_of, survey
 from data.dataset import Dataset, Feature, Shard, Source, Value, ValueCount
@@ -77,7 +78,7 @@ def import_pairs(
         plan = _plan(str(source), format_name, columns, image_folder, say)
         outcome = _run(plan, folder, num_workers or workers.available_cores())
         _check(outcome, plan, max_rejects, folder, out, say)
-        _write(folder / dataset.DESCRIPTION, _describe(outcome, plan).to_json())
+        write_atomically(folder / dataset.DESCRIPTION, _describe(outcome, plan).to_json())
         publish(folder, out)
     return dataset.load(out)
 
@@ -105,7 +106,7 @@ def _plan(
     reader = readers.open_reader(source, format_name, image_folder)
     name = Path(source).resolve().name
     say(f"{name}: format {format_name}")
-    with terminal.progress(f"Looking at {name}"):
+    with show_progress(f"Looking at {name}"):
         found = survey(reader)
     if not found.records:
         raise DexmatchError(f"{source}: holds no records; nothing to import")
@@ -146,7 +147,7 @@ def _run(plan: _Plan, folder: Path, num_workers: int) -> _Outcome:
     statistics = Statistics()
     with contextlib.ExitStack() as stack:
         rejects = stack.enter_context(Rejects(folder / dataset.REJECTS))
-        done = stack.enter_context(terminal.progress(f"Importing {plan.name}", plan.rows))
+        done = stack.enter_context(show_progress(f"Importing {plan.name}", plan.rows))
         tasks = _tasks(plan, folder)
         results: Generator[Result, None, None] = workers.run_in_order(
             _WRITE, tasks, num_workers, done
@@ -268,10 +269,3 @@ def _value_counts(counts: Mapping[Value, int] | None) -> tuple[ValueCount, ...] 
 def _digest(shards: list[Shard]) -> str:
     lines = "".join(f"{shard.name} {shard.sha256}\n" for shard in shards)
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _write(path: Path, text: str) -> None:
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

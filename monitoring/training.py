@@ -10,7 +10,7 @@ from tfx.utils import path_utils
 
 from core import features
 from core.errors import DexmatchError
-from modules.export import true_pairs
+from data import pair_examples
 from modules.preprocessing import captions
 from monitoring.statistics import Distribution
 from monitoring.traffic import KNOWN, UNKNOWN, Vocabulary
@@ -87,8 +87,8 @@ def _vocabulary_file(run: Run) -> Path:
 def _words(run: Run, vocabulary: Vocabulary) -> Distribution | None:
     """Reads captions of the training split; None if its files are gone."""
     folder = Path(_artifact(run, "PairSampler", "Examples")) / f"Split-{features.TRAIN}"
-    files = sorted(map(str, folder.glob("*")))
-    pairs = itertools.islice(true_pairs.read(files), MOST_CAPTIONS) if files else iter(())
+    files = pair_examples.split_files(str(folder))
+    pairs = itertools.islice(pair_examples.read_true_pairs(files), MOST_CAPTIONS)
     words: Counter[str] = Counter()
     while batch := [pair.caption for pair in itertools.islice(pairs, _BATCH)]:
         known, unknown, _ = vocabulary.count(batch)

@@ -41,22 +41,32 @@ def captured(path: Path, echo: bool = False) -> Iterator[None]:
 def hushed() -> Iterator[None]:
     """Throws away what libraries print to standard error and log below the level ERROR.
 
-    TensorFlow tells, as it is loaded, what processors it found: whatever its log level, from C++
-    and so on the descriptor itself.
+    The consoles of `core.terminal` go on reaching the user. TensorFlow tells, as it is loaded, what
+    processors it found: whatever its log level, from C++ and so on the descriptor itself.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
-    standard_error, disabled = os.dup(2), logging.root.manager.disable
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        os.dup2(nowhere, 2)
-        yield
+        with (
+            os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8") as standard_error,
+            open(os.devnull, "wb") as nowhere,
+        ):
+            os.dup2(nowhere.fileno(), 2)
+            try:
+                # Who has put a stream of their own in the place of standard error keeps it.
+                is_ours = sys.stderr is sys.__stderr__
+                with (
+                    terminal.attached(sys.stdout, standard_error)
+                    if is_ours
+                    else contextlib.nullcontext()
+                ):
+                    yield
+            finally:
+                os.dup2(standard_error.fileno(), 2)
     finally:
-        os.dup2(standard_error, 2)
         logging.disable(disabled)
-        os.close(standard_error)
-        os.close(nowhere)
 
 
 @contextlib.contextmanager

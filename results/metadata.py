@@ -4,7 +4,7 @@ Needs ml-metadata only, so that `dexmatch runs` answers at once.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,14 @@ class Output:
       type: name of the artifact type, such as "Examples".
       uri: where it lies.
       properties: its own and its custom properties.
+      created: when MLMD was first told of it, in UTC; None where it was not.
     """
 
     id: int
     type: str
     uri: str
     properties: dict[str, Any]
+    created: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -219,12 +221,26 @@ class Metadata:
             event.artifact_id: _key(event) for event in events if event.type == mlmd.Event.OUTPUT
         }
         return [
-            (
-                Output(id=each.id, type=each.type, uri=each.uri, properties=_values(each)),
-                keys[each.id],
-            )
+            (output_of(each, each.type), keys[each.id])
             for each in self._store.get_artifacts_by_id(list(keys))
         ]
+
+
+def output_of(artifact: mlmd.Artifact, type_name: str) -> Output:
+    """What MLMD's record of an artifact says.
+
+    Args:
+      artifact: the record, which need not be in the database yet.
+      type_name: of its type, such as "Examples".
+    """
+    milliseconds = artifact.create_time_since_epoch
+    return Output(
+        id=artifact.id,
+        type=type_name,
+        uri=artifact.uri,
+        properties=_values(artifact),
+        created=datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None,
+    )
 
 
 def _key(event: mlmd.Event) -> str:

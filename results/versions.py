@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import DexmatchError
+from core.files import folder_size
 
 HISTORY = "rollbacks.jsonl"
 """Beside the versions: a line for each rollback."""
@@ -39,7 +40,7 @@ class Version:
     @property
     def size(self) -> int:
         """Bytes on disk."""
-        return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+        return folder_size(self.path)
 
 
 def of(base: Path) -> list[Version]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
 import tensorflow as tf
 from tensorflow_model_analysis.proto import config_pb2
 from tensorflow_model_analysis.slicer import slicer_lib as slicer
@@ -18,7 +17,7 @@ from tfx.utils import io_utils, json_utils, proto_utils
 
 from components.evaluator import bounds
 from components.evaluator.bounds import Count, SliceKey
-from core import features
+from data import pair_examples
 from results.evaluation import UNJUDGED_FILE
 
 MIN_SLICE_PAIRS = "min_slice_pairs"
@@ -83,19 +82,11 @@ class Executor(tfx_executor.Executor):
 def _slices(record: bytes, specs: list[slicer.SingleSliceSpec]) -> Iterator[tuple[SliceKey, int]]:
     """(slice, label) for every slice that a pair is in."""
     example = tf.train.Example.FromString(record)
-    values = {name: _array(feature) for name, feature in example.features.feature.items()}
-    (label,) = example.features.feature[features.LABEL].int64_list.value
+    found = {name: pair_examples.feature_values(example, name) for name in example.features.feature}
+    # A feature without a value is None to TFMA.
+    values = {name: value if value.size else None for name, value in found.items()}
     for key in slicer.get_slices_for_features_dicts([values], None, specs):
-        yield key, label
-
-
-def _array(feature: tf.train.Feature) -> np.ndarray | None:
-    """A feature's values as TFMA has them; None where there are none."""
-    kind = feature.WhichOneof("kind")
-    if kind is None or not getattr(feature, kind).value:
-        return None
-    dtype = {"bytes_list": object, "int64_list": np.int64, "float_list": np.float32}[kind]
-    return np.array(getattr(feature, kind).value, dtype)
+        yield key, pair_examples.label(example)
 
 
 def _write(counts: list[tuple[tuple[SliceKey, int], int]], path: str) -> None:

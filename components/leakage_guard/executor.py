@@ -17,8 +17,8 @@ from tfx.types import artifact_utils
 from components.leakage_guard import leaks
 from components.leakage_guard.leaks import Leak, Sightings
 from core.errors import DexmatchError
-from modules.export import true_pairs
-from modules.export.true_pairs import TruePair
+from data import pair_examples
+from data.pair_examples import TruePair
 from modules.preprocessing import captions, images
 from results.metadata import WARNING
 
@@ -99,7 +99,7 @@ def read_leaks(uri: str) -> list[Leak]:
 
 def true_pair(record: bytes, split: str) -> Iterator[tuple[str, TruePair]]:
     """The split and pair of a serialized example, unless its caption is a wrong one."""
-    if pair := true_pairs.of_record(record):
+    if pair := pair_examples.true_pair(tf.train.Example.FromString(record)):
         yield split, pair
 
 

@@ -11,6 +11,7 @@ from tfx.types import component_spec, standard_artifacts
 from components.leakage_guard.artifacts import LeakageReport
 from components.model_card import artifacts, executor
 from components.retrieval.artifacts import RetrievalMetrics
+from pages import sources
 
 
 class ModelCardSpec(types.ComponentSpec):
@@ -23,18 +24,18 @@ class ModelCardSpec(types.ComponentSpec):
         executor.TRAINING_CODE: component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
-        executor.MODEL: component_spec.ChannelParameter(type=standard_artifacts.Model),
-        executor.MODEL_RUN: component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
-        executor.STATISTICS: component_spec.ChannelParameter(
+        sources.MODEL: component_spec.ChannelParameter(type=standard_artifacts.Model),
+        sources.MODEL_RUN: component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
+        sources.STATISTICS: component_spec.ChannelParameter(
             type=standard_artifacts.ExampleStatistics
         ),
-        executor.LEAKAGE: component_spec.ChannelParameter(type=LeakageReport),
-        executor.EVALUATION: component_spec.ChannelParameter(
+        sources.LEAKAGE: component_spec.ChannelParameter(type=LeakageReport),
+        sources.EVALUATION: component_spec.ChannelParameter(
             type=standard_artifacts.ModelEvaluation
         ),
-        executor.BLESSING: component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
-        executor.RETRIEVAL: component_spec.ChannelParameter(type=RetrievalMetrics),
-        executor.PUSHED: component_spec.ChannelParameter(type=standard_artifacts.PushedModel),
+        sources.BLESSING: component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
+        sources.RETRIEVAL: component_spec.ChannelParameter(type=RetrievalMetrics),
+        sources.PUSHED: component_spec.ChannelParameter(type=standard_artifacts.PushedModel),
     }
     OUTPUTS = {
         executor.CARD: component_spec.ChannelParameter(type=artifacts.ModelCard),

@@ -16,6 +16,7 @@ from tfx.utils import json_utils
 
 from components.pair_sampler.sampling import Candidate, CandidatePool
 from core import buckets, features
+from data.pair_examples import first_bytes, values_as_bytes
 
 EXAMPLES = "examples"
 SAMPLED = "sampled_examples"
@@ -93,10 +94,10 @@ def _pool(candidates: list[Candidate], split: str, seed: int) -> CandidatePool:
 def describe(example: tf.train.Example, columns: Iterable[str]) -> Candidate:
     """What other pairs need to know of a pair."""
     return Candidate(
-        pair_id=_text(example, features.ID),
-        group=_text(example, features.GROUP),
-        caption=_text(example, features.CAPTION),
-        values=tuple(_text(example, column) for column in columns),
+        pair_id=first_bytes(example, features.ID),
+        group=first_bytes(example, features.GROUP),
+        caption=first_bytes(example, features.CAPTION),
+        values=tuple(first_bytes(example, column) for column in columns),
     )
 
 
@@ -146,7 +147,7 @@ def _hard_captions(
     example: tf.train.Example, pair: Candidate, pool: CandidatePool, count: int
 ) -> list[tuple[bytes, bytes]]:
     """(id of the pair it was taken from, caption): those that the data brings along come first."""
-    own = [(b"", text) for text in _values(example, features.HARD_CAPTION)][:count]
+    own = [(b"", text) for text in values_as_bytes(example, features.HARD_CAPTION)][:count]
     return own + [(c.pair_id, c.caption) for c in pool.draw_hard(pair, count - len(own))]
 
 
@@ -174,17 +175,3 @@ def _pair(
     contests = (features.RANDOM, features.HARD) if all_kinds else (kind,)
     feature[features.AGAINST].bytes_list.value[:] = [contest.encode() for contest in contests]
     return pair
-
-
-def _values(example: tf.train.Example, name: str) -> list[bytes]:
-    """A feature's values as text, whatever their type; none if it is missing."""
-    if name not in example.features.feature:
-        return []
-    feature = example.features.feature[name]
-    kind = feature.WhichOneof("kind")
-    values = getattr(feature, kind).value if kind else []
-    return [value if isinstance(value, bytes) else str(value).encode() for value in values]
-
-
-def _text(example: tf.train.Example, name: str) -> bytes:
-    return next(iter(_values(example, name)), b"")

@@ -10,7 +10,7 @@ from tfx.types import component_spec, standard_artifacts
 
 from components.report import artifacts, executor
 from components.retrieval.artifacts import RetrievalMetrics
-from pages.report import sources
+from pages import sources
 
 
 class ReportSpec(types.ComponentSpec):

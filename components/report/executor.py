@@ -1,7 +1,6 @@
 """Report's executor: gathers what artifacts and MLMD tell, and writes the page."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,10 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from pages import LIBRARIES, REPORT
-from pages.model_card import sources as installed
-from pages.report import page, sources
-from pages.report.sources import Sources
-from results.metadata import Metadata, Output, Run
+from pages.libraries import installed_versions
+from pages.report.page import gather_report, render_report
+from pages.sources import Sources, outputs_of, sources_of_previous_run
+from results.metadata import Metadata, Run
 
 NAME = "name"
 CONFIG = "config"
@@ -38,14 +37,14 @@ class Executor(base_executor.BaseExecutor):
         run = self._run(metadata)
         of = Sources(
             name=name,
-            artifacts=_artifacts(input_dict),
+            artifacts=outputs_of(input_dict),
             config=json.loads(exec_properties[CONFIG]),
             run=run,
-            libraries=installed.libraries(),
+            libraries=installed_versions(),
             are_libraries_of_run=True,
         )
-        before = sources.previous(metadata, run, name) if run else None
-        written = page.render(page.gather(of, before, None))
+        before = sources_of_previous_run(metadata, run, name) if run else None
+        written = render_report(gather_report(of, before, None))
         report = artifact_utils.get_single_instance(output_dict[OUTPUT])
         fileio.makedirs(report.uri)
         with fileio.open(f"{report.uri}/{REPORT}", "w") as file:
@@ -56,17 +55,3 @@ class Executor(base_executor.BaseExecutor):
         """The run that goes on; None where its database is not at hand."""
         run_id = self._context.pipeline_run_id if self._context else None
         return next((each for each in metadata.runs() if each.id == run_id), None)
-
-
-def _artifacts(inputs: Mapping[str, list[types.Artifact]]) -> dict[str, Output]:
-    """What the component was given, as MLMD would tell it."""
-    return {
-        key: Output(each.id, each.type_name, each.uri, _properties(each))
-        for key, found in inputs.items()
-        for each in found
-    }
-
-
-def _properties(artifact: types.Artifact) -> dict[str, Any]:
-    values = artifact.mlmd_artifact.custom_properties.items()
-    return {name: getattr(value, value.WhichOneof("value")) for name, value in values}

@@ -15,7 +15,8 @@ from tfx.utils import path_utils
 
 from core import features, reporting
 from core.errors import DexmatchError
-from modules.export import scoring, signatures, true_pairs
+from data import pair_examples
+from modules.export import scoring, signatures
 from results import ranking
 from results.retrieval import CUTOFFS, FILE_NAME, Direction, Ranking, Retrieval
 
@@ -44,9 +45,9 @@ class Executor(base_executor.BaseExecutor):
             path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[MODEL]))
         )
         split = exec_properties[SPLIT]
-        files = tf.io.gfile.glob(f"{artifact_utils.get_split_uri([examples], split)}/*")
+        files = pair_examples.split_files(artifact_utils.get_split_uri([examples], split))
         found = measure(
-            Gallery.of(sorted(files), split, exec_properties[MOST_PAIRS], exec_properties[SEED]),
+            Gallery.of(files, split, exec_properties[MOST_PAIRS], exec_properties[SEED]),
             model.signatures,
         )
         fileio.makedirs(metrics.uri)
@@ -86,7 +87,7 @@ class Gallery(NamedTuple):
 
         def lots() -> Iterator[tuple[bytes, bytes, bytes]]:
             nonlocal count
-            for pair in true_pairs.read(files):
+            for pair in pair_examples.read_true_pairs(files):
                 count += 1
                 lot = _fingerprint(str(seed).encode(), pair.pair_id)
                 yield lot, _fingerprint(pair.image), pair.caption
@@ -108,7 +109,7 @@ class Gallery(NamedTuple):
     def pictures(self) -> Iterator[tuple[int, bytes]]:
         """(position, encoded picture), each once."""
         seen = set()
-        for pair in true_pairs.read(self.files):
+        for pair in pair_examples.read_true_pairs(self.files):
             position = self.images.get(_fingerprint(pair.image))
             if position is not None and position not in seen:
                 seen.add(position)

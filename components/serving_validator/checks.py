@@ -11,8 +11,8 @@ import psutil
 import tensorflow as tf
 
 from core import features
+from data.pair_examples import TruePair
 from modules.export import signatures
-from modules.export.true_pairs import TruePair
 from results.serving_report import Check
 from serving.client import Client, ClientError
 

@@ -20,8 +20,8 @@ from components.serving_validator import checks, warmup
 from core import reporting
 from core.config import ServingConfig
 from core.errors import DexmatchError
-from modules.export import true_pairs
-from modules.export.true_pairs import TruePair
+from data import pair_examples
+from data.pair_examples import TruePair
 from results.serving_report import FILE_NAME, Check, ServingReport
 from serving import client, engines, files
 
@@ -63,7 +63,7 @@ class Executor(base_executor.BaseExecutor):
         settings = ServingConfig(**exec_properties[SETTINGS])
         (examples,) = input_dict[EXAMPLES]
         split = artifact_utils.get_split_uri([examples], exec_properties[SPLIT])
-        pairs = drawn(fileio.glob(f"{split}/*"), settings.pairs, exec_properties[SEED])
+        pairs = drawn(pair_examples.split_files(split), settings.pairs, exec_properties[SEED])
         if not pairs:
             raise DexmatchError(
                 f"split {exec_properties[SPLIT]} holds no pair to ask a model server about; give "
@@ -100,7 +100,7 @@ def drawn(files: Sequence[str], count: int, seed: int) -> list[TruePair]:
     def lot(pair: TruePair) -> bytes:
         return hashlib.sha256(b"%d\0%s" % (seed, pair.pair_id)).digest()
 
-    return heapq.nsmallest(count, true_pairs.read(sorted(files)), key=lot)
+    return heapq.nsmallest(count, pair_examples.read_true_pairs(files), key=lot)
 
 
 def examine(

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jinja2
-
 from core.config import Threshold
 from core.features import AGAINST, CROSS, OVERALL, PAIR_KIND
-from pages.model_card.sources import Curve, Split
+from core.html import template_environment
+from pages.model_card.data import Split
+from pages.model_card.training import Curve
 from results.evaluation import Evaluation, SliceFigures
 from results.retrieval import CUTOFFS, Retrieval
 
@@ -103,15 +103,9 @@ class Card:
     written: str
 
 
-def render(card: Card) -> str:
+def render_card(card: Card) -> str:
     """The card as one HTML page that needs no other file."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pages.model_card", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment("pages.model_card")
     figures = figure_names(card.evaluation.slices)
     return environment.get_template(TEMPLATE).render(
         card=card,

@@ -34,9 +34,9 @@ class Curves:
         pairs = self.pairs
         return {
             "count": len(pairs.labels),
-            "scores": embedding.array(pairs.scores.astype(np.float32)),
-            "labels": embedding.array(pairs.labels.astype(np.uint8)),
-            "kinds": embedding.array(
+            "scores": embedding.as_base64(pairs.scores.astype(np.float32)),
+            "labels": embedding.as_base64(pairs.labels.astype(np.uint8)),
+            "kinds": embedding.as_base64(
                 np.array([KINDS.index(kind) for kind in pairs.kinds], np.uint8)
             ),
             "kindNames": KINDS,
@@ -53,6 +53,6 @@ class Curves:
 def _coded(values: Any) -> dict[str, Any]:
     codes = {value: code for code, value in enumerate(dict.fromkeys(values))}
     return {
-        "codes": embedding.array(np.array([codes[value] for value in values], np.uint32)),
+        "codes": embedding.as_base64(np.array([codes[value] for value in values], np.uint32)),
         "values": [list(value) for value in codes],
     }

@@ -9,12 +9,10 @@ from typing import Any
 from core import features
 from core.errors import DexmatchError
 from data.dataset import REJECTS, read_description
-from pages.report import drift, sources, statistics, words
-from pages.report.drift import Distance
-from pages.report.sources import Sources
-from pages.report.statistics import Statistics
-from pages.report.words import SplitWords
-from results import split_statistics
+from pages.report.drift import Distance, feature_distances
+from pages.report.statistics import Statistics, gather_statistics
+from pages.report.words import SplitWords, gather_words
+from pages.sources import Sources
 
 _MOST_REJECTS = 100
 _COMPARED = (features.TRAIN, features.TEST)
@@ -81,26 +79,25 @@ class Data:
         ]
 
 
-def gather(of: Sources, before: Sources | None) -> Data:
+def gather_data(of: Sources, before: Sources | None) -> Data:
     """Reads what the data components found.
 
     Args:
       of: the run.
       before: the run that drift is measured from.
     """
-    schema = statistics.load_schema(of)
-    now = {s: split_statistics.load(uri) for s, uri in of.split_uris(sources.STATISTICS).items()}
-    then = {
-        s: split_statistics.load(uri)
-        for s, uri in (before.split_uris(sources.STATISTICS) if before else {}).items()
-    }
+    now = {name: split.statistics for name, split in of.splits.items()}
+    then = {name: split.statistics for name, split in before.splits.items()} if before else {}
     compared = [
-        (f"{split}, from the previous run", drift.distances(now[split], then[split], schema))
+        (
+            f"{split}, from the previous run",
+            feature_distances(now[split], then[split], of.schema),
+        )
         for split in _COMPARED
         if split in now and split in then
     ]
     if set(_COMPARED) <= now.keys():
-        skew = drift.distances(now[features.TEST], now[features.TRAIN], schema)
+        skew = feature_distances(now[features.TEST], now[features.TRAIN], of.schema)
         ours = (features.LABEL, features.PAIR_KIND, features.AGAINST)
         # Test holds negatives and train does not: that is meant.
         compared.append(
@@ -108,8 +105,8 @@ def gather(of: Sources, before: Sources | None) -> Data:
         )
     return Data(
         dataset=of.dataset.name if of.dataset else "",
-        statistics=statistics.gather(of),
-        words=words.gather(of),
+        statistics=gather_statistics(of),
+        words=gather_words(of),
         previous=before.run.id if before and before.run and then else "",
         distances=tuple(compared),
         rejects=_rejects(of.dataset) if of.dataset else None,

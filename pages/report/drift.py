@@ -34,7 +34,7 @@ class Distance:
     is_notable: bool
 
 
-def distances(
+def feature_distances(
     now: statistics_pb2.DatasetFeatureStatisticsList,
     before: statistics_pb2.DatasetFeatureStatisticsList,
     schema: schema_pb2.Schema,

@@ -30,19 +30,19 @@ def as_json(value: Any) -> Markup:
     return Markup(text.encode("utf-8", "replace").decode().translate(_ESCAPES))
 
 
-def array(values: np.ndarray) -> str:
-    """Base64 of the little-endian bytes; the page knows the type."""
+def as_base64(values: np.ndarray) -> str:
+    """Base64 of an array's little-endian bytes; the page knows the type."""
     return base64.b64encode(
         np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
     ).decode()
 
 
-def key_of(picture: bytes) -> str:
+def picture_key(picture: bytes) -> str:
     """The name of a picture in a page."""
     return hashlib.sha256(picture).hexdigest()[:16]
 
 
-def opened(picture: bytes, side: int) -> Image.Image | None:
+def open_picture(picture: bytes, side: int) -> Image.Image | None:
     """A picture on white, as the model sees it; None if it cannot be shown.
 
     Args:
@@ -65,7 +65,7 @@ def opened(picture: bytes, side: int) -> Image.Image | None:
 
 def data_uri(picture: bytes, side: int = _SIDE) -> str:
     """A small JPEG of a picture; empty if it cannot be shown."""
-    image = opened(picture, side)
+    image = open_picture(picture, side)
     if image is None:
         return ""
     file = io.BytesIO()

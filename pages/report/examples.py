@@ -90,7 +90,9 @@ class Examples:
         return [each for each in listed if is_match in (None, each.is_match)][:count]
 
 
-def gather(pairs: Pairs, slices: Sequence[Sequence[tuple[str, str]]], threshold: float) -> Examples:
+def choose_examples(
+    pairs: Pairs, slices: Sequence[Sequence[tuple[str, str]]], threshold: float
+) -> Examples:
     """Chooses pairs, the same ones for the same scores.
 
     Args:

@@ -49,7 +49,7 @@ class Graph:
     paths: tuple[str, ...]
 
 
-def of(run: Run) -> Graph:
+def draw_run(run: Run) -> Graph:
     """Draws a run: every component, what others read of it, and of the last ones what they made."""
     read = {artifact for execution in run.executions for artifact, _ in execution.read}
     about: dict[str, tuple[str, str, str]] = {}

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pages.report import graph
-from pages.report.graph import Graph
-from pages.report.sources import Sources
+from pages.report.graph import Graph, draw_run
+from pages.sources import Sources
 from results.metadata import Run
 
 _OURS = "Report"
@@ -66,7 +65,7 @@ class Lineage:
     library_changes: tuple[Difference, ...]
 
 
-def gather(of: Sources, other: Sources | None) -> Lineage:
+def gather_lineage(of: Sources, other: Sources | None) -> Lineage:
     """Reads what MLMD knows of the run.
 
     Args:
@@ -88,9 +87,9 @@ def gather(of: Sources, other: Sources | None) -> Lineage:
         run=run.id if run else "",
         steps=steps,
         seconds=sum(step.seconds for step in steps),
-        graph=graph.of(run) if run else None,
+        graph=draw_run(run) if run else None,
         compared=other.run.id if other and other.run else "",
-        config=differences(flat(of.config), flat(other.config)) if other else (),
+        config=differences(flattened(of.config), flattened(other.config)) if other else (),
         libraries=of.libraries,
         are_libraries_of_run=of.are_libraries_of_run,
         library_changes=differences(of.libraries, other.libraries) if other and both_known else (),
@@ -106,8 +105,8 @@ def differences(here: Mapping[str, str], there: Mapping[str, str]) -> tuple[Diff
     )
 
 
-def flat(config: Mapping[str, Any]) -> dict[str, str]:
-    """section.key to the value as JSON; an inner mapping counts as a value."""
+def flattened(config: Mapping[str, Any]) -> dict[str, str]:
+    """A configuration as section.key to the value in JSON; an inner mapping counts as a value."""
     return {
         f"{section}.{key}": json.dumps(value, ensure_ascii=False, sort_keys=True)
         for section, values in config.items()

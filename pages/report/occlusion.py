@@ -1,4 +1,4 @@
-"""Where the model looks and which words count: what its answer loses when a part is hidden.
+"""Where the model looks and which words count: what the score loses when a part is hidden.
 
 Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014.
 """
@@ -61,7 +61,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Occlusion:
-    """What hiding the parts of a pair does.
+    """A pair, and what its score loses when a part of the picture or a word is hidden.
 
     Attributes:
       example: the pair.
@@ -81,10 +81,10 @@ class Occlusion:
     words: tuple[Word, ...]
 
 
-def gather(
+def occlude_pairs(
     shown: Sequence[Example], contents: Mapping[str, bytes], served: Mapping[str, Any]
 ) -> tuple[Occlusion, ...]:
-    """Hides each part of some pairs.
+    """Measures what the score of each pair loses when a part of it is hidden.
 
     Args:
       shown: the pairs.
@@ -96,7 +96,7 @@ def gather(
 
 
 def _occlude(example: Example, content: bytes, served: Mapping[str, Any]) -> Occlusion | None:
-    image = embedding.opened(content, _SIDE)
+    image = embedding.open_picture(content, _SIDE)
     if image is None:
         return None
     boxes = _boxes(image.size)

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
 
-import jinja2
 import tensorflow as tf
 from markupsafe import Markup
 
 from core import features, reporting
+from core.html import template_environment
+from pages import sources
+from pages.dates import utc_text
 from pages.report import (
     curves,
     data,
@@ -23,11 +25,10 @@ from pages.report import (
     pairs,
     retrieval,
     slices,
-    sources,
     training,
     verdict,
 )
-from pages.report.sources import Sources
+from pages.sources import Sources
 from results.retrieval import CUTOFFS
 
 TEMPLATE = "report.html.j2"
@@ -41,7 +42,7 @@ _SCRIPTS = (
     "start.js",
 )
 _STYLE = "report.css"
-_PARTS = 7
+_STEPS = 7
 _OCCLUDED = 3
 """Mistakes, and as many of the best matches, for which parts are hidden."""
 
@@ -83,7 +84,7 @@ class Report:
     written: str
 
 
-def gather(of: Sources, before: Sources | None, compared: Sources | None) -> Report:
+def gather_report(of: Sources, before: Sources | None, compared: Sources | None) -> Report:
     """Reads and computes all that the page tells.
 
     Args:
@@ -98,29 +99,30 @@ def gather(of: Sources, before: Sources | None, compared: Sources | None) -> Rep
     table = slices.gather(
         of.evaluation, judged.bounds, of.evaluator.min_slice_pairs, other, baseline
     )
-    _tell("scoring the test split", 1)
+    _report_step("scoring the test split", 1)
     served = tf.saved_model.load(str(of.saved_model)).signatures
     columns = dict.fromkeys(column for parts in table.parts for column, _ in parts)
-    scored = pairs.read(of.split_uris(sources.EXAMPLES)[features.TEST], served, columns)
-    _tell("choosing examples", 2)
-    chosen = examples.gather(scored, table.parts, of.evaluator.threshold)
-    searches = retrieval.gather(of, scored, served)
+    test_split = of.split_uris(sources.EXAMPLES)[features.TEST]
+    scored = pairs.read_scored_pairs(test_split, served, columns)
+    _report_step("choosing examples", 2)
+    chosen = examples.choose_examples(scored, table.parts, of.evaluator.threshold)
+    searches = retrieval.gather_searches(of, scored, served)
     keys = [each.picture for each in chosen.shown]
     for query in (*searches.by_caption, *searches.by_picture):
         keys += [key for key in (query.picture, *(hit.picture for hit in query.hits)) if key]
     contents = scored.load_pictures(keys)
-    _tell("hiding parts of pictures and captions", 3)
+    _report_step("hiding parts of pictures and captions", 3)
     explained = [
         *chosen.foremost(examples.MISTAKES, _OCCLUDED),
         # Of a negative that the model is sure of, nothing counts by itself.
         *chosen.foremost(examples.BEST, _OCCLUDED, is_match=True),
     ]
-    hidden = occlusion.gather(explained, contents, served)
-    _tell("reading statistics", 4)
-    found = data.gather(of, compared or before)
-    _tell("drawing pictures", 5)
+    hidden = occlusion.occlude_pairs(explained, contents, served)
+    _report_step("reading statistics", 4)
+    found = data.gather_data(of, compared or before)
+    _report_step("drawing pictures", 5)
     pictures = {key: embedding.data_uri(content) for key, content in sorted(contents.items())}
-    _tell("reading logs", 6)
+    _report_step("reading logs", 6)
     return Report(
         name=of.name,
         compared=compared.run.id if compared and compared.run else "",
@@ -131,23 +133,17 @@ def gather(of: Sources, before: Sources | None, compared: Sources | None) -> Rep
         occlusions=hidden,
         searches=searches,
         data=found,
-        training=training.gather(of),
-        lineage=lineage.gather(of, compared or before),
+        training=training.gather_training(of),
+        lineage=lineage.gather_lineage(of, compared or before),
         pictures=pictures,
         threshold=of.evaluator.threshold,
-        written=f"{datetime.now(UTC):%d %B %Y, %H:%M} UTC",
+        written=utc_text(datetime.now(UTC)),
     )
 
 
-def render(report: Report) -> str:
+def render_report(report: Report) -> str:
     """The report as one HTML page that needs no other file and no network."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pages.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment("pages.report", "templates")
     environment.filters["figure"] = _figure
     environment.filters["signed"] = lambda value: "" if value is None else f"{value:+.4f}"
     script = "\n".join(map(_text, _SCRIPTS))
@@ -217,5 +213,5 @@ def _figure(value: float | None, places: int = 3) -> str:
     return "–" if value is None else f"{value:.{places}f}"
 
 
-def _tell(what: str, part: int) -> None:
-    reporting.report(what, part, _PARTS)
+def _report_step(what: str, number: int) -> None:
+    reporting.report(what, number, _STEPS)

@@ -1,13 +1,14 @@
 """The test split's pairs with what the model says of each."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from core import features, reporting
+from data import pair_examples
+from data.pair_examples import first_bytes, values_as_bytes
 from modules.export import scoring, signatures
 from pages.report import embedding
 
@@ -25,7 +26,7 @@ class Pairs:
       scores: float32 [N]; 0 where a pair cannot be judged.
       picture: int64 [N], which picture.
       caption: int64 [N], which caption.
-      pictures: keys of the pictures, see `embedding.key_of`.
+      pictures: keys of the pictures, see `embedding.picture_key`.
       captions: texts.
       picture_embeddings: float32 [P, D].
       caption_embeddings: float32 [C, D].
@@ -62,9 +63,9 @@ class Pairs:
         """The encoded content of some of the pictures, by their keys."""
         wanted = set(keys)
         found: dict[str, bytes] = {}
-        for record in _records(self.files):
-            content = _first(tf.train.Example.FromString(record), features.IMAGE)
-            key = embedding.key_of(content)
+        for example in pair_examples.read_examples(self.files):
+            content = first_bytes(example, features.IMAGE)
+            key = embedding.picture_key(content)
             if key in wanted:
                 found.setdefault(key, content)
                 if len(found) == len(wanted):
@@ -72,7 +73,7 @@ class Pairs:
         return found
 
 
-def read(folder: str, served: Mapping[str, Any], columns: Iterable[str]) -> Pairs:
+def read_scored_pairs(folder: str, served: Mapping[str, Any], columns: Iterable[str]) -> Pairs:
     """Reads the pairs of a split, and scores them with a SavedModel's own signatures.
 
     Every distinct picture and caption is encoded once.
@@ -82,28 +83,30 @@ def read(folder: str, served: Mapping[str, Any], columns: Iterable[str]) -> Pair
       served: the SavedModel's signatures by name.
       columns: features that slices are made by.
     """
-    files = sorted(tf.io.gfile.glob(f"{folder}/*"))
+    files = pair_examples.split_files(folder)
     columns = list(columns)
     pictures = _Encoder(served[signatures.ENCODE_IMAGE], features.IMAGE)
     captions = _Encoder(served[signatures.ENCODE_CAPTION], features.CAPTION)
     texts: list[bytes] = []
     rows = []
-    for record in _records(files):
-        example = tf.train.Example.FromString(record)
-        text = _first(example, features.CAPTION)
+    for example in pair_examples.read_examples(files):
+        text = first_bytes(example, features.CAPTION)
         position = captions.add(text, text)
         if position == len(texts):
             texts.append(text)
-        content = _first(example, features.IMAGE)
+        content = first_bytes(example, features.IMAGE)
         rows.append(
             _Row(
-                pair_id=_text(_first(example, features.ID)),
-                kind=_text(_first(example, features.PAIR_KIND)),
-                caption_id=_text(_first(example, features.CAPTION_ID)),
-                label=example.features.feature[features.LABEL].int64_list.value[0],
-                picture=pictures.add(embedding.key_of(content).encode(), content),
+                pair_id=_text(first_bytes(example, features.ID)),
+                kind=_text(first_bytes(example, features.PAIR_KIND)),
+                caption_id=_text(first_bytes(example, features.CAPTION_ID)),
+                label=pair_examples.label(example),
+                picture=pictures.add(embedding.picture_key(content).encode(), content),
                 caption=position,
-                values=tuple(_values(example, column) for column in columns),
+                # As the Evaluator writes them in a slice's name.
+                values=tuple(
+                    tuple(map(_text, values_as_bytes(example, column))) for column in columns
+                ),
             )
         )
     picture_embeddings, caption_embeddings = pictures.finish(), captions.finish()
@@ -172,27 +175,6 @@ class _Encoder:
         self._done.append(scoring.encode(self._signature, self._key, self._waiting))
         self._waiting = []
         reporting.report(f"encoding {self._key}s", len(self.positions), len(self.positions))
-
-
-def _records(files: Sequence[str]) -> Iterator[bytes]:
-    yield from tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator()
-
-
-def _values(example: tf.train.Example, name: str) -> tuple[str, ...]:
-    """A feature's values as the Evaluator writes them in a slice's name."""
-    if name not in example.features.feature:
-        return ()
-    feature = example.features.feature[name]
-    kind = feature.WhichOneof("kind")
-    values = getattr(feature, kind).value if kind else ()
-    return tuple(_text(value) if isinstance(value, bytes) else str(value) for value in values)
-
-
-def _first(example: tf.train.Example, name: str) -> bytes:
-    if name not in example.features.feature:
-        return b""
-    content: bytes = next(iter(example.features.feature[name].bytes_list.value), b"")
-    return content
 
 
 def _text(value: bytes) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from modules.export import scoring, signatures
-from pages.report import sources
+from pages import sources
 from pages.report.pairs import Pairs
-from pages.report.sources import Sources
+from pages.sources import Sources
 from results import retrieval
 from results.ranking import rank_of_best
 from results.retrieval import Retrieval
@@ -72,7 +72,7 @@ class Searches:
     captions: int
 
 
-def gather(of: Sources, pairs: Pairs, served: Mapping[str, Any]) -> Searches:
+def gather_searches(of: Sources, pairs: Pairs, served: Mapping[str, Any]) -> Searches:
     """Searches all pictures and all true captions of the split for a few of them.
 
     Args:

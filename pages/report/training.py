@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pages.model_card import sources as logs
-from pages.model_card.sources import Point
-from pages.report import sources
-from pages.report.sources import Sources
+from pages import sources
+from pages.sources import Sources
+from pages.training_logs import Point
 
 _TUNER_FILE = "tuner_results.json"
 _SECTIONS = ("trainer", "model", "augment", "image", "caption", "tuner")
@@ -102,11 +101,10 @@ class Training:
         ]
 
 
-def gather(of: Sources) -> Training:
+def gather_training(of: Sources) -> Training:
     """Reads logs, configuration and trials; what a run does not have is left out."""
-    found = logs.scalars(of.uri(sources.MODEL_RUN)) if sources.MODEL_RUN in of.artifacts else {}
     charts: dict[str, list[Line]] = {}
-    for name, points in found.items():
+    for name, points in of.scalars.items():
         folder, _, tag = name.partition(": ")
         stage, _, split = folder.rpartition("/")
         charts.setdefault(tag, []).append(Line(stage, split, tuple(points)))

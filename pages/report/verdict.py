@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from core.config import EVERY, EVERY_SLICE, LOWER_IS_BETTER, Threshold
 from core.features import AGAINST, KEY_SLICES, OVERALL, PAIR_KIND
-from pages.report import sources
-from pages.report.sources import Sources
+from pages import sources
+from pages.sources import Sources
 from results import comparison, serving_report
 from results.comparison import METRICS
 from results.evaluation import Evaluation, SliceFigures
@@ -109,15 +109,13 @@ def gather(of: Sources, baseline: Evaluation | None, baseline_name: str) -> Verd
       baseline_name: what it is, in words.
     """
     found = of.evaluation
-    blessing = of.artifacts[sources.BLESSING]
     infra = of.artifacts.get(sources.INFRA_BLESSING)
-    pushed = of.artifacts.get(sources.PUSHED)
     changes = tuple(_changes(found, baseline))
     judged = [each for threshold in of.evaluator.blessing for each in judge(threshold, found)]
     return Verdict(
-        is_blessed=bool(blessing.properties.get("blessed")),
+        is_blessed=of.is_blessed,
         is_infra_blessed=bool(infra.properties.get("blessed")) if infra else None,
-        version=str(pushed.properties.get("pushed_version") or "") if pushed else "",
+        version=of.pushed_version,
         served=serving_report.load(infra.uri) if infra else None,
         bounds=tuple(sorted(judged, key=_urgency)),
         failures=tuple(f"{each.metric} on {each.slice} {each.reason}" for each in found.failures),

@@ -3,15 +3,15 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from core import features
+from data import pair_examples
 from modules.preprocessing import captions
-from pages.report import sources
-from pages.report.sources import Sources
+from pages import sources
+from pages.sources import Sources
 
 _BATCH = 512
 _TOP = 12
@@ -61,18 +61,18 @@ class SplitWords:
         return self.covered / self.vocabulary if self.vocabulary else 0.0
 
 
-def gather(of: Sources) -> dict[str, SplitWords]:
+def gather_words(of: Sources) -> dict[str, SplitWords]:
     """Reads the captions of every split."""
     path = of.saved_model / "assets" / captions.VOCABULARY
     vocabulary = set(path.read_bytes().split(b"\n")) - {b""} if path.is_file() else set()
     return {
-        split: count(folder, vocabulary)
+        split: count_words(folder, vocabulary)
         for split, folder in of.split_uris(sources.EXAMPLES).items()
     }
 
 
-def count(folder: str, vocabulary: set[bytes]) -> SplitWords:
-    """Counts over a split.
+def count_words(folder: str, vocabulary: set[bytes]) -> SplitWords:
+    """Counts the words of a split's true captions, and the sizes of their pictures.
 
     Args:
       folder: with gzipped TFRecords.
@@ -82,8 +82,8 @@ def count(folder: str, vocabulary: set[bytes]) -> SplitWords:
     sides: Counter[int] = Counter()
     all_words: Counter[bytes] = Counter()
     with_unknown = 0
-    files = sorted(str(path) for path in Path(folder).glob("*"))
-    for batch in tf.data.TFRecordDataset(files, "GZIP").batch(_BATCH):
+    files = pair_examples.split_files(folder)
+    for batch in pair_examples.record_dataset(files).batch(_BATCH):
         parsed = tf.io.parse_example(batch, _SPEC)
         is_true = parsed[features.LABEL].numpy() > 0
         longer = np.maximum(

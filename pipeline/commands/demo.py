@@ -8,6 +8,7 @@ import typer
 
 from core import terminal
 from core.errors import DexmatchError
+from core.progress import show_progress
 from data.demo.creatures import DEFAULT_COUNT, DEFAULT_SEED
 
 _PICTURES = "-pictures"
@@ -41,7 +42,7 @@ def demo(
     pictures = out.with_name(out.name + _PICTURES)
     if overwrite and (pictures / generator.CSV).is_file():
         shutil.rmtree(pictures)
-    with terminal.progress("Drawing creatures", count) as done:
+    with show_progress("Drawing creatures", count) as done:
         generator.write_folder(pictures, count, seed, on_progress=done)
     imported = importer.import_pairs(
         pictures / generator.CSV,

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from core import terminal
 from core.errors import DexmatchError
+from core.progress import show_progress
 from pipeline.commands.model_options import (
     NOT_ALL_JUDGED,
     ModelOption,
@@ -122,10 +123,10 @@ def _judge(
     from serving.search import encoding
     from serving.search.pictures import shown
 
-    with terminal.progress("Encoding captions", len(captions)) as done:
+    with show_progress("Encoding captions", len(captions)) as done:
         texts = encoding.encode_captions(client, captions, done)
     has_words = encoding.is_judged(texts)
-    with terminal.progress("Encoding pictures", len(paths)) as done:
+    with show_progress("Encoding pictures", len(paths)) as done:
         encoded = encoding.encode_all(client, paths, done)
     for path, why_not in encoded.reasons.items():
         terminal.say(f"cannot be judged: {shown(path)} ({why_not})")

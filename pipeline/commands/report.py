@@ -1,7 +1,5 @@
 """`dexmatch report`."""
 
-import os
-import tempfile
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +8,8 @@ import typer
 
 from core import terminal
 from core.errors import DexmatchError
+from core.files import write_atomically
+from core.progress import show_progress
 from pipeline import logs
 from pipeline.commands import run_argument
 from pipeline.commands.run import ConfigOption, SetOption, load_config
@@ -63,16 +63,17 @@ def report(
     path = out or workspace.root / _file_name(of, other)
     if not path.parent.is_dir():
         raise DexmatchError(f"{path.parent}: no such folder to write the report to")
-    with terminal.progress("Writing the report"), logs.hushed():
-        from pages.report import page, sources
+    with logs.hushed(), show_progress("Writing the report"):
+        from pages.report.page import gather_report, render_report
+        from pages.sources import Sources, sources_of_previous_run
 
         name = workspace.root.name
-        gathered = page.gather(
-            sources.Sources.of_run(name, of),
-            sources.previous(metadata, of, name),
-            sources.Sources.of_run(name, other) if other else None,
+        gathered = gather_report(
+            Sources.of_run(name, of),
+            sources_of_previous_run(metadata, of, name),
+            Sources.of_run(name, other) if other else None,
         )
-        _write(path, page.render(gathered))
+        write_atomically(path, render_report(gathered))
     terminal.output.print(str(path), markup=False, soft_wrap=True)
     if open_ and not webbrowser.open(path.resolve().as_uri()):
         terminal.say("found no browser to open it with")
@@ -82,14 +83,3 @@ def _file_name(of: Run, other: Run | None) -> str:
     # A run's id holds colons, which not every file system takes.
     ids = [each.id.replace(":", "").partition(".")[0] for each in (of, other) if each]
     return f"report-{'-against-'.join(ids)}.html"
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
-            whole = Path(scratch, path.name)
-            whole.write_text(text, encoding="utf-8")
-            os.replace(whole, path)
-    except OSError as error:
-        raise DexmatchError(f"{path}: cannot be written ({error.strerror})") from error

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from core import terminal
 from core.errors import DexmatchError
+from core.progress import show_progress
 from pipeline.commands.model_options import ModelOption, ServerOption, open_chosen
 from pipeline.commands.run import ConfigOption, SetOption, load_config
 
@@ -138,7 +139,7 @@ def _updated(
         )
     changes = current.compare(paths)
     try:
-        with terminal.progress("Encoding pictures", len(changes.missing)) as done:
+        with show_progress("Encoding pictures", len(changes.missing)) as done:
             current.update(client, changes, done)
     finally:
         # Also after Ctrl-C: what was encoded need not be encoded again.

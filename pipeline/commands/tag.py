@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from core import terminal
+from core.progress import show_progress
 from pipeline.commands.model_options import (
     NOT_ALL_JUDGED,
     ModelOption,
@@ -89,7 +90,7 @@ def _tag(client: "Client", paths: list[Path], texts: list[str], top: int) -> Ite
     from serving.search.index import best
     from serving.search.pictures import shown
 
-    with terminal.progress("Encoding captions", len(texts)) as done:
+    with show_progress("Encoding captions", len(texts)) as done:
         captions = encoding.encode_captions(client, texts, done)
     has_words = encoding.is_judged(captions)
     for text, judged in zip(texts, has_words, strict=True):
@@ -97,10 +98,10 @@ def _tag(client: "Client", paths: list[Path], texts: list[str], top: int) -> Ite
             terminal.say(f'cannot be judged: caption "{text}" (holds no word)')
     known = [text for text, judged in zip(texts, has_words, strict=True) if judged]
     captions = captions[has_words]
-    with terminal.progress("Encoding pictures", len(paths)) as done:
+    with show_progress("Encoding pictures", len(paths)) as done:
         encoded = encoding.encode_all(client, paths, done)
     block = max(1, _BLOCK // len(texts))
-    with terminal.progress("Comparing", len(paths)) as done:
+    with show_progress("Comparing", len(paths)) as done:
         for start in range(0, len(paths), block):
             table = client.score_all(encoded.embeddings[start : start + block], captions)
             for path, row in zip(encoded.paths[start : start + block], table, strict=True):

@@ -5,11 +5,8 @@ a JSON object that says which picture each row is of, and which model made it. P
 the folder, so both may be moved together.
 """
 
-import contextlib
 import io
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from core.errors import DexmatchError
+from core.files import open_atomically
 from serving.client import Client
 from serving.client.base import Floats
 from serving.search.encoding import encode_files, is_judged
@@ -180,18 +178,8 @@ class Index:
         }
         # File names need not be Unicode; as ASCII, JSON keeps the odd bytes that Python found.
         encoded = np.frombuffer(json.dumps(manifest, ensure_ascii=True).encode(), np.uint8)
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f"{path.name}.", delete=False
-        ) as file:
-            try:
-                np.savez(file, embeddings=self.embeddings, manifest=encoded)
-                file.flush()
-                os.fchmod(file.fileno(), 0o666 & ~_umask())
-                os.replace(file.name, path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(file.name)
-                raise
+        with open_atomically(path) as file:
+            np.savez(file, embeddings=self.embeddings, manifest=encoded)
 
     @classmethod
     def load(cls, path: Path, folder: Path) -> "Index":
@@ -275,12 +263,6 @@ def _stamp(path: Path) -> Stamp:
         # A link that leads nowhere, or a file gone since it was found; reading it will say so.
         return (0, 0)
     return (status.st_size, status.st_mtime_ns)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _no_index(path: Path) -> DexmatchError:

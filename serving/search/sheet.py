@@ -2,16 +2,15 @@
 
 import base64
 import io
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from core.errors import DexmatchError
+from core.files import write_atomically
+from core.html import template_environment
 from serving.search import pictures
 from serving.search.index import Hit
 
@@ -75,14 +74,7 @@ def write(path: Path, caption: str, hits: Sequence[Hit], folder: Path, searched:
       DexmatchError: it cannot be written there.
     """
     cells = [_cell(hit, folder) for hit in hits]
-    content = _WRITERS[path.suffix.lower()](caption, cells, searched)
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
-            whole = Path(scratch, path.name)
-            whole.write_bytes(content)
-            os.replace(whole, path)
-    except OSError as error:
-        raise DexmatchError(f"{path}: cannot be written ({error.strerror})") from error
+    write_atomically(path, _WRITERS[path.suffix.lower()](caption, cells, searched))
 
 
 def _cell(hit: Hit, folder: Path) -> _Cell:
@@ -99,15 +91,10 @@ def _cell(hit: Hit, folder: Path) -> _Cell:
 
 
 def _as_html(caption: str, cells: Sequence[_Cell], searched: int) -> bytes:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("serving.search", ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template(_TEMPLATE).render(
-        caption=caption, cells=cells, searched=searched
+    page = (
+        template_environment("serving.search")
+        .get_template(_TEMPLATE)
+        .render(caption=caption, cells=cells, searched=searched)
     )
     return page.encode("utf-8", "replace")
 

@@ -17,7 +17,7 @@ def review(test_module):
 
 @pytest.fixture(scope="session")
 def review_artifacts(small, review, tiny_models, tmp_path_factory):
-    """What a report is made from, by the names of `pages.report.sources`."""
+    """What a report is made from, by the names of `pages.sources`."""
     folder = tmp_path_factory.mktemp("review")
     return review.write(small, folder, tiny_models.first / "1")
 
@@ -35,7 +35,7 @@ def gathered(review, review_sources):
     """All that the report tells, compared with an earlier run in lineage and drift."""
     from pages.report import page
 
-    return page.gather(review_sources, review.earlier(review_sources), None)
+    return page.gather_report(review_sources, review.earlier(review_sources), None)
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +44,7 @@ def report_file(gathered, tmp_path_factory):
     from pages.report import page
 
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(page.render(gathered), encoding="utf-8")
+    path.write_text(page.render_report(gathered), encoding="utf-8")
     return path
 
 

@@ -21,7 +21,7 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from core import features
 from core.config import Config
 from data import dataset
-from pages.report import sources
+from pages import sources
 from results import serving_report
 from results.metadata import CACHED, NEW, Execution, Output, Run
 
@@ -126,7 +126,7 @@ def _scored(model, records):
 
 
 def write(small, folder, model):
-    """The artifacts, by the names of `pages.report.sources`.
+    """The artifacts, by the names of `pages.sources`.
 
     Args:
       small: the functions of `small_artifacts`.

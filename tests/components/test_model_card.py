@@ -11,8 +11,10 @@ from components.model_card import executor
 from components.model_card.artifacts import ModelCard
 from core import features
 from core.config import Config, Threshold
-from pages import MODEL_CARD
-from pages.model_card import page, sources
+from pages import MODEL_CARD, sources
+from pages.model_card import page
+from pages.model_card.training import Curve, summarize_curves
+from pages.training_logs import read_scalars
 from results.evaluation import Evaluation, SliceFigures
 from results.metadata import WARNING
 
@@ -66,16 +68,16 @@ def inputs(small, folder, blessed: int, version: str) -> dict:
     leakage = {WARNING: f"split test shares {EVIL}"}
     pushed = {"pushed_version": version} if version else {}
     return {
-        executor.MODEL: model,
-        executor.MODEL_RUN: artifact(standard_artifacts.ModelRun, folder, "model_run"),
-        executor.STATISTICS: small.statistics(folder, records),
-        executor.LEAKAGE: artifact(LeakageReport, folder, "leakage", **leakage),
-        executor.EVALUATION: small.evaluation(folder, records["test"], CONFIG.evaluator, ["color"]),
-        executor.BLESSING: artifact(
+        sources.MODEL: model,
+        sources.MODEL_RUN: artifact(standard_artifacts.ModelRun, folder, "model_run"),
+        sources.STATISTICS: small.statistics(folder, records),
+        sources.LEAKAGE: artifact(LeakageReport, folder, "leakage", **leakage),
+        sources.EVALUATION: small.evaluation(folder, records["test"], CONFIG.evaluator, ["color"]),
+        sources.BLESSING: artifact(
             standard_artifacts.ModelBlessing, folder, "blessing", blessed=blessed
         ),
-        executor.RETRIEVAL: small.searched(folder),
-        executor.PUSHED: artifact(standard_artifacts.PushedModel, folder, "pushed", **pushed),
+        sources.RETRIEVAL: small.searched(folder),
+        sources.PUSHED: artifact(standard_artifacts.PushedModel, folder, "pushed", **pushed),
     }
 
 
@@ -174,16 +176,16 @@ def test_data_model_and_retrieval_are_told(html):
 def test_a_card_tells_nobody_where_files_lie(html, given):
     assert "schema.pbtxt" in html
     assert "/home/somebody" not in html
-    assert given[executor.MODEL].uri not in html
+    assert given[sources.MODEL].uri not in html
 
 
 def test_a_blessed_model_is_told_with_its_version(small, given, tmp_path):
     blessed = {
         **given,
-        executor.BLESSING: small.artifact(
+        sources.BLESSING: small.artifact(
             standard_artifacts.ModelBlessing, tmp_path, "b", blessed=1
         ),
-        executor.PUSHED: small.artifact(
+        sources.PUSHED: small.artifact(
             standard_artifacts.PushedModel, tmp_path, "p", pushed_version="1700000000"
         ),
     }
@@ -199,8 +201,9 @@ def test_training_figures_are_read_from_the_logs(small, given, tmp_path):
     with tf.summary.create_file_writer(str(tmp_path / "run" / "validation")).as_default():
         for step, value in enumerate((0.5, 0.625, 0.75)):
             tf.summary.write("auc", tf.constant(value), step, metadata=metadata)
-    assert sources.curves(run.uri) == [sources.Curve("validation: auc", 0.5, 0.75, 3)]
-    text = text_of(write_card(small, tmp_path, {**given, executor.MODEL_RUN: run}))
+    curves = summarize_curves(read_scalars(run.uri))
+    assert curves == [Curve("validation: auc", 0.5, 0.75, 3)]
+    text = text_of(write_card(small, tmp_path, {**given, sources.MODEL_RUN: run}))
     assert "validation: auc 0.5 0.75 3" in text
 
 

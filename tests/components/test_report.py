@@ -18,7 +18,7 @@ from components.report.artifacts import Report
 from core import features
 from core.config import Threshold
 from core.errors import DexmatchError
-from pages import LIBRARIES, REPORT
+from pages import LIBRARIES, REPORT, sources
 from pages.report import (
     curves,
     drift,
@@ -29,7 +29,6 @@ from pages.report import (
     occlusion,
     page,
     slices,
-    sources,
     statistics,
     verdict,
     words,
@@ -213,7 +212,7 @@ def test_a_model_that_was_refused_is_not_said_to_be_unservable(
     gathered, is_blessed, is_infra_blessed, said
 ):
     told = {"is_blessed": is_blessed, "is_infra_blessed": is_infra_blessed}
-    html = page.render(
+    html = page.render_report(
         dataclasses.replace(gathered, verdict=dataclasses.replace(gathered.verdict, **told))
     )
     answers = ("1 checks passed", "Cannot be served", "Not tried on a model server")
@@ -232,7 +231,7 @@ def test_distance_from_overall_has_a_sign_for_better_and_worse():
 
 def row_of(gathered, own, other=None):
     table = slices.gather(Evaluation((own,), ()), (), 50, other, "before")
-    html = page.render(dataclasses.replace(gathered, slices=table))
+    html = page.render_report(dataclasses.replace(gathered, slices=table))
     return html[html.index('<tr data-index="0"') :].partition("</tr>")[0]
 
 
@@ -263,7 +262,7 @@ def test_examples_are_mistakes_the_least_sure_and_the_best():
         [1, 1, 0, 0, 0, 0, 1],
         {"color": [("red",), ("red",), ("blue",), ("red",), ("blue",), ("red",), ("red",)]},
     )
-    found = examples.gather(pairs, [(), (("color", "blue"),)], 0.5)
+    found = examples.choose_examples(pairs, [(), (("color", "blue"),)], 0.5)
 
     def positions(slice_, name):
         return [found.shown[at].position for at in found.of_slices[slice_][name]]
@@ -278,7 +277,7 @@ def test_examples_are_mistakes_the_least_sure_and_the_best():
 
 def test_of_the_best_matches_and_wrong_captions_stand_in_turn():
     pairs = scored([0.9, 0.01, 0.02, 0.03, 0.8], [1, 0, 0, 0, 1])
-    found = examples.gather(pairs, [()], 0.5)
+    found = examples.choose_examples(pairs, [()], 0.5)
 
     def positions(**which):
         return [each.position for each in found.foremost(examples.BEST, 3, **which)]
@@ -294,7 +293,7 @@ def test_many_slices_do_not_make_the_page_large():
     labels = [at % 2 for at in range(count)]
     pairs = scored(np.linspace(0.01, 0.99, count), labels, columns)
     parts = [(), *((("name", str(at)),) for at in range(1000))]
-    assert len(examples.gather(pairs, parts, 0.5).shown) == 400
+    assert len(examples.choose_examples(pairs, parts, 0.5).shown) == 400
 
 
 def test_a_part_that_moves_the_score_by_nothing_much_is_faint():
@@ -347,7 +346,7 @@ def test_searches_rank_as_scores_do(gathered):
 
 def test_words_are_counted_with_those_that_the_model_does_not_know(review_sources):
     folder = review_sources.split_uris(sources.EXAMPLES)["test"]
-    found = words.count(folder, {b"a", b"red", b"blue", b"bird"})
+    found = words.count_words(folder, {b"a", b"red", b"blue", b"bird"})
     assert found.captions == 40
     assert sum(found.lengths.values()) == 40
     assert max(found.sides) == 63
@@ -391,7 +390,7 @@ def test_drift_is_nothing_between_the_same_and_marked_where_it_is_large(gathered
         if feature.path.step == ["color"]:
             buckets = feature.string_stats.rank_histogram.buckets
             buckets[0].sample_count, buckets[1].sample_count = 10, 20
-    found = drift.distances(now, before, statistics.load_schema(review_sources))
+    found = drift.feature_distances(now, before, review_sources.schema)
     assert found["color"].is_notable
     assert found["color"].value == pytest.approx(0.25)
 
@@ -446,7 +445,7 @@ def test_a_graph_goes_downwards_and_boxes_do_not_overlap(gathered):
 
 def test_what_an_earlier_run_made_is_drawn_as_such():
     run = Run("one", None, (Execution("Trainer", "new", 1.0, {}, {}, ((7, "base_model"),)),))
-    assert [box.title for box in graph.of(run).boxes] == ["Trainer", "of an earlier run"]
+    assert [box.title for box in graph.draw_run(run).boxes] == ["Trainer", "of an earlier run"]
 
 
 # Embedding
@@ -466,7 +465,7 @@ def test_a_lone_surrogate_does_not_keep_the_page_from_being_written():
 @pytest.mark.parametrize("name", ["rgba.png", "palette_alpha.png", "grey.jpg", "first_frame.gif"])
 def test_a_picture_of_any_kind_becomes_a_small_jpeg(pictures, name):
     assert embedding.data_uri(pictures[name]).startswith("data:image/jpeg;base64,")
-    assert max(embedding.opened(pictures[name], 16).size) == 16
+    assert max(embedding.open_picture(pictures[name], 16).size) == 16
 
 
 def test_what_is_no_picture_is_not_shown():
@@ -570,9 +569,9 @@ def test_the_command_says_what_keeps_it_from_writing(review_workspace, arguments
 def test_the_run_before_is_the_latest_that_there_is_something_to_tell_of(review_workspace):
     metadata = Metadata(review_workspace / "metadata.sqlite")
     first, second, failed = metadata.runs()
-    assert sources.previous(metadata, first, "x") is None
-    assert sources.previous(metadata, second, "x").run.id == first.id
-    assert sources.previous(metadata, failed, "x").run.id == second.id
+    assert sources.sources_of_previous_run(metadata, first, "x") is None
+    assert sources.sources_of_previous_run(metadata, second, "x").run.id == first.id
+    assert sources.sources_of_previous_run(metadata, failed, "x").run.id == second.id
 
 
 def test_a_removed_artifact_is_named(review_sources):

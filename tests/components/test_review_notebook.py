@@ -11,7 +11,7 @@ import pytest
 import tensorflow_model_analysis as tfma
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from pages.report import sources
+from pages import sources
 from results.metadata import Metadata
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "review.ipynb"

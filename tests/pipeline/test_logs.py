@@ -60,3 +60,24 @@ def test_echo_shows_the_log_as_well(tmp_path, capfd):
     err = capfd.readouterr().err
     assert "schön" in err
     assert "look" in err
+
+
+HUSHED = """
+import os, sys
+from core import terminal
+from pipeline import logs
+with logs.hushed():
+    os.write(2, b"from C")
+    print("from a library", file=sys.stderr)
+    terminal.say("for the user")
+    terminal.output.print("a result")
+terminal.say("afterwards")
+"""
+
+
+def test_what_is_meant_for_the_user_is_seen_while_libraries_are_hushed():
+    done = subprocess.run(
+        [sys.executable, "-c", HUSHED], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == "for the user\nafterwards\n"
+    assert done.stdout == "a result\n"

@@ -4,6 +4,7 @@ import logging
 import pytest
 from rich.console import Console
 
+from core import progress as core_progress
 from core import reporting, terminal
 from pipeline import progress
 
@@ -13,7 +14,7 @@ def lines(monkeypatch):
     """What the user sees where the output is no terminal."""
     screen = io.StringIO()
     monkeypatch.setattr(terminal, "console", Console(file=screen, width=200))
-    monkeypatch.setattr(terminal, "LINE_INTERVAL", 0)
+    monkeypatch.setattr(core_progress, "LINE_INTERVAL", 0)
     return screen
 
 

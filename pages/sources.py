@@ -1,27 +1,33 @@
-"""Where everything lies that a report tells of, for a run that goes on and for a past one."""
+"""Where everything lies that a page tells of, for a run that goes on and for a past one."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx import types
 from tfx.utils import path_utils
 
 from core import features
 from core.config import EvaluatorConfig
 from core.errors import DexmatchError
 from pages import LIBRARIES
-from pages.model_card import sources as installed
+from pages.libraries import installed_versions
+from pages.splits import Split, read_split
+from pages.training_logs import Point, read_scalars
 from results import evaluation
 from results.evaluation import Evaluation
-from results.metadata import Metadata, Output, Run
+from results.metadata import Metadata, Output, Run, output_of
 
 EXAMPLES = "examples"
 MODEL = "model"
 MODEL_RUN = "model_run"
 STATISTICS = "statistics"
+LEAKAGE = "leakage"
 SCHEMA = "schema"
 ANOMALIES = "anomalies"
 EVALUATION = "evaluation"
@@ -36,6 +42,7 @@ MADE_BY = {
     MODEL: ("Trainer", "Model"),
     MODEL_RUN: ("Trainer", "ModelRun"),
     STATISTICS: ("StatisticsGen", "ExampleStatistics"),
+    LEAKAGE: ("LeakageGuard", "LeakageReport"),
     SCHEMA: (None, "Schema"),
     ANOMALIES: ("ExampleValidator", "ExampleAnomalies"),
     EVALUATION: ("Evaluator", "ModelEvaluation"),
@@ -55,7 +62,7 @@ _SPLITS = (features.TRAIN, features.VAL, features.TEST)
 
 @dataclass(frozen=True)
 class Sources:
-    """What a report is made from.
+    """What a page is made from.
 
     Attributes:
       name: of the pipeline.
@@ -63,7 +70,7 @@ class Sources:
       config: sections of the configuration that the run was started with.
       run: what MLMD knows of it; None if MLMD cannot be read here.
       libraries: name to version.
-      are_libraries_of_run: whether the run had these, and not only whoever writes the report.
+      are_libraries_of_run: whether the run had these, and not only whoever writes the page.
     """
 
     name: str
@@ -105,7 +112,7 @@ class Sources:
             artifacts=found,
             config=json.loads(told[0].parameters["config"]) if told else {},
             run=run,
-            libraries=libraries or installed.libraries(),
+            libraries=libraries or installed_versions(),
             are_libraries_of_run=bool(libraries),
         )
 
@@ -121,13 +128,43 @@ class Sources:
     def split_uris(self, key: str) -> dict[str, str]:
         """Split to its folder in an artifact that has splits, in their usual order.
 
-        None if the artifact is missing.
+        Empty if the artifact is missing.
         """
         if key not in self.artifacts:
             return {}
         root = Path(self.uri(key))
         folders = {name: root / f"Split-{name}" for name in _SPLITS}
         return {name: str(folder) for name, folder in folders.items() if folder.is_dir()}
+
+    @cached_property
+    def splits(self) -> dict[str, Split]:
+        """Split to what it holds, in their usual order; empty if there are no statistics."""
+        return {name: read_split(folder) for name, folder in self.split_uris(STATISTICS).items()}
+
+    @cached_property
+    def schema(self) -> schema_pb2.Schema:
+        """What the data were validated with; an empty one if the run has none."""
+        schema = schema_pb2.Schema()
+        if SCHEMA in self.artifacts:
+            path = next(Path(self.uri(SCHEMA)).glob("*.pbtxt"))
+            text_format.Parse(path.read_text(encoding="utf-8"), schema)
+        return schema
+
+    @cached_property
+    def scalars(self) -> dict[str, list[Point]]:
+        """How each figure went in the training; empty if there are no logs."""
+        return read_scalars(self.uri(MODEL_RUN)) if MODEL_RUN in self.artifacts else {}
+
+    @property
+    def is_blessed(self) -> bool:
+        """Whether every threshold holds."""
+        return bool(self.artifacts[BLESSING].properties.get("blessed"))
+
+    @property
+    def pushed_version(self) -> str:
+        """Under which the model was pushed; empty if it was not."""
+        pushed = self.artifacts.get(PUSHED)
+        return str(pushed.properties.get("pushed_version") or "") if pushed else ""
 
     @cached_property
     def evaluation(self) -> Evaluation:
@@ -145,8 +182,23 @@ class Sources:
         return self.run.dataset if self.run else None
 
 
-def previous(metadata: Metadata, run: Run, name: str) -> Sources | None:
-    """The latest run before this one that there is something to tell of."""
+def outputs_of(inputs: Mapping[str, Sequence[types.Artifact]]) -> dict[str, Output]:
+    """The artifacts that a component was given, by the names above, as MLMD would tell them."""
+    return {
+        key: output_of(each.mlmd_artifact, each.type_name)
+        for key, found in inputs.items()
+        for each in found
+    }
+
+
+def sources_of_previous_run(metadata: Metadata, run: Run, name: str) -> Sources | None:
+    """The latest run before this one that there is something to tell of; None if there is none.
+
+    Args:
+      metadata: where the runs are found.
+      run: this one.
+      name: of the pipeline.
+    """
     runs = metadata.runs()
     before = runs[: next(at for at, each in enumerate(runs) if each.id == run.id)]
     for each in reversed(before):

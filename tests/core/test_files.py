@@ -1,0 +1,88 @@
+"""A file is there whole or not at all."""
+
+import os
+import stat
+
+import pytest
+
+from core.errors import DexmatchError
+from core.files import folder_size, open_atomically, write_atomically
+
+
+@pytest.fixture
+def umask():
+    """Sets the mask that new files get."""
+    before = os.umask(0)
+    os.umask(before)
+    yield os.umask
+    os.umask(before)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("content", "written"),
+    [("a red bird é\n", "a red bird é\n".encode()), (b"\x00\xff", b"\x00\xff")],
+)
+def test_a_file_holds_what_was_written_and_nothing_stands_beside_it(tmp_path, content, written):
+    write_atomically(tmp_path / "page.html", content)
+    assert (tmp_path / "page.html").read_bytes() == written
+    assert names(tmp_path) == ["page.html"]
+
+
+def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "index"
+    path.write_bytes(b"old")
+    with open_atomically(path) as file:
+        file.write(b"new")
+        file.flush()
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "index"
+    path.write_bytes(b"old")
+    with pytest.raises(error), open_atomically(path) as file:
+        file.write(b"half")
+        raise error
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["index"]
+
+
+def test_the_content_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    path = tmp_path / "index"
+    there = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: there.append(path.exists()))
+    write_atomically(path, "new")
+    assert there == [False]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_a_file_has_the_permissions_of_any_new_file(tmp_path, umask, mask, mode):
+    umask(mask)
+    write_atomically(tmp_path / "page.html", "")
+    assert stat.S_IMODE((tmp_path / "page.html").stat().st_mode) == mode
+
+
+def test_where_nothing_can_be_written_the_file_is_named(tmp_path):
+    path = tmp_path / "missing" / "page.html"
+    with pytest.raises(DexmatchError, match=r"page\.html: cannot be written \(No such file"):
+        write_atomically(path, "")
+
+
+def test_a_folder_that_stands_there_stays(tmp_path):
+    (tmp_path / "page.html" / "inner").mkdir(parents=True)
+    with pytest.raises(DexmatchError, match=r"page\.html: cannot be written \(Is a directory"):
+        write_atomically(tmp_path / "page.html", "")
+    assert names(tmp_path) == ["page.html"]
+
+
+def test_a_folders_size_counts_what_is_below_it(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "one").write_bytes(b"123")
+    (tmp_path / "a" / "b" / "two").write_bytes(b"4567")
+    assert folder_size(tmp_path) == 7
