@@ -2,7 +2,7 @@
 
 import hashlib
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,10 +13,10 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from core import features, reporting
+from core import reporting
 from core.errors import DexmatchError
 from data import pair_examples
-from modules.export import scoring, signatures
+from modules.export.scoring import Scorer
 from results import ranking
 from results.retrieval import CUTOFFS, FILE_NAME, Direction, Ranking, Retrieval
 
@@ -47,8 +47,8 @@ class Executor(base_executor.BaseExecutor):
         split = exec_properties[SPLIT]
         files = pair_examples.split_files(artifact_utils.get_split_uri([examples], split))
         found = measure(
-            Gallery.of(files, split, exec_properties[MOST_PAIRS], exec_properties[SEED]),
-            model.signatures,
+            Gallery.draw(files, split, exec_properties[MOST_PAIRS], exec_properties[SEED]),
+            Scorer.of_saved_model(model.signatures),
         )
         fileio.makedirs(metrics.uri)
         with fileio.open(f"{metrics.uri}/{FILE_NAME}", "w") as file:
@@ -77,7 +77,7 @@ class Gallery(NamedTuple):
     of_pairs: int
 
     @classmethod
-    def of(cls, files: Sequence[str], split: str, most_pairs: int, seed: int) -> "Gallery":
+    def draw(cls, files: Sequence[str], split: str, most_pairs: int, seed: int) -> "Gallery":
         """Draws at most so many true pairs of a split.
 
         Raises:
@@ -116,18 +116,15 @@ class Gallery(NamedTuple):
                 yield position, pair.image
 
 
-def measure(gallery: Gallery, served: Mapping[str, Any]) -> Retrieval:
+def measure(gallery: Gallery, scorer: Scorer) -> Retrieval:
     """Ranks in both directions.
 
     Args:
       gallery: what is searched.
-      served: a SavedModel's signatures by name.
+      scorer: of the model.
     """
-    images = _encoded(
-        served[signatures.ENCODE_IMAGE], features.IMAGE, gallery.pictures(), len(gallery.images)
-    )
-    captions = scoring.encode(served[signatures.ENCODE_CAPTION], features.CAPTION, gallery.captions)
-    scores = _scores(served[signatures.SCORE_EMBEDDINGS], images, captions)
+    images = _encode_images(scorer, gallery)
+    scores = _score_all(scorer, images, scorer.captions(gallery.captions))
     return Retrieval(
         len(gallery.pairs),
         gallery.of_pairs,
@@ -164,28 +161,25 @@ def _rank(scores: np.ndarray, pairs: Sequence[tuple[int, int]]) -> Direction:
     )
 
 
-def _encoded(
-    signature: Any, key: str, inputs: Iterable[tuple[int, bytes]], total: int
-) -> np.ndarray:
-    """(position, content) to embeddings in the order of the positions, float32 [total, D]."""
+def _encode_images(scorer: Scorer, gallery: Gallery) -> np.ndarray:
+    """Embeddings of the gallery's images in the order of their positions, float32 [I, D]."""
     positions = []
 
     def contents() -> Iterator[bytes]:
-        for position, content in inputs:
+        for position, content in gallery.pictures():
             positions.append(position)
-            reporting.report(f"encoding {key}s", len(positions), total)
+            reporting.report("encoding images", len(positions), len(gallery.images))
             yield content
 
-    encoded = scoring.encode(signature, key, contents())
+    encoded = scorer.images(contents())
     return encoded[np.argsort(positions)]
 
 
-def _scores(signature: Any, images: np.ndarray, captions: np.ndarray) -> np.ndarray:
+def _score_all(scorer: Scorer, images: np.ndarray, captions: np.ndarray) -> np.ndarray:
     """float32 [I, D] and [C, D] to the probabilities of all combinations, float32 [I, C]."""
     scores = np.empty((len(images), len(captions)), np.float32)
     for row, image in enumerate(images):
-        each = np.broadcast_to(image, captions.shape)
-        scores[row] = scoring.score(signature, each, captions)
+        scores[row] = scorer.pairs(np.broadcast_to(image, captions.shape), captions)
         reporting.report("ranking captions and pictures", row + 1, len(images))
     return scores
 

@@ -96,25 +96,3 @@ def _encode(encoder: Callable[[tf.Tensor], tf.Tensor], contents: Iterable[Any]) 
     while batch := list(itertools.islice(remaining, ENCODED_AT_ONCE)):
         encoded.append(encoder(tf.constant(batch)).numpy())
     return np.concatenate(encoded) if encoded else np.zeros((0, 0), np.float32)
-
-
-def encode(signature: Any, key: str, contents: Iterable[bytes]) -> np.ndarray:
-    """Pictures or captions to embeddings, float32 [N, D]; only a batch of contents is in memory.
-
-    Args:
-      signature: `signatures.ENCODE_IMAGE` or `ENCODE_CAPTION` of a SavedModel.
-      key: its input, `features.IMAGE` or `CAPTION`.
-      contents: N encoded pictures, or captions in UTF-8; without any, D is 0.
-    """
-    return _encode(lambda batch: signature(**{key: batch})[features.EMBEDDING], contents)
-
-
-def score(signature: Any, images: np.ndarray, captions: np.ndarray) -> np.ndarray:
-    """Probabilities of pairs, float32 [N].
-
-    Args:
-      signature: `signatures.SCORE_EMBEDDINGS` of a SavedModel.
-      images: embeddings, float32 [N, D].
-      captions: embeddings, float32 [N, D].
-    """
-    return Scorer.of_saved_model({signatures.SCORE_EMBEDDINGS: signature}).pairs(images, captions)

@@ -7,13 +7,11 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from core import features
-from modules.export import scoring, signatures
+from modules.export.scoring import Scorer
 from pages.report import embedding
 from pages.report.examples import Example
 
@@ -82,20 +80,20 @@ class Occlusion:
 
 
 def occlude_pairs(
-    shown: Sequence[Example], contents: Mapping[str, bytes], served: Mapping[str, Any]
+    shown: Sequence[Example], contents: Mapping[str, bytes], scorer: Scorer
 ) -> tuple[Occlusion, ...]:
     """Measures what the score of each pair loses when a part of it is hidden.
 
     Args:
       shown: the pairs.
       contents: encoded pictures by key.
-      served: the SavedModel's signatures by name.
+      scorer: of the SavedModel.
     """
-    found = (_occlude(each, contents.get(each.picture, b""), served) for each in shown)
+    found = (_occlude(each, contents.get(each.picture, b""), scorer) for each in shown)
     return tuple(each for each in found if each is not None)
 
 
-def _occlude(example: Example, content: bytes, served: Mapping[str, Any]) -> Occlusion | None:
+def _occlude(example: Example, content: bytes, scorer: Scorer) -> Occlusion | None:
     image = embedding.open_picture(content, _SIDE)
     if image is None:
         return None
@@ -106,15 +104,10 @@ def _occlude(example: Example, content: bytes, served: Mapping[str, Any]) -> Occ
         example.caption,
         *(example.caption[: at.start()] + " " + example.caption[at.end() :] for at in spans),
     ]
-    seen = scoring.encode(served[signatures.ENCODE_IMAGE], features.IMAGE, pictures)
-    said = scoring.encode(
-        served[signatures.ENCODE_CAPTION],
-        features.CAPTION,
-        [text.encode("utf-8", "replace") for text in texts],
-    )
-    matcher = served[signatures.SCORE_EMBEDDINGS]
-    by_cell = scoring.score(matcher, seen, np.repeat(said[:1], len(seen), 0))
-    by_word = scoring.score(matcher, np.repeat(seen[:1], len(said), 0), said)
+    images = scorer.images(pictures)
+    captions = scorer.captions(text.encode("utf-8", "replace") for text in texts)
+    by_cell = scorer.pairs(images, np.repeat(captions[:1], len(images), 0))
+    by_word = scorer.pairs(np.repeat(images[:1], len(captions), 0), captions)
     return Occlusion(
         example=example,
         picture=embedding.data_uri(content, _SIDE),

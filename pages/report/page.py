@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from core import features, reporting
 from core.html import template_environment
+from modules.export.scoring import Scorer
 from pages import sources
 from pages.dates import utc_text
 from pages.report import (
@@ -100,13 +101,13 @@ def gather_report(of: Sources, before: Sources | None, compared: Sources | None)
         of.evaluation, judged.bounds, of.evaluator.min_slice_pairs, other, baseline
     )
     _report_step("scoring the test split", 1)
-    served = tf.saved_model.load(str(of.saved_model)).signatures
+    scorer = Scorer.of_saved_model(tf.saved_model.load(str(of.saved_model)).signatures)
     columns = dict.fromkeys(column for parts in table.parts for column, _ in parts)
     test_split = of.split_uris(sources.EXAMPLES)[features.TEST]
-    scored = pairs.read_scored_pairs(test_split, served, columns)
+    scored = pairs.read_scored_pairs(test_split, scorer, columns)
     _report_step("choosing examples", 2)
     chosen = examples.choose_examples(scored, table.parts, of.evaluator.threshold)
-    searches = retrieval.gather_searches(of, scored, served)
+    searches = retrieval.gather_searches(of, scored, scorer)
     keys = [each.picture for each in chosen.shown]
     for query in (*searches.by_caption, *searches.by_picture):
         keys += [key for key in (query.picture, *(hit.picture for hit in query.hits)) if key]
@@ -117,7 +118,7 @@ def gather_report(of: Sources, before: Sources | None, compared: Sources | None)
         # Of a negative that the model is sure of, nothing counts by itself.
         *chosen.foremost(examples.BEST, _OCCLUDED, is_match=True),
     ]
-    hidden = occlusion.occlude_pairs(explained, contents, served)
+    hidden = occlusion.occlude_pairs(explained, contents, scorer)
     _report_step("reading statistics", 4)
     found = data.gather_data(of, compared or before)
     _report_step("drawing pictures", 5)

@@ -1,15 +1,15 @@
 """The test split's pairs with what the model says of each."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from core import features, reporting
 from data import pair_examples
 from data.pair_examples import first_bytes, values_as_bytes
-from modules.export import scoring, signatures
+from modules.export import scoring
+from modules.export.scoring import Scorer
 from pages.report import embedding
 
 
@@ -73,20 +73,20 @@ class Pairs:
         return found
 
 
-def read_scored_pairs(folder: str, served: Mapping[str, Any], columns: Iterable[str]) -> Pairs:
-    """Reads the pairs of a split, and scores them with a SavedModel's own signatures.
+def read_scored_pairs(folder: str, scorer: Scorer, columns: Iterable[str]) -> Pairs:
+    """Reads the pairs of a split, and scores them.
 
     Every distinct picture and caption is encoded once.
 
     Args:
       folder: of the split.
-      served: the SavedModel's signatures by name.
+      scorer: of the SavedModel.
       columns: features that slices are made by.
     """
     files = pair_examples.split_files(folder)
     columns = list(columns)
-    pictures = _Encoder(served[signatures.ENCODE_IMAGE], features.IMAGE)
-    captions = _Encoder(served[signatures.ENCODE_CAPTION], features.CAPTION)
+    pictures = _Encoder(scorer.images, features.IMAGE)
+    captions = _Encoder(scorer.captions, features.CAPTION)
     texts: list[bytes] = []
     rows = []
     for example in pair_examples.read_examples(files):
@@ -120,11 +120,7 @@ def read_scored_pairs(folder: str, served: Mapping[str, Any], columns: Iterable[
         caption_ids=[row.caption_id for row in rows],
         kinds=[row.kind for row in rows],
         labels=np.array([row.label for row in rows], np.uint8),
-        scores=scoring.score(
-            served[signatures.SCORE_EMBEDDINGS],
-            picture_embeddings[picture],
-            caption_embeddings[caption],
-        ),
+        scores=scorer.pairs(picture_embeddings[picture], caption_embeddings[caption]),
         picture=picture,
         caption=caption,
         pictures=[key.decode() for key in pictures.positions],
@@ -149,8 +145,8 @@ class _Row:
 class _Encoder:
     """Encodes what is new; only a batch of contents is in memory."""
 
-    def __init__(self, signature: Any, key: str):
-        self._signature = signature
+    def __init__(self, encode: Callable[[list[bytes]], np.ndarray], key: str):
+        self._encode = encode
         self._key = key
         self._waiting: list[bytes] = []
         self._done: list[np.ndarray] = []
@@ -162,17 +158,17 @@ class _Encoder:
             self.positions[name] = len(self.positions)
             self._waiting.append(content)
             if len(self._waiting) == scoring.ENCODED_AT_ONCE:
-                self._encode()
+                self._flush()
         return self.positions[name]
 
     def finish(self) -> np.ndarray:
         """float32 [contents, D]."""
         if self._waiting:
-            self._encode()
+            self._flush()
         return np.concatenate(self._done) if self._done else np.zeros((0, 1), np.float32)
 
-    def _encode(self) -> None:
-        self._done.append(scoring.encode(self._signature, self._key, self._waiting))
+    def _flush(self) -> None:
+        self._done.append(self._encode(self._waiting))
         self._waiting = []
         reporting.report(f"encoding {self._key}s", len(self.positions), len(self.positions))
 

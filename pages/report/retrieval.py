@@ -1,13 +1,12 @@
 """What the search finds: pictures for sampled captions, and captions for sampled pictures."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from modules.export import scoring, signatures
+from modules.export.scoring import Scorer
 from pages import sources
 from pages.report.pairs import Pairs
 from pages.sources import Sources
@@ -72,25 +71,24 @@ class Searches:
     captions: int
 
 
-def gather_searches(of: Sources, pairs: Pairs, served: Mapping[str, Any]) -> Searches:
+def gather_searches(of: Sources, pairs: Pairs, scorer: Scorer) -> Searches:
     """Searches all pictures and all true captions of the split for a few of them.
 
     Args:
       of: the run.
       pairs: of the split.
-      served: the SavedModel's signatures by name.
+      scorer: of the SavedModel.
     """
     true = np.flatnonzero(pairs.labels)
     joined = {(int(pairs.picture[at]), int(pairs.caption[at])) for at in true}
     pictures = sorted({picture for picture, _ in joined})
     captions = sorted({caption for _, caption in joined})
-    matcher = served[signatures.SCORE_EMBEDDINGS]
 
     def search(picture: int | None, caption: int | None) -> Query:
         items = pictures if picture is None else captions
         seen = pairs.picture_embeddings[pictures if picture is None else [picture] * len(items)]
         said = pairs.caption_embeddings[captions if caption is None else [caption] * len(items)]
-        scores = scoring.score(matcher, seen, said)
+        scores = scorer.pairs(seen, said)
         is_right = np.array(
             [((item, caption) if picture is None else (picture, item)) in joined for item in items],
             bool,
