@@ -19,7 +19,7 @@ from tfx import v1 as tfx
 from core import reporting
 from core.config import ModelConfig, PairsConfig
 from modules.export import signatures
-from modules.network import model, weights
+from modules.network import backbones, model
 from modules.training import (
     calibration,
     checkpoints,
@@ -129,11 +129,11 @@ def train(
     )
     hard_negatives = PairsConfig(**config["pairs"]).hard_negatives
     parts = cross_fitting.parts(data, learner, hard_negatives)
-    if settings.frozen_epochs and architecture.weights == weights.NONE:
+    if settings.frozen_epochs and architecture.weights == backbones.NO_WEIGHTS:
         _log.warning(
             'trainer.frozen_epochs = %d with model.weights = "%s": what stays frozen is random',
             settings.frozen_epochs,
-            weights.NONE,
+            backbones.NO_WEIGHTS,
         )
     with reporting.part("", 0, 1 + len(parts)):
         trainer = learner.train(data, folders)
