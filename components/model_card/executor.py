@@ -91,7 +91,7 @@ class Executor(base_executor.BaseExecutor):
 
 
 _JOINS = {
-    "cosine": "compared by their closeness and by the attributes that both tell of",
+    "cosine": "compared by their cosine similarity and by the attributes that both tell of",
     "concat": "joined in a dense layer",
 }
 
