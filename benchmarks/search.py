@@ -1,10 +1,10 @@
 """How long a search among indexed pictures takes, in a process and from the shell.
 
 `Index.search` scores every embedding with the caption's through the served matcher, so that what it
-shows is the probability; a search by closeness alone would be a matrix times a vector. Both are
-timed in turn, in one process, over the same synthetic embeddings. A search is a caption encoded and
-all pictures ranked; the first one of the process stands apart. Loading the model and opening the
-index come before it, and are shown too.
+shows is the probability; a search by cosine similarity alone would be a matrix times a vector. Both
+are timed in turn, in one process, over the same synthetic embeddings. A search is a caption encoded
+and all pictures ranked; the first one of the process stands apart. Loading the model and opening
+the index come before it, and are shown too.
 
 Then the whole command is timed, `dexmatch search` with an index of as many pictures, beside a
 process that does no more than import TensorFlow.

@@ -19,7 +19,7 @@ from tfx import v1 as tfx
 
 from core import reporting
 from modules.export import signatures
-from modules.network import weights
+from modules.network import backbones
 from modules.training import calibration, checkpoints, cross_fitting, distribution, inputs
 from modules.training.build import build_trainer
 from modules.training.data_checks import check_data
@@ -131,11 +131,11 @@ def read_data(
     pairs = inputs.pair_rows(_files(fn_args.train_files), spec)
     val = inputs.pair_rows(_files(fn_args.eval_files), spec)
     count = check_data(pairs, val, settings)
-    if settings.frozen_epochs and architecture.weights == weights.NONE:
+    if settings.frozen_epochs and architecture.weights == backbones.NO_WEIGHTS:
         _log.warning(
             'trainer.frozen_epochs = %d with model.weights = "%s": what stays frozen is random',
             settings.frozen_epochs,
-            weights.NONE,
+            backbones.NO_WEIGHTS,
         )
     replicas = setup.strategy.num_replicas_in_sync
     return TrainingData.in_steps(pairs, val, count, settings.batch_size, replicas)

@@ -18,7 +18,7 @@ from core.config import Config
 from core.errors import DexmatchError
 from core.features import AGAINST, BUCKETS, KEY_SLICES, PAIR_KIND
 from data import dataset as datasets
-from modules.network import weights
+from modules.network import backbones
 from pipeline import logs
 from pipeline.progress import run_progress
 from results.metadata import AUC, Metadata, Run
@@ -95,7 +95,7 @@ def _check(config: Config) -> datasets.Dataset:
         )
     if config.data.schema_file:
         _check_schema(Path(config.data.schema_file))
-    weights.check(config.model.backbone, config.model.weights)
+    backbones.check_weights(config.model.backbone, config.model.weights)
     if config.tuner.reuse:
         _check_tuned(Workspace.of(config))
     if config.bulk.dataset:

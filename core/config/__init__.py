@@ -7,7 +7,6 @@ from then on immutable. Every section is a frozen model whose fields carry their
 
 from core.config.base import Section
 from core.config.sections import (
-    BACKBONES,
     BEAM_ARGS,
     LAST_BLESSED,
     RANGES,
@@ -32,7 +31,6 @@ from core.config.thresholds import EVERY, EVERY_SLICE, HIGHER_IS_BETTER, LOWER_I
 from core.config.tree import Config, load, validate
 
 __all__ = [
-    "BACKBONES",
     "BEAM_ARGS",
     "EVERY",
     "EVERY_SLICE",

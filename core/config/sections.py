@@ -2,20 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from core.backbones import BACKBONES
 from core.config.base import Section, Share
 from core.config.thresholds import EVERY_SLICE, Threshold
 from core.features import OVERALL
-
-BACKBONES = {
-    "EfficientNetB0": 224,
-    "EfficientNetB1": 240,
-    "EfficientNetB2": 260,
-    "EfficientNetB3": 300,
-    "EfficientNetV2B0": 224,
-}
-"""Backbones from keras.applications, and the picture size that each was made for."""
 
 BEAM_ARGS = (
     "--runner=DirectRunner",
@@ -123,7 +115,7 @@ class CaptionConfig(Section):
 
 
 class ModelConfig(Section):
-    """EfficientNet for the picture, a recurrent layer for the caption, joined."""
+    """A backbone for the picture, a recurrent layer for the caption, joined."""
 
     backbone: Literal[tuple(BACKBONES)] = Field(  # type: ignore[valid-type]
         "EfficientNetB0", description="image branch, from keras.applications"
@@ -133,9 +125,10 @@ class ModelConfig(Section):
         description='"none" (random), "imagenet", the path of a Keras weights file of the '
         f'backbone, or "{LAST_BLESSED}": go on from the whole model that was blessed last',
     )
-    feature_levels: tuple[Annotated[int, Field(ge=1, le=7)] | Literal["top"], ...] = Field(
+    feature_levels: tuple[Annotated[int, Field(ge=1)] | Literal["top"], ...] = Field(
         (2, 3, 5),
         min_length=1,
+        validate_default=True,
         description="levels of the backbone whose mean activations describe a picture; what comes "
         "after the last one is left out",
     )
@@ -159,7 +152,8 @@ class ModelConfig(Section):
         128, ge=1, description="width of the image and of the caption embedding"
     )
     join: Literal["cosine", "concat"] = Field(
-        "cosine", description="how embeddings meet: by their closeness, or in a dense layer"
+        "cosine",
+        description="how embeddings meet: by their cosine similarity, or in a dense layer",
     )
     hidden_units: int = Field(256, ge=1, description="width of that dense layer")
     attributes: tuple[str, ...] | Literal["auto"] = Field(
@@ -176,6 +170,18 @@ class ModelConfig(Section):
     batch_norm_momentum: float = Field(
         0.9, gt=0, lt=1, description="of the backbone; Keras' 0.99 needs thousands of steps"
     )
+
+    @field_validator("feature_levels")
+    @classmethod
+    def _are_levels_of_the_backbone(
+        cls, levels: tuple[int | str, ...], info: ValidationInfo
+    ) -> tuple[int | str, ...]:
+        # Without a backbone it is the backbone that is wrong.
+        if name := info.data.get("backbone"):
+            count = BACKBONES[name].level_count
+            if any(level != "top" and int(level) > count for level in levels):
+                raise ValueError(f'the levels of {name} are 1 to {count}, and "top"')
+        return levels
 
 
 class TrainerConfig(Section):

@@ -10,10 +10,11 @@ import pydantic
 import tomli_w
 from pydantic import model_validator
 
+from core.backbones import BACKBONES
 from core.config import sections
 from core.config.base import Section
 from core.config.renamed import RENAMED
-from core.config.sections import BACKBONES, LAST_BLESSED, RANGES, TUNED
+from core.config.sections import LAST_BLESSED, RANGES, TUNED
 from core.errors import DexmatchError
 
 # Trials are short, and judged by the order of pairs alone: no other models calibrate them.
@@ -40,7 +41,29 @@ class Config(Section):
     card: sections.CardConfig = sections.CardConfig()
 
     @model_validator(mode="after")
+    def _has_the_blocks_that_learn(self) -> "Config":
+        asked = self.trainer.trainable_blocks
+        count = BACKBONES[self.model.backbone].block_count(self.model.feature_levels)
+        if asked != "all" and asked > count:
+            raise ValueError(
+                f"trainer.trainable_blocks = {asked}: {self.model.backbone} has {count} blocks up "
+                'to the last of model.feature_levels; give a number up to that, or "all"'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _is_judged_by_strangers(self) -> "Config":
+        if self.trainer.calibration_folds and self.model.weights == LAST_BLESSED:
+            raise ValueError(
+                f'trainer.calibration_folds with model.weights = "{LAST_BLESSED}": that model '
+                "learned from the whole training split already; set calibration_folds to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _can_be_tuned(self) -> "Config":
+        # Each value is put among the others that are set; a space in it would be looked at in turn.
+        tree = {**self.model_dump(), "tuner": {"space": {}}}
         for key, values in self.tuner.space.items():
             section, _, name = key.partition(".")
             fields = self._tuned_fields(section)
@@ -55,18 +78,9 @@ class Config(Section):
                 raise ValueError(f"tuner.space: {key}: {list(values)} is no range")
             for value in values[:-1] if is_range else values:
                 try:
-                    type(getattr(self, section)).model_validate({name: value})
+                    Config.model_validate({**tree, section: {**tree[section], name: value}})
                 except pydantic.ValidationError as error:
-                    raise ValueError(f"tuner.space: {_explain(error, None, section)}") from error
-        return self
-
-    @model_validator(mode="after")
-    def _is_judged_by_strangers(self) -> "Config":
-        if self.trainer.calibration_folds and self.model.weights == LAST_BLESSED:
-            raise ValueError(
-                f'trainer.calibration_folds with model.weights = "{LAST_BLESSED}": that model '
-                "learned from the whole training split already; set calibration_folds to 0"
-            )
+                    raise ValueError(f"tuner.space: {_explain(error, None)}") from error
         return self
 
     def _tuned_fields(self, section: str) -> list[str]:
@@ -123,7 +137,7 @@ def validate(tree: Mapping[str, Any], source: Path | None = None) -> Config:
         raise DexmatchError(_explain(error, source)) from error
     if config.image.size:
         return config
-    image = sections.ImageConfig(size=BACKBONES[config.model.backbone])
+    image = sections.ImageConfig(size=BACKBONES[config.model.backbone].input_size)
     return config.model_copy(update={"image": image})
 
 
@@ -152,10 +166,10 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     values[name] = value
 
 
-def _explain(error: pydantic.ValidationError, path: Path | None, section: str = "") -> str:
+def _explain(error: pydantic.ValidationError, path: Path | None) -> str:
     """One line for the first thing that is wrong, with the key's name."""
     first = error.errors()[0]
-    key = ".".join(str(part) for part in (section, *first["loc"]) if part != "")
+    key = ".".join(map(str, first["loc"]))
     where = f"{path}: " if path else ""
     if first["type"] == "extra_forbidden":
         hint = f"; it is {RENAMED[key]} now" if key in RENAMED else _did_you_mean(first["loc"])

@@ -10,9 +10,6 @@ from core.config import TrainerConfig
 from core.errors import DexmatchError
 from modules.network.model import PairModel
 
-# Names of the layers of EfficientNet, V1 and V2, inside a block: "block3b_expand_conv".
-_BLOCK = re.compile(r"block\d+[a-z]+(?=_)")
-
 
 @dataclass(frozen=True)
 class Stage:
@@ -45,7 +42,8 @@ class Stage:
         if self.is_frozen:
             return
         layers = list(_leaves(backbone))
-        for layer in layers[: _first_trainable(layers, settings)]:
+        pattern = model.backbone.block_pattern
+        for layer in layers[: _first_trainable(layers, pattern, settings)]:
             layer.trainable = False
         if settings.freeze_batch_norm:
             # Keras then uses the statistics of the pretraining, and does not move them either.
@@ -85,13 +83,15 @@ def _leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
             yield layer
 
 
-def _first_trainable(layers: list[keras.layers.Layer], settings: TrainerConfig) -> int:
-    """Index of the first layer that learns."""
+def _first_trainable(
+    layers: list[keras.layers.Layer], block_pattern: re.Pattern[str], settings: TrainerConfig
+) -> int:
+    """Index of the first layer that learns; the pattern matches names of layers in a block."""
     if settings.trainable_blocks == "all":
         return 0
     first: dict[str, int] = {}
     for index, layer in enumerate(layers):
-        if found := _BLOCK.match(layer.name):
+        if found := block_pattern.match(layer.name):
             first.setdefault(found[0], index)
     if settings.trainable_blocks > len(first):
         raise DexmatchError(

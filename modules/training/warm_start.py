@@ -18,7 +18,7 @@ from core.config import LAST_BLESSED, ModelConfig
 from core.config.renamed import RENAMED
 from core.errors import DexmatchError
 from modules.export import signatures
-from modules.network import model, weights
+from modules.network import backbones, layers, model
 from modules.network.model import PairModel
 from modules.preprocessing import captions
 from modules.training.setup import Attributes, TrainingSetup
@@ -36,7 +36,7 @@ _SHAPE_NOTHING = {
 }
 
 # Where the names are, in the weights of layers that have a row or column for each name.
-_AXES = {model.WORD_VECTORS: 0, model.CLASSIFIER: -1, model.AGREEMENT_WEIGHTS: 0}
+_AXES = {model.WORD_VECTORS: 0, layers.CLASSIFIER: -1, model.AGREEMENT_WEIGHTS: 0}
 
 _log = logging.getLogger(f"{reporting.LOGGER}.warm_start")
 
@@ -95,7 +95,7 @@ def load_last_blessed(target: PairModel, setup: TrainingSetup) -> None:
             names = names_here[layer], names_there[layer]
             values = _by_name(mine.numpy(), values, *names, axis=_AXES[layer])
         mine.assign(values)
-    weights.refresh(target)
+    backbones.finalize_normalization(target)
     known = len(set(old_words) & set(new_words))
     _log.info("goes on from %s, which knows %d of %d words", base, known, len(new_words))
 
@@ -104,7 +104,7 @@ def _names(words: list[str], attributes: Attributes) -> dict[str, list[Any]]:
     """The names behind the layers of `_AXES`."""
     return {
         model.WORD_VECTORS: [captions.PADDING_ID, captions.OOV_ID, *words],
-        model.CLASSIFIER: [
+        layers.CLASSIFIER: [
             (name, value) for name, values in attributes.items() for value in values
         ],
         model.AGREEMENT_WEIGHTS: list(attributes),
@@ -146,7 +146,7 @@ def _read_attributes(base: str, setup: TrainingSetup) -> Attributes:
 def _refused(base: str, reason: str) -> DexmatchError:
     return DexmatchError(
         f'model.weights = "{LAST_BLESSED}": cannot go on from {base}: {reason}; '
-        f'set model.weights to "{weights.NONE}" to start anew'
+        f'set model.weights to "{backbones.NO_WEIGHTS}" to start anew'
     )
 
 

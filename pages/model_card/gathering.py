@@ -23,7 +23,7 @@ _NOT_RECIPE = ("card", "evaluator")
 """Sections that are told in a place of their own."""
 
 _JOINS = {
-    "cosine": "compared by their closeness and by the attributes that both tell of",
+    "cosine": "compared by their cosine similarity and by the attributes that both tell of",
     "concat": "joined in a dense layer",
 }
 

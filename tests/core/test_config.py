@@ -4,6 +4,7 @@ import pydantic
 import pytest
 
 from core import config as configs
+from core.backbones import BACKBONES
 from core.config.renamed import RENAMED
 from core.errors import DexmatchError
 
@@ -54,20 +55,30 @@ def test_overrides(override, section, key, value):
     assert getattr(getattr(configs.load(None, [override]), section), key) == value
 
 
-@pytest.mark.parametrize(
-    ("backbone", "size"),
-    [
-        ("EfficientNetB0", 224),
-        ("EfficientNetB1", 240),
-        ("EfficientNetB2", 260),
-        ("EfficientNetB3", 300),
-        ("EfficientNetV2B0", 224),
-    ],
-)
-def test_size_0_is_what_the_backbone_was_made_for(backbone, size):
-    chosen = configs.load(None, ["image.size=0", f"model.backbone={backbone}"])
-    assert chosen.image.size == size
-    assert configs.load(None, [f"model.backbone={backbone}"]).image.size == 64
+@pytest.mark.parametrize(("backbone", "row"), BACKBONES.items())
+def test_size_0_is_what_the_backbone_was_made_for(backbone, row):
+    chosen = ['model.feature_levels=["top"]', f"model.backbone={backbone}"]
+    assert configs.load(None, ["image.size=0", *chosen]).image.size == row.input_size
+    assert configs.load(None, chosen).image.size == 64
+
+
+@pytest.mark.parametrize(("backbone", "row"), BACKBONES.items())
+def test_feature_levels_and_trainable_blocks_are_those_of_the_backbone(backbone, row):
+    last = row.level_count
+    chosen = [f"model.backbone={backbone}", f"model.feature_levels=[{last}, 1]"]
+    blocks = sum(row.blocks_per_level)
+    configs.load(None, [*chosen, f"trainer.trainable_blocks={blocks}"])
+    message = rf"^trainer\.trainable_blocks = {blocks + 1}: {backbone} has {blocks} blocks"
+    with pytest.raises(DexmatchError, match=message):
+        configs.load(None, [*chosen, f"trainer.trainable_blocks={blocks + 1}"])
+    message = rf'^model\.feature_levels: the levels of {backbone} are 1 to {last}, and "top" \(got'
+    with pytest.raises(DexmatchError, match=message):
+        configs.load(None, [*chosen, f"model.feature_levels=[1, {last + 1}]"])
+
+
+def test_blocks_after_the_last_feature_level_do_not_count():
+    with pytest.raises(DexmatchError, match="EfficientNetB0 has 3 blocks up to the last of model"):
+        configs.load(None, ["model.feature_levels=[2]", "trainer.trainable_blocks=4"])
 
 
 @pytest.mark.parametrize(
@@ -116,6 +127,9 @@ def test_a_key_of_an_earlier_release_is_told_by_its_name_of_today(old, new):
         ("tuner.space={'image.size'=[32, 64]}", r"^tuner\.space: image\.size cannot be tuned$"),
         ("tuner.space={'trainer.epochs'=[1, 2]}", r"trainer\.epochs cannot be tuned$"),
         ("tuner.space={'trainer.calibration_folds'=[0, 3]}", r"_folds cannot be tuned$"),
+        ("model.backbone=ConvNeXtTiny", r"^model\.feature_levels: .* ConvNeXtTiny are 1 to 4, and"),
+        ("tuner.space={'trainer.trainable_blocks'=[1, 99]}", r"^tuner\.space: .*blocks = 99: Eff"),
+        ("tuner.space={'model.backbone'=['ConvNeXtTiny', 'EfficientNetB0']}", r"are 1 to 4, and"),
         ("tuner.space={'model.dropout'=[0.1, 2]}", r"tuner\.space: model\.dropout: .*\(got 2\)"),
         ("tuner.space={'model.word_dim'=[1.5, 8, 'linear']}", r"tuner\.space: model\.word_dim: "),
         ("tuner.space={'model.dropout'=[0.5, 0.1, 'linear']}", "is no range"),

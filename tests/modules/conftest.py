@@ -20,4 +20,4 @@ def transformed(runs, tmp_path_factory):
 @pytest.fixture
 def tiny_backbone(runs, monkeypatch):
     """A backbone that is traced in seconds instead of EfficientNet."""
-    monkeypatch.setattr(runs.model.weights, "load_backbone", runs.tiny_backbone)
+    monkeypatch.setattr(runs.model.backbones, "load_backbone", runs.tiny_backbone)

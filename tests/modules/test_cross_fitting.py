@@ -180,7 +180,7 @@ def folded(runs, transformed, tmp_path_factory):
     handler.emit = records.append
     logger = logging.getLogger(reporting.LOGGER)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs.model.weights, "load_backbone", runs.tiny_backbone)
+        patch.setattr(runs.model.backbones, "load_backbone", runs.tiny_backbone)
         # Not the attribute alone: a logger remembers which levels it passes on.
         level = logger.level
         logger.setLevel(logging.INFO)

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from core import config as configs
 from core import features
+from core.backbones import BACKBONES
 from core.config import AugmentConfig, ModelConfig, TrainerConfig
 from core.errors import DexmatchError
 from modules.network import model
@@ -149,10 +150,13 @@ def test_the_blocks_of_efficientnet_are_found():
         include_top=False, weights=None, input_shape=(32, 32, 3)
     )
     layers = list(stages._leaves(backbone))
-    settings = TrainerConfig(trainable_blocks=16)
-    assert layers[stages._first_trainable(layers, settings)].name.startswith("block1a_")
+    pattern, settings = (
+        BACKBONES["EfficientNetB0"].block_pattern,
+        TrainerConfig(trainable_blocks=16),
+    )
+    assert layers[stages._first_trainable(layers, pattern, settings)].name.startswith("block1a_")
     with pytest.raises(DexmatchError, match="has 16 blocks"):
-        stages._first_trainable(layers, TrainerConfig(trainable_blocks=17))
+        stages._first_trainable(layers, pattern, TrainerConfig(trainable_blocks=17))
 
 
 def test_features_are_those_of_the_pictures_and_of_views_of_them(trainer):

@@ -10,7 +10,7 @@ import tensorflow as tf
 from core.config import Config, ModelConfig
 from core.errors import DexmatchError
 from modules.export import signatures
-from modules.network import model, weights
+from modules.network import backbones, model
 from modules.preprocessing import captions
 from modules.training import warm_start
 from modules.training.setup import TrainingSetup
@@ -39,7 +39,7 @@ def tiny_backbone(backbone, weights, size):
 @pytest.fixture(autouse=True, scope="module")
 def _small():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(weights, "load_backbone", tiny_backbone)
+        patch.setattr(backbones, "load_backbone", tiny_backbone)
         yield
 
 
@@ -67,7 +67,7 @@ def base(tmp_path_factory):
         variable.assign(
             variable + np.linspace(0, 0.3, variable.numpy().size).reshape(variable.shape)
         )
-    weights.refresh(built)
+    backbones.finalize_normalization(built)
     calibration = built.matcher.get_layer(model.CALIBRATION)
     calibration.scale.assign(2.0)
     calibration.offset.assign(1.0)
@@ -237,7 +237,7 @@ def test_weights_left_over_are_refused(base, tmp_path, monkeypatch):
         whole = tiny_backbone(backbone, weights, size)
         return keras.Model(whole.input, whole.layers[-2].output)
 
-    monkeypatch.setattr(weights, "load_backbone", smaller)
+    monkeypatch.setattr(backbones, "load_backbone", smaller)
     with pytest.raises(DexmatchError, match="weights there"):
         load(build(OLD_WORDS), base[1], OLD_WORDS, tmp_path)
 

@@ -399,7 +399,7 @@ def main() -> None:
         tf.config.set_logical_device_configuration(
             cpu, [tf.config.LogicalDeviceConfiguration()] * count
         )
-    model.weights.load_backbone = tiny_backbone
+    model.backbones.load_backbone = tiny_backbone
     if kill := request.get("kill"):
         _kill(*kill)
     if count:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from core.config import ModelConfig
 from modules.export import signatures
-from modules.network import model, weights
+from modules.network import backbones, model
 
 SIZE, LENGTH, WIDTH = 32, 6, 8
 WORDS = ("a", "red", "blue", "bird", "fish")
@@ -32,7 +32,7 @@ def push(folder, seed=1):
     with tempfile.TemporaryDirectory() as scratch, pytest.MonkeyPatch.context() as patch:
         vocabulary = Path(scratch) / "words.txt"
         vocabulary.write_text("".join(f"{word}\n" for word in WORDS), encoding="utf-8")
-        patch.setattr(weights, "load_backbone", _tiny_backbone)
+        patch.setattr(backbones, "load_backbone", _tiny_backbone)
         built = model.build(settings, SIZE, LENGTH, len(WORDS) + 2)
         made = signatures.ServingModel(built, str(vocabulary), SIZE, LENGTH, WIDTH)
         signatures.save(made, str(folder))

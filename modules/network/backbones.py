@@ -1,34 +1,28 @@
-"""Where the backbone's weights come from, and a check that needs no TensorFlow.
+"""Backbones as `core.backbones` describes them: their weights, and their feature levels.
 
-`check` runs before a pipeline starts, so that a mistake costs a second and not the time until the
-Trainer; `load_backbone` runs in the Trainer.
+`check_weights` needs no TensorFlow and runs before a pipeline starts, so that a mistake costs a
+second and not the time until the Trainer; all else runs in the Trainer.
 """
 
 import math
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 
+from core.backbones import BACKBONES
 from core.config import LAST_BLESSED
 from core.errors import DexmatchError
 
 if TYPE_CHECKING:
     import keras
 
-NONE = "none"
+NO_WEIGHTS = "none"
+"""As `model.weights`: random ones."""
 IMAGENET = "imagenet"
-
-_PARAMETERS = {
-    "EfficientNetB0": 4_049_571,
-    "EfficientNetB1": 6_575_239,
-    "EfficientNetB2": 7_768_569,
-    "EfficientNetB3": 10_783_535,
-    "EfficientNetV2B0": 5_919_312,
-}
-"""Numbers in a weights file of each backbone without its top: enough to tell them apart."""
+"""As `model.weights`: those that Keras offers for download."""
 
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 _NEW_FORMAT = ".weights.h5"
@@ -37,18 +31,18 @@ _HOST = "storage.googleapis.com"
 _HOST_TIMEOUT_S = 3.0
 
 
-def check(backbone: str, weights: str) -> None:
+def check_weights(backbone: str, weights: str) -> None:
     """Raises if the weights cannot be had, before anything expensive starts.
 
     Args:
-      backbone: name of a `keras.applications` factory, such as "EfficientNetB0".
+      backbone: one of `core.backbones.BACKBONES`.
       weights: "none", "imagenet", "last_blessed" or the path of a weights file.
 
     Raises:
       DexmatchError: the file is missing or holds something else, or ImageNet weights are neither
         cached nor in reach.
     """
-    if weights in (NONE, LAST_BLESSED):
+    if weights in (NO_WEIGHTS, LAST_BLESSED):
         return
     if weights == IMAGENET:
         cached = imagenet_cache(backbone)
@@ -83,14 +77,13 @@ def _trouble(backbone: str, path: Path) -> str | None:
         if "truncated" in str(error):
             return "the file is cut short; copy it again"
         return "the file is no HDF5 file, or a damaged one"
-    if any(len(shape) == 2 for shape in shapes):
-        return "it has dense layers, a classifier on top; save it with include_top=False"
-    count = sum(math.prod(shape) for shape in shapes)
-    if count != _PARAMETERS[backbone]:
-        others = [name for name, parameters in _PARAMETERS.items() if parameters == count]
+    count, expected = sum(math.prod(shape) for shape in shapes), BACKBONES[backbone].parameters
+    if count != expected:
+        others = [name for name, row in BACKBONES.items() if row.parameters == count]
         if others:
             return f"they are those of {others[0]}"
-        return f"it holds {count:,} numbers instead of {_PARAMETERS[backbone]:,}"
+        hint = "; if it has a classifier on top, save it with include_top=False"
+        return f"it holds {count:,} numbers instead of {expected:,}{hint * (count > expected)}"
     if is_old == path.name.endswith(_NEW_FORMAT):
         return (
             f"by its content the file's name must end in {'.h5 alone' if is_old else _NEW_FORMAT}"
@@ -114,8 +107,7 @@ def _shapes(group: h5py.Group | None) -> list[tuple[int, ...]]:
 def imagenet_cache(backbone: str) -> Path:
     """The place where Keras keeps a backbone's downloaded ImageNet weights."""
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    name = backbone.lower().replace("v2", "v2-")
-    return home / "models" / f"{name}_notop.h5"
+    return home / "models" / BACKBONES[backbone].imagenet_file
 
 
 def _in_reach(host: str) -> bool:
@@ -130,12 +122,10 @@ def load_backbone(backbone: str, weights: str, size: int) -> "keras.Model":
     """Builds a `keras.applications` backbone without its classifier.
 
     The graph is the same whatever the weights, so that one model's weights fit another, and a local
-    copy of the ImageNet file gives the very model that "imagenet" gives. What the backbone makes of
-    a pixel is up to the weights: B0 to B3 scale it to 0..1 where they start at random, and to zero
-    mean and unit variance over ImageNet where they come from there; V2B0 always does the latter.
+    copy of the ImageNet file gives the very model that "imagenet" gives.
 
     Args:
-      backbone: name of the factory.
+      backbone: one of `core.backbones.BACKBONES`.
       weights: "imagenet" (Keras' own download and cache), the path of a weights file that was saved
         from the same backbone without its top, or "none"; "last_blessed" is "none" until
         `modules.training.warm_start` has filled the whole model.
@@ -149,14 +139,14 @@ def load_backbone(backbone: str, weights: str, size: int) -> "keras.Model":
     """
     import keras
 
-    check(backbone, weights)
+    check_weights(backbone, weights)
     factory = getattr(keras.applications, backbone)
     shape = {"include_top": False, "input_shape": (size, size, 3)}
     built = factory(weights=None, **shape)
     try:
         if weights == IMAGENET:
             built.set_weights(factory(weights=IMAGENET, **shape).get_weights())
-        elif weights not in (NONE, LAST_BLESSED):
+        elif weights not in (NO_WEIGHTS, LAST_BLESSED):
             built.load_weights(weights)
     except (ValueError, OSError, KeyError) as error:
         raise _not_of(backbone, weights, str(error).splitlines()[0]) from error
@@ -165,25 +155,60 @@ def load_backbone(backbone: str, weights: str, size: int) -> "keras.Model":
             f'model.weights = "{weights}": cannot be downloaded ({error}); try again, or give the '
             "path of a weights file"
         ) from error
-    refresh(built)
+    if BACKBONES[backbone].input_scaling == "torch_in_weights":
+        _square_imagenet_std(built)
+    finalize_normalization(built)
     return built
 
 
-def refresh(model: "keras.Model") -> None:
-    """Lets normalisation layers see their weights after these were set from outside.
+def _square_imagenet_std(model: "keras.Model") -> None:
+    """Puts the variance where a file held the standard deviation, see `InputScaling`.
 
-    Keras' ImageNet files of B0 to B3 hold the standard deviation where the layer expects the
-    variance (tensorflow/tensorflow#49930). Keras mends it by one more layer, where it is told
-    `weights="imagenet"` and only there; here the weight itself is put right.
+    Keras mends its ImageNet files by one more layer, where it is told `weights="imagenet"` and only
+    there; here the weight itself is put right. What was saved afterwards is left as it is.
     """
     import keras
     import numpy as np
 
     for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            held = np.asarray(layer.adapt_variance)
+            if np.allclose(held, _IMAGENET_STD, rtol=1e-3):
+                layer.adapt_variance.assign(np.square(held))
+
+
+def finalize_normalization(model: "keras.Model") -> None:
+    """Lets Keras' Normalization layers see their weights after these were set from outside."""
+    import keras
+
+    for layer in model.layers:
         if isinstance(layer, keras.Model):
-            refresh(layer)
+            finalize_normalization(layer)
         elif isinstance(layer, keras.layers.Normalization) and layer.weights:
-            variance = np.asarray(layer.adapt_variance)
-            if np.allclose(variance, _IMAGENET_STD, rtol=1e-3):
-                layer.adapt_variance.assign(np.square(variance))
             layer.finalize_state()
+
+
+def feature_maps(model: "keras.Model", backbone: str) -> dict[int | str, Any]:
+    """Finds the output of every feature level: that of the level's last layer.
+
+    Args:
+      model: what `load_backbone` made.
+      backbone: one of `core.backbones.BACKBONES`.
+
+    Returns:
+      Level, from 1 on, or "top" for the last layer of all, to a symbolic tensor [N, H, W, C].
+    """
+    import keras
+
+    ends: dict[str, Any] = {}
+    level = None
+    for operation in model.operations:
+        if found := BACKBONES[backbone].level_pattern.match(operation.name):
+            level = found[1]
+        elif isinstance(operation, keras.layers.Layer):
+            level = None
+        # An addition that is written as `+` is no layer and has no name of the level: it belongs to
+        # the layer before it.
+        if level is not None:
+            ends[level] = operation.output
+    return {**dict(enumerate(ends.values(), start=1)), "top": model.output}

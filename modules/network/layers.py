@@ -1,0 +1,126 @@
+"""The layers of the model that Keras does not have."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+CLASSIFIER = "classifier"
+"""Name of the dense layer of `Agreement`."""
+
+
+class ColorHistogram(keras.layers.Layer):
+    """How much of a picture has which colour (Swain and Ballard 1991, "Color Indexing").
+
+    Each pixel is shared out among the nearest of `bins` steps of red, green and blue. The root of
+    the shares is taken, so that their dot product compares two histograms by Hellinger's measure.
+    It tells colours with few pictures to learn from, where convolutions need many.
+
+    Args:
+      bins: steps of each channel.
+    """
+
+    def __init__(self, bins: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.bins = bins
+
+    def call(self, pixels: Any) -> Any:
+        """float32 [N, H, W, 3] in 0..255 to float32 [N, bins ** 3]."""
+        ops = keras.ops
+        count = ops.shape(pixels)[0]
+        steps = ops.reshape(pixels, (count, -1, 3, 1)) * ((self.bins - 1) / 255.0)
+        near = ops.maximum(0.0, 1.0 - ops.abs(steps - ops.arange(self.bins, dtype=steps.dtype)))
+        red, green, blue = (near[:, :, channel] for channel in range(3))
+        both = ops.reshape(red[..., :, None] * green[..., None, :], (count, -1, self.bins**2))
+        sums = ops.matmul(ops.transpose(both, (0, 2, 1)), blue)
+        shares = sums / ops.cast(ops.shape(near)[1], sums.dtype)
+        # The root has no slope at 0.
+        return ops.sqrt(ops.reshape(shares, (-1, self.bins**3)) + 1e-6)
+
+
+class MaskedMaxPooling1D(keras.layers.Layer):
+    """The greatest value of each unit over the words of a caption; padding does not count.
+
+    Keras' GlobalMaxPooling1D does not look at the mask: with it, the states at the padding would
+    take part. (Its GlobalAveragePooling1D does look.)
+    """
+
+    _LEAST = -1e4
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, values: Any, mask: Any = None) -> Any:
+        """float32 [N, L, U], mask bool [N, L], to float32 [N, U]; zeros where there is no word."""
+        if mask is None:
+            return keras.ops.max(values, axis=1)
+        greatest = keras.ops.max(keras.ops.where(mask[..., None], values, self._LEAST), axis=1)
+        return keras.ops.where(greatest > self._LEAST, greatest, 0.0)
+
+    def compute_mask(self, values: Any, mask: Any = None) -> None:
+        """There are no words any more."""
+        return
+
+
+class Agreement(keras.layers.Layer):
+    """How likely it is that picture and caption tell of the same value, attribute by attribute.
+
+    One classifier reads the values of all attributes (metadata columns, such as colour) from an
+    embedding, be it a picture's or a caption's. Two embeddings agree on an attribute as far as
+    their classes coincide: log(n * sum_v p(v | picture) p(v | caption)), 0 if either says nothing
+    about it. The classes come from the training data's metadata; to be served it needs none.
+
+    Args:
+      sizes: number of values of each attribute.
+    """
+
+    # Keeps the logarithm of no agreement at all within reason.
+    _LEAST = 0.01
+
+    def __init__(self, sizes: Sequence[int], **kwargs: Any):
+        super().__init__(**kwargs)
+        self.sizes = tuple(sizes)
+        self.classifier = keras.layers.Dense(sum(self.sizes), name=CLASSIFIER)
+
+    def build(self, input_shape: Any) -> None:
+        """Takes the shapes of two embeddings."""
+        self.classifier.build(input_shape[0])
+        self.built = True
+
+    def logits(self, embedding: Any) -> list[Any]:
+        """float32 [N, D] to float32 [N, n] for each attribute."""
+        values = self.classifier(embedding)
+        if len(self.sizes) == 1:  # Keras' split refuses to make one part.
+            return [values]
+        ends = [sum(self.sizes[: index + 1]) for index in range(len(self.sizes) - 1)]
+        return list(keras.ops.split(values, ends, axis=-1))
+
+    def call(self, embeddings: list[Any]) -> Any:
+        """[image, caption], each float32 [N, D], to float32 [N, number of attributes]."""
+        image, caption = (
+            [keras.ops.softmax(logits) for logits in self.logits(embedding)]
+            for embedding in embeddings
+        )
+        same = [
+            size * keras.ops.sum(mine * theirs, axis=-1)
+            for size, mine, theirs in zip(self.sizes, image, caption, strict=True)
+        ]
+        return keras.ops.log(keras.ops.stack(same, axis=-1) + self._LEAST)
+
+
+class Calibration(keras.layers.Layer):
+    """scale * logit + offset, which makes probabilities true ones; see
+    `modules.training.calibration`.
+
+    It is no part of the training, and does nothing until it is set.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Two numbers, whatever the shape."""
+        self.scale = self.add_weight(name="scale", initializer="ones", trainable=False)
+        self.offset = self.add_weight(name="offset", initializer="zeros", trainable=False)
+
+    def call(self, logits: Any) -> Any:
+        """float32 [N] to float32 [N]."""
+        return self.scale * logits + self.offset
