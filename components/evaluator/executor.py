@@ -17,8 +17,9 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, json_utils, proto_utils
 
 from components.evaluator import bounds
-from components.evaluator.bounds import Count, SliceKey
+from components.evaluator.bounds import Count
 from core import features
+from core.slices import Parts
 from results.evaluation import UNJUDGED_FILE
 
 MIN_SLICE_PAIRS = "min_slice_pairs"
@@ -59,7 +60,7 @@ class Executor(tfx_executor.Executor):
         examples: list[types.Artifact],
         splits: Sequence[str],
         slicing_specs: Sequence[config_pb2.SlicingSpec],
-    ) -> dict[SliceKey, Count]:
+    ) -> dict[Parts, Count]:
         """Counts the pairs of every slice."""
         specs = [slicer.SingleSliceSpec(spec=spec) for spec in slicing_specs]
         path = os.path.join(self._get_tmp_dir(), "pairs_per_slice.json")
@@ -81,7 +82,7 @@ class Executor(tfx_executor.Executor):
         return _read(path)
 
 
-def _slices(record: bytes, specs: list[slicer.SingleSliceSpec]) -> Iterator[tuple[SliceKey, int]]:
+def _slices(record: bytes, specs: list[slicer.SingleSliceSpec]) -> Iterator[tuple[Parts, int]]:
     """(slice, label) for every slice that a pair is in."""
     example = tf.train.Example.FromString(record)
     values = {name: _array(feature) for name, feature in example.features.feature.items()}
@@ -99,15 +100,15 @@ def _array(feature: tf.train.Feature) -> np.ndarray | None:
     return np.array(getattr(feature, kind).value, dtype)
 
 
-def _write(counts: list[tuple[tuple[SliceKey, int], int]], path: str) -> None:
+def _write(counts: list[tuple[tuple[Parts, int], int]], path: str) -> None:
     with fileio.open(path, "w") as file:
         file.write(json.dumps(counts))
 
 
-def _read(path: str) -> dict[SliceKey, Count]:
+def _read(path: str) -> dict[Parts, Count]:
     with fileio.open(path) as file:
         counted = json.load(file)
-    counts: dict[SliceKey, Count] = {}
+    counts: dict[Parts, Count] = {}
     for (key, label), number in counted:
         sliced = tuple((column, value) for column, value in key)
         true, wrong = counts.get(sliced, Count(0, 0))
