@@ -9,7 +9,7 @@ from results.evaluation import Evaluation
 
 HOLDS, MISSED, NOT_JUDGED = "holds", "missed", "not judged"
 
-_ASKED = {
+_WORDS = {
     "min": "at least {:g}",
     "max": "at most {:g}",
     "max_drop": "at most {:g} below the latest blessed model",
@@ -86,8 +86,8 @@ def judge(threshold: Threshold, found: Evaluation) -> Iterator[Judged]:
 
 def _asked(threshold: Threshold) -> dict[str, str]:
     """What a threshold asks for, in words, by the name of the bound."""
-    bounds = ((name, getattr(threshold, name)) for name in _ASKED)
-    return {name: _ASKED[name].format(bound) for name, bound in bounds if bound is not None}
+    bounds = ((name, getattr(threshold, name)) for name in _WORDS)
+    return {name: _WORDS[name].format(bound) for name, bound in bounds if bound is not None}
 
 
 def _bound(threshold: Threshold, name: str, before: float | None) -> float | None:

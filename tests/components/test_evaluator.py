@@ -14,6 +14,7 @@ from tfx.utils import json_utils, proto_utils
 from components.evaluator import executor
 from core import features, slices
 from core.config import EvaluatorConfig, Threshold
+from core.metrics import COMPARED
 from modules.evaluator import eval_config
 from modules.export import signatures
 from results import evaluation
@@ -204,7 +205,7 @@ def test_the_mean_probability_of_true_pairs_is_a_slice_of_its_own(measured):
 
 def test_figures_have_confidence_intervals(measured):
     overall = measured[2].slice("overall")
-    for metric in ("auc", "auc_pr", "accuracy", "precision", "recall", "ece", "log_loss"):
+    for metric in COMPARED:
         lower, upper = overall.intervals[metric]
         assert lower < overall.figures[metric] < upper, metric
         assert upper - lower < 0.5, metric

@@ -189,6 +189,12 @@ def test_distance_from_overall_has_a_sign_for_better_and_worse():
     assert slices.distance("mean_prediction", 0.0, 1.0) == 0
 
 
+def test_columns_can_be_crossed_and_those_of_every_data_set_come_last():
+    names = ("overall", "against:hard", "against:hard × color:red", "image_size:1-64", "shape:ball")
+    found = slices.gather(Evaluation(tuple(map(figures, names)), ()), (), 50, None, "")
+    assert found.single_columns == ["color", "shape", "against", "image_size"]
+
+
 def row_of(gathered, own, other=None):
     table = slices.gather(Evaluation((own,), ()), (), 50, other, "before")
     html = page.render(dataclasses.replace(gathered, slices=table))
