@@ -1,6 +1,7 @@
 """The ruler that the benchmarks hold to every system: the judged pairs, and the figures.
 
-It shares no code with the pipeline's own evaluation; the two should agree.
+It shares no code with the pipeline's own evaluation, only the number of bins of the calibration
+error; the two should agree.
 """
 
 import dataclasses
@@ -11,6 +12,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from core import features
+from core.metrics import CALIBRATION_BINS
 from data import pair_examples
 
 AUC = "auc"
@@ -18,8 +20,6 @@ AUC_RANDOM = "auc_random"
 AUC_HARD = "auc_hard"
 ECE = "ece"
 MATCHED_PROBABILITY = "matched_probability"
-
-ECE_BINS = 15
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def figures(labels: np.ndarray, kinds: np.ndarray, probabilities: np.ndarray) ->
 
 
 def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Expected calibration error over `ECE_BINS` bins of equal width.
+    """Expected calibration error over `CALIBRATION_BINS` bins of equal width.
 
     The gap between the mean probability and the share of matched pairs, averaged over the bins by
     their number of pairs (Guo et al. 2017, "On Calibration of Modern Neural Networks").
@@ -132,6 +132,6 @@ def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
       labels: int [N].
       probabilities: float [N], 0 to 1.
     """
-    bins = np.minimum((probabilities * ECE_BINS).astype(int), ECE_BINS - 1)
-    gaps = np.bincount(bins, weights=probabilities - labels, minlength=ECE_BINS)
+    bins = np.minimum((probabilities * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = np.bincount(bins, weights=probabilities - labels, minlength=CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / len(labels))

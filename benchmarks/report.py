@@ -29,12 +29,13 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from core import features, terminal
+from core.metrics import COMPARED
+from core.slices import slice_name
 from pages import sources
 from pages.report import curves, embedding, examples, page, slices
 from pages.report.pairs import Pairs
 from pipeline.commands.run import ConfigOption, SetOption, load_config
 from results import run_names
-from results.comparison import METRICS
 from results.evaluation import Evaluation, SliceFigures
 from results.metadata import Metadata
 from results.workspace import Workspace
@@ -204,11 +205,10 @@ def _figures(
     pairs: Pairs, parts: tuple[tuple[str, str], ...], dice: np.random.Generator
 ) -> SliceFigures:
     """Every metric with its interval and a baseline, so that each cell of the table is full."""
-    figures = {metric: float(dice.uniform(0.6, 0.99)) for metric in METRICS}
+    figures = {metric: float(dice.uniform(0.6, 0.99)) for metric in COMPARED}
     near = {metric: (value - 0.02, value + 0.02) for metric, value in figures.items()}
     return SliceFigures(
-        name=features.CROSS.join(f"{column}:{value}" for column, value in parts)
-        or features.OVERALL,
+        name=slice_name(parts),
         figures={"example_count": float(pairs.members(parts).sum()), "mean_label": 0.3, **figures},
         intervals=near,
         baseline={metric: value - 0.01 for metric, value in figures.items()},

@@ -51,15 +51,6 @@ MATCHED = "matched"
 RANDOM = "random"
 HARD = "hard"
 
-# Names of slices: `OVERALL`, "column:value", or several of these joined by `CROSS`.
-OVERALL = "overall"
-CROSS = " × "
-AGAINST_RANDOM = f"{AGAINST}:{RANDOM}"
-AGAINST_HARD = f"{AGAINST}:{HARD}"
-TRUE_PAIRS = f"{PAIR_KIND}:{MATCHED}"
-KEY_SLICES = (OVERALL, AGAINST_RANDOM, AGAINST_HARD)
-"""The slices that say most about a model."""
-
 REQUIRED = (IMAGE, CAPTION, ID, GROUP, IMAGE_HEIGHT, IMAGE_WIDTH)
 RESERVED = frozenset((*REQUIRED, HARD_CAPTION, LABEL, PAIR_KIND, AGAINST, CAPTION_ID, *BUCKETS))
 """Names that a metadata column cannot have."""

@@ -2,29 +2,18 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from tensorflow_model_analysis.proto import config_pb2
 
-from core import features
-from core.config import EVERY, EVERY_SLICE, EvaluatorConfig, Threshold
-from modules.evaluation import metrics
+from core import features, slices
+from core.config import EvaluatorConfig, Threshold
+from core.metrics import METRICS
+from core.slices import EVERY, EVERY_SLICE
 from modules.export import signatures
 
 _CONFIDENCE = {
     "jackknife": config_pb2.ConfidenceIntervalOptions.JACKKNIFE,
     "poisson_bootstrap": config_pb2.ConfidenceIntervalOptions.POISSON_BOOTSTRAP,
-}
-
-_PLOT_POINTS = 100
-
-# Where metrics are found that are not TFMA's.
-_MODULES = {
-    metrics.RocAuc.__name__: metrics.__name__,
-    metrics.AveragePrecision.__name__: metrics.__name__,
-    metrics.ExpectedCalibrationError.__name__: metrics.__name__,
-    # TFMA's own BinaryCrossEntropy counts twice what it merges.
-    "BinaryCrossentropy": "tf_keras.metrics",
 }
 
 
@@ -39,14 +28,14 @@ def eval_config(settings: EvaluatorConfig, slice_columns: Sequence[str]) -> conf
       slice_columns: metadata features to slice by, beside those of our own, the crosses, and the
         columns that have a bound.
     """
-    own = [(features.PAIR_KIND,), (features.AGAINST,)]
-    bounded = [threshold.columns for threshold in settings.blessing if threshold.columns]
-    described = [
-        *((column,) for column in (*features.BUCKETS, *slice_columns)),
-        *(tuple(sorted(cross)) for cross in settings.slice_crosses),
-        *(columns for columns in bounded if columns not in own),
-    ]
-    slices = dict.fromkeys([(), *own, *described])
+    sliced = dict.fromkeys(
+        [
+            (),
+            *((column,) for column in (*slices.OWN_COLUMNS, *slice_columns)),
+            *(tuple(sorted(cross)) for cross in settings.slice_crosses),
+            *(threshold.columns for threshold in settings.blessing),
+        ]
+    )
     options = config_pb2.Options()
     if settings.confidence in _CONFIDENCE:
         options.compute_confidence_intervals.value = True
@@ -59,55 +48,32 @@ def eval_config(settings: EvaluatorConfig, slice_columns: Sequence[str]) -> conf
                 prediction_key=features.PROBABILITY,
             )
         ],
-        slicing_specs=[config_pb2.SlicingSpec(feature_keys=columns) for columns in slices],
-        metrics_specs=[
-            config_pb2.MetricsSpec(metrics=_metrics(settings, dict.fromkeys(described)))
-        ],
+        slicing_specs=[config_pb2.SlicingSpec(feature_keys=columns) for columns in sliced],
+        metrics_specs=[config_pb2.MetricsSpec(metrics=_metrics(settings, sliced))],
         options=options,
     )
 
 
 def _metrics(
-    settings: EvaluatorConfig, described: Iterable[tuple[str, ...]]
+    settings: EvaluatorConfig, sliced: Iterable[tuple[str, ...]]
 ) -> list[config_pb2.MetricConfig]:
-    at_threshold = {"thresholds": settings.threshold}
-    # The names are those that thresholds in the configuration use.
-    measured: dict[str, tuple[str, dict[str, Any]]] = {
-        "auc": (metrics.RocAuc.__name__, {}),
-        "auc_pr": (metrics.AveragePrecision.__name__, {}),
-        "accuracy": ("BinaryAccuracy", {"threshold": settings.threshold}),
-        "precision": ("Precision", at_threshold),
-        "recall": ("Recall", at_threshold),
-        "ece": (metrics.ExpectedCalibrationError.__name__, {}),
-        "log_loss": ("BinaryCrossentropy", {}),
-        "example_count": ("ExampleCount", {}),
-        "calibration": ("Calibration", {}),
-        "mean_label": ("MeanLabel", {}),
-        "mean_prediction": ("MeanPrediction", {}),
-        "calibration_plot": ("CalibrationPlot", {"num_buckets": _PLOT_POINTS}),
-        "confusion_matrix_plot": ("ConfusionMatrixPlot", {"num_thresholds": _PLOT_POINTS}),
-        "confusion_matrix_at_thresholds": (
-            "ConfusionMatrixAtThresholds",
-            {"thresholds": [settings.threshold]},
-        ),
-    }
     return [
         config_pb2.MetricConfig(
-            class_name=class_name,
-            module=_MODULES.get(class_name),
-            config=json.dumps({"name": name, **options}),
+            class_name=metric.class_name,
+            module=metric.module,
+            config=json.dumps({"name": metric.name, **metric.options(settings.threshold)}),
             per_slice_thresholds=[
-                _bound(threshold, described)
+                _bound(threshold, sliced)
                 for threshold in settings.blessing
-                if threshold.metric == name
+                if threshold.metric == metric.name
             ],
         )
-        for name, (class_name, options) in measured.items()
+        for metric in METRICS.values()
     ]
 
 
 def _bound(
-    threshold: Threshold, described: Iterable[tuple[str, ...]]
+    threshold: Threshold, sliced: Iterable[tuple[str, ...]]
 ) -> config_pb2.PerSliceMetricThreshold:
     bound = config_pb2.MetricThreshold()
     if threshold.min is not None:
@@ -121,7 +87,11 @@ def _bound(
         bound.change_threshold.absolute.value = threshold.max_rise
         bound.change_threshold.direction = config_pb2.MetricDirection.LOWER_IS_BETTER
     if threshold.slice == EVERY_SLICE:
-        specs = [config_pb2.SlicingSpec(feature_keys=columns) for columns in described]
+        specs = [
+            config_pb2.SlicingSpec(feature_keys=columns)
+            for columns in sliced
+            if slices.is_by_metadata(columns)
+        ]
     else:
         specs = [
             config_pb2.SlicingSpec(

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from core import metrics
 from core.config import Config
 from core.errors import DexmatchError
-from core.features import AGAINST, BUCKETS, KEY_SLICES, PAIR_KIND
+from core.slices import KEY_SLICES, OWN_COLUMNS
 from data import dataset as datasets
 from modules.network import backbones
 from pipeline import logs
@@ -130,12 +131,12 @@ def _check_columns(config: Config, dataset: datasets.Dataset) -> None:
     crossed = [column for cross in settings.slice_crosses for column in cross]
     bounded = [column for threshold in settings.blessing for column in threshold.columns]
     learned = () if config.model.attributes == "auto" else config.model.attributes
-    ours = {PAIR_KIND, AGAINST, *BUCKETS}
+    every = metadata.union(OWN_COLUMNS)
     for key, columns, known in (
         ("model.attributes", learned, metadata),
-        ("evaluator.slice_columns", sliced, metadata | ours),
-        ("evaluator.slice_crosses", crossed, metadata | ours),
-        ("evaluator.blessing", bounded, metadata | ours),
+        ("evaluator.slice_columns", sliced, every),
+        ("evaluator.slice_crosses", crossed, every),
+        ("evaluator.blessing", bounded, every),
     ):
         for column in columns:
             if column not in known:
@@ -195,7 +196,9 @@ def _evaluation(metadata: Metadata, run: Run) -> "Evaluation | None":
     if output is None:
         return None
     found = evaluation.load(output.uri)
-    aucs = {each.name: each.figures["auc"] for each in found.slices if "auc" in each.figures}
+    aucs = {
+        each.name: each.figures[metrics.AUC] for each in found.slices if metrics.AUC in each.figures
+    }
     metadata.annotate(
         output,
         {f"{AUC}{name}": aucs[name] for name in KEY_SLICES if name in aucs},

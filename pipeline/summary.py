@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from core import terminal
-from core.features import KEY_SLICES, TRUE_PAIRS
+from core.metrics import AUC, MEAN_PREDICTION, SUMMARISED
+from core.slices import KEY_SLICES, TRUE_PAIRS
 from pages import MODEL_CARD, REPORT
 from results.metadata import CACHED, FAILED, NEW, UNFINISHED, Execution, Run
 from results.retrieval import CUTOFFS, Ranking, Retrieval
@@ -16,11 +17,9 @@ from results.serving_report import ServingReport
 from results.workspace import Workspace
 
 if TYPE_CHECKING:  # Its module loads TFMA, and TensorFlow with it.
-    from results.evaluation import Evaluation, SliceFigures
+    from results.evaluation import Evaluation
 
 _STYLES = {NEW: "green", CACHED: "dim", FAILED: "bold red", UNFINISHED: "yellow"}
-_SHOWN_FIGURES = ("auc", "auc_pr", "accuracy", "precision", "recall", "ece")
-_WITH_INTERVAL = ("auc", "mean_prediction")
 _COUNTS = "pairs_"
 
 
@@ -45,18 +44,18 @@ def print_evaluation(evaluation: "Evaluation", fewest: int) -> None:
     named = [(name, evaluation.slice(name)) for name in KEY_SLICES]
     if worst := evaluation.worst(fewest):
         named.append((f"{worst.name} (worst)", worst))
-    table = terminal.table("test split", "pairs>", *(f"{name}>" for name in _SHOWN_FIGURES))
+    table = terminal.table("test split", "pairs>", *(f"{name}>" for name in SUMMARISED))
     # In a narrow terminal a long name is folded, not these, nor a figure.
     table.columns[0].min_width = max(map(len, KEY_SLICES))
     table.columns[2].no_wrap = True
     for name, figures in named:
         if figures is not None:
-            shown = (_figure(figures, metric) for metric in _SHOWN_FIGURES)
+            shown = (figures.shown(name, interval=name == AUC) for name in SUMMARISED)
             table.add_row(Text(name, overflow="fold"), str(figures.examples), *shown)
     terminal.output.print(table)
     true_pairs = evaluation.slice(TRUE_PAIRS)
-    if true_pairs and "mean_prediction" in true_pairs.figures:
-        mean = _figure(true_pairs, "mean_prediction")
+    if true_pairs and MEAN_PREDICTION in true_pairs.figures:
+        mean = true_pairs.shown(MEAN_PREDICTION)
         _print_plain(f"Mean probability of the {true_pairs.examples} true pairs: {mean}")
 
 
@@ -107,11 +106,6 @@ def print_warnings(run: Run) -> None:
     for node, warning in run.warnings:
         terminal.output.print(f"[bold yellow]Warning[/] of {node}: ", end="")
         _print_plain(warning)
-
-
-def _figure(figures: "SliceFigures", metric: str) -> str:
-    """A figure, with its confidence interval for those that decide."""
-    return figures.shown(metric, interval=metric in _WITH_INTERVAL)
 
 
 def _print_unjudged(evaluation: "Evaluation") -> None:

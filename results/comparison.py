@@ -8,12 +8,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from core.config import HIGHER_IS_BETTER, LOWER_IS_BETTER, Config
-from core.features import KEY_SLICES, OVERALL
+from core.config import Config
+from core.metrics import COMPARED, gain
+from core.slices import KEY_SLICES, OVERALL
 from results.evaluation import Evaluation, SliceFigures
 from results.metadata import Run
-
-METRICS = (*HIGHER_IS_BETTER, *LOWER_IS_BETTER)
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Change:
 
     @property
     def is_better(self) -> bool | None:
-        """Whether the second is better; None if they are equal."""
+        """Whether the second is better; see `is_better`."""
         return is_better(self.metric, self.difference)
 
     @property
@@ -69,10 +68,12 @@ def difference_interval(
 
 
 def is_better(metric: str, difference: float) -> bool | None:
-    """Whether a change of a figure is one for the better; None if there is none."""
-    if difference == 0:
-        return None
-    return (difference < 0) == (metric in LOWER_IS_BETTER)
+    """Whether a change of a figure is one for the better.
+
+    None if there is no change, or if neither more nor less of the metric is better.
+    """
+    better = gain(metric, difference)
+    return better > 0 if better else None
 
 
 def is_clear(interval: tuple[float, float] | None) -> bool | None:
@@ -97,7 +98,7 @@ def changes(before: Evaluation, after: Evaluation) -> list[Change]:
         if one and other:
             made += [
                 Change(metric, one, other)
-                for metric in METRICS
+                for metric in COMPARED
                 if metric in one.figures and metric in other.figures
             ]
     return made

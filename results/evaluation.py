@@ -11,16 +11,13 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2, validation_result_pb2
 
 from core.errors import DexmatchError
-from core.features import AGAINST, OVERALL, PAIR_KIND
-from core.slices import slice_name
+from core.metrics import AUC, EXAMPLE_COUNT, MEAN_LABEL, METRICS
+from core.slices import OVERALL, is_by_metadata, slice_name
 from results.metadata import Run
 
 UNJUDGED_FILE = "unjudged.json"
 """In the `ModelEvaluation` artifact: the bounds that were set aside, a list of `Unjudged` as
 objects."""
-
-_UNBOUNDED = ("log_loss", "example_count")
-"""Metrics that may be greater than 1."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +46,12 @@ class SliceFigures:
     @property
     def examples(self) -> int:
         """Number of pairs."""
-        return int(self.figures["example_count"])
+        return int(self.figures[EXAMPLE_COUNT])
 
     @property
     def has_both_labels(self) -> bool:
         """Whether there are true and wrong pairs, without which no ranking can be judged."""
-        return 0 < self.figures.get("mean_label", 0) < 1
+        return 0 < self.figures.get(MEAN_LABEL, 0) < 1
 
     def shown(self, metric: str, *, interval: bool = True) -> str:
         """A figure for people, "0.931±0.020" with half the width of its interval, "-" if it has
@@ -134,13 +131,12 @@ class Evaluation:
         judged = [
             each
             for each in self.slices
-            if each.name != OVERALL
-            and not each.name.startswith((f"{AGAINST}:", f"{PAIR_KIND}:"))
+            if is_by_metadata(column for column, _ in each.parts)
             and each.examples >= fewest
-            and "auc" in each.figures
+            and AUC in each.figures
             and each.has_both_labels
         ]
-        return min(judged, key=lambda each: each.figures["auc"], default=None)
+        return min(judged, key=lambda each: each.figures[AUC], default=None)
 
 
 def of_run(run: Run) -> Evaluation:
@@ -154,6 +150,16 @@ def of_run(run: Run) -> Evaluation:
         where = f": {output.uri} is gone" if output else ""
         raise DexmatchError(f"run {run.id} has no evaluation{where}; runs: dexmatch runs")
     return load(output.uri)
+
+
+def figure_names(slices: Iterable[SliceFigures]) -> list[str]:
+    """The metrics to show of those that any slice has a value for.
+
+    They are in the order of `core.metrics`; what it does not know comes last, by name.
+    """
+    found = {name for each in slices for name in each.figures}
+    known = [name for name, metric in METRICS.items() if name in found and metric.in_tables]
+    return known + sorted(found.difference(METRICS))
 
 
 def check_metric(evaluation: Evaluation, metric: str) -> None:
@@ -229,7 +235,8 @@ def _intervals(values: Iterable[Any]) -> Iterator[tuple[str, tuple[float, float]
 
 def _within_range(name: str, lower: float, upper: float) -> tuple[float, float]:
     # The jackknife's interval is symmetric, and leaves the range of a metric near its end.
-    return max(lower, 0.0), upper if name in _UNBOUNDED else min(upper, 1.0)
+    metric = METRICS.get(name)
+    return (max(lower, metric.lower), min(upper, metric.upper)) if metric else (lower, upper)
 
 
 def _unjudged(uri: str) -> Iterator[Unjudged]:

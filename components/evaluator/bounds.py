@@ -2,20 +2,13 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tensorflow_model_analysis.proto import config_pb2
-from tensorflow_model_analysis.slicer import slicer_lib as slicer
 
-from core.slices import slice_name
+from core.metrics import METRICS
+from core.slices import EVERY, Parts, is_meant, slice_name
 from results.evaluation import Unjudged
-
-SliceKey = tuple[tuple[str, Any], ...]
-"""(column, value) pairs in the order of the columns, as TFMA makes them; () is the whole split."""
-
-# Undefined without pairs of both labels, and without true pairs.
-_NEEDS_BOTH = ("auc", "auc_pr")
-_NEEDS_TRUE = (*_NEEDS_BOTH, "precision", "recall")
 
 
 class Count(NamedTuple):
@@ -31,7 +24,7 @@ class Count(NamedTuple):
 
 
 def resolve(
-    config: config_pb2.EvalConfig, counts: Mapping[SliceKey, Count], min_pairs: int
+    config: config_pb2.EvalConfig, counts: Mapping[Parts, Count], min_pairs: int
 ) -> tuple[config_pb2.EvalConfig, list[Unjudged]]:
     """Turns bounds on every value of a column into bounds on each slice that is large enough.
 
@@ -40,7 +33,8 @@ def resolve(
 
     Args:
       config: with bounds in the metrics' `per_slice_thresholds`.
-      counts: pairs of every slice that the config's slicing specs make.
+      counts: pairs of every slice that the config's slicing specs make, by its parts in TFMA's
+        order.
       min_pairs: a slice with fewer is not judged.
 
     Returns:
@@ -61,12 +55,12 @@ def resolve(
 
 
 def _split(
-    metric: config_pb2.MetricConfig, counts: Mapping[SliceKey, Count], min_pairs: int
+    metric: config_pb2.MetricConfig, counts: Mapping[Parts, Count], min_pairs: int
 ) -> Iterator[config_pb2.PerSliceMetricThreshold | Unjudged]:
     """A metric's bounds, one slice each, as they are judged or not."""
     for bound in metric.per_slice_thresholds:
         for spec in bound.slicing_specs:
-            keys = _matching(spec, counts)
+            keys = _meant(spec, counts)
             if not keys and not spec.feature_keys:
                 yield _on(spec, bound)
             for key in keys:
@@ -84,20 +78,21 @@ def _split(
                 )
 
 
-def _matching(spec: config_pb2.SlicingSpec, counts: Iterable[SliceKey]) -> list[SliceKey]:
-    matcher = slicer.SingleSliceSpec(spec=spec)
-    return sorted((key for key in counts if matcher.is_slice_applicable(key)), key=slice_name)
+def _meant(spec: config_pb2.SlicingSpec, counts: Iterable[Parts]) -> list[Parts]:
+    every = [(column, EVERY) for column in spec.feature_keys]
+    asked = (*every, *spec.feature_values.items())
+    return sorted((key for key in counts if is_meant(key, asked)), key=slice_name)
 
 
-def _reason(metric: str, key: SliceKey, count: Count, min_pairs: int) -> str:
+def _reason(metric: str, key: Parts, count: Count, min_pairs: int) -> str:
     """Why a slice is not judged, empty if it is."""
     if not key:
         return ""
     if count.pairs < min_pairs:
         return f"has {count.pairs} pairs, fewer than {min_pairs} (evaluator.min_slice_pairs)"
-    if metric in _NEEDS_TRUE and not count.true:
+    if METRICS[metric].needs_true and not count.true:
         return "has no true pairs"
-    if metric in _NEEDS_BOTH and not count.wrong:
+    if METRICS[metric].needs_wrong and not count.wrong:
         return "has no wrong pairs"
     return ""
 

@@ -16,7 +16,8 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, json_utils, proto_utils
 
 from components.evaluator import bounds
-from components.evaluator.bounds import Count, SliceKey
+from components.evaluator.bounds import Count
+from core.slices import Parts
 from data import pair_examples
 from results.evaluation import UNJUDGED_FILE
 
@@ -57,7 +58,7 @@ class Executor(tfx_executor.Executor):
         examples: list[types.Artifact],
         splits: Sequence[str],
         slicing_specs: Sequence[config_pb2.SlicingSpec],
-    ) -> dict[SliceKey, Count]:
+    ) -> dict[Parts, Count]:
         """Counts the pairs of every slice."""
         specs = [slicer.SingleSliceSpec(spec=spec) for spec in slicing_specs]
         path = os.path.join(self._get_tmp_dir(), "pairs_per_slice.json")
@@ -79,7 +80,7 @@ class Executor(tfx_executor.Executor):
         return _read(path)
 
 
-def _slices(record: bytes, specs: list[slicer.SingleSliceSpec]) -> Iterator[tuple[SliceKey, int]]:
+def _slices(record: bytes, specs: list[slicer.SingleSliceSpec]) -> Iterator[tuple[Parts, int]]:
     """(slice, label) for every slice that a pair is in."""
     example = tf.train.Example.FromString(record)
     found = {name: pair_examples.feature_values(example, name) for name in example.features.feature}
@@ -89,15 +90,15 @@ def _slices(record: bytes, specs: list[slicer.SingleSliceSpec]) -> Iterator[tupl
         yield key, pair_examples.label(example)
 
 
-def _write(counts: list[tuple[tuple[SliceKey, int], int]], path: str) -> None:
+def _write(counts: list[tuple[tuple[Parts, int], int]], path: str) -> None:
     with fileio.open(path, "w") as file:
         file.write(json.dumps(counts))
 
 
-def _read(path: str) -> dict[SliceKey, Count]:
+def _read(path: str) -> dict[Parts, Count]:
     with fileio.open(path) as file:
         counted = json.load(file)
-    counts: dict[SliceKey, Count] = {}
+    counts: dict[Parts, Count] = {}
     for (key, label), number in counted:
         sliced = tuple((column, value) for column, value in key)
         true, wrong = counts.get(sliced, Count(0, 0))

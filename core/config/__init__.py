@@ -27,16 +27,12 @@ from core.config.sections import (
     TrainerConfig,
     TunerConfig,
 )
-from core.config.thresholds import EVERY, EVERY_SLICE, HIGHER_IS_BETTER, LOWER_IS_BETTER, Threshold
+from core.config.thresholds import Threshold
 from core.config.tree import Config, load, validate
 
 __all__ = [
     "BEAM_ARGS",
-    "EVERY",
-    "EVERY_SLICE",
-    "HIGHER_IS_BETTER",
     "LAST_BLESSED",
-    "LOWER_IS_BETTER",
     "RANGES",
     "TUNED",
     "AugmentConfig",

@@ -6,8 +6,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from core.backbones import BACKBONES
 from core.config.base import Section, Share
-from core.config.thresholds import EVERY_SLICE, Threshold
-from core.features import OVERALL
+from core.config.thresholds import Threshold
+from core.slices import AGAINST_HARD, AGAINST_RANDOM, EVERY_SLICE, OVERALL
 
 BEAM_ARGS = (
     "--runner=DirectRunner",
@@ -337,8 +337,8 @@ class EvaluatorConfig(Section):
     )
     blessing: tuple[Threshold, ...] = Field(
         (
-            Threshold(metric="auc", slice="against:random", min=0.75, max_drop=0.05),
-            Threshold(metric="auc", slice="against:hard", min=0.55),
+            Threshold(metric="auc", slice=AGAINST_RANDOM, min=0.75, max_drop=0.05),
+            Threshold(metric="auc", slice=AGAINST_HARD, min=0.55),
             Threshold(metric="auc", slice=OVERALL, min=0.6, max_drop=0.05),
             Threshold(metric="auc", slice=EVERY_SLICE, max_drop=0.15),
             Threshold(metric="ece", slice=OVERALL, max=0.1),

@@ -5,7 +5,7 @@ thresholds, and a confidence interval resamples every cell of those: minutes, wh
 which has just the buckets that predictions fall into, takes seconds. Both see the same: order
 within a ten-thousandth is unknown.
 
-TFMA finds these metrics by `module` and `class_name` of a `MetricConfig`.
+TFMA finds them by the `module` and `class_name` that `core.metrics` gives for them.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ import numpy as np
 from tensorflow_model_analysis.metrics import calibration_histogram, metric_types, metric_util
 from tensorflow_model_analysis.proto import config_pb2
 
-_CALIBRATION_BINS = 15
+from core.metrics import CALIBRATION_BINS
 
 
 class RocAuc(metric_types.Metric):
@@ -47,9 +47,9 @@ class AveragePrecision(metric_types.Metric):
 class ExpectedCalibrationError(metric_types.Metric):
     """How far stated probabilities are from what comes true: 0 is best, 1 worst.
 
-    Predictions are sorted into 15 bins of equal width over [0, 1]. In each, the mean prediction is
-    compared with the share of positive labels; the error is the mean of the absolute differences,
-    weighted by the bins' example counts. NaN where there are no examples.
+    Predictions are sorted into `CALIBRATION_BINS` of equal width over [0, 1]. In each, the mean
+    prediction is compared with the share of positive labels; the error is the mean of the absolute
+    differences, weighted by the bins' example counts. NaN where there are no examples.
 
     This is the binary form, over the probability of the positive class, which a reliability diagram
     shows. The form over the confidence in the predicted class, max(p, 1 - p), lets errors on both
@@ -64,7 +64,7 @@ class ExpectedCalibrationError(metric_types.Metric):
 
     def __init__(self, name: str = "ece"):
         # A histogram with just these bins: others' edges are not ours.
-        super().__init__(_computations_of(calibration_error, _CALIBRATION_BINS), name=name)
+        super().__init__(_computations_of(calibration_error, CALIBRATION_BINS), name=name)
 
 
 def roc_auc(labels: np.ndarray, predictions: np.ndarray, examples: np.ndarray) -> float:

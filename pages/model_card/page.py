@@ -1,27 +1,27 @@
 """The page: its parts, and the template that puts them together."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from core.config import Threshold
-from core.features import AGAINST, CROSS, OVERALL, PAIR_KIND
+from core.features import AGAINST, PAIR_KIND
 from core.html import template_environment
+from core.metrics import AUC
+from core.slices import AGAINST_HARD, AGAINST_RANDOM, CROSS, OVERALL
 from pages.model_card.data import Split
 from pages.model_card.training import Curve
-from results.evaluation import Evaluation, SliceFigures
+from results.evaluation import Evaluation, SliceFigures, figure_names
 from results.retrieval import CUTOFFS, Retrieval
+from results.thresholds import MISSED, NOT_JUDGED, Judged, judge
 
 TEMPLATE = "model_card.html.j2"
 
-_FIRST_FIGURES = ("auc", "auc_pr", "accuracy", "precision", "recall")
-"""What people look for first; further metrics follow by name."""
-_NO_FIGURES = ("example_count", "mean_label")
-_ASKED = {
-    "min": "at least {:g}",
-    "max": "at most {:g}",
-    "max_drop": "at most {:g} below the latest blessed model",
-    "max_rise": "at most {:g} above the latest blessed model",
+_HEADLINE = {
+    AGAINST_RANDOM: "AUC against random negatives",
+    AGAINST_HARD: "AUC against nearly right captions",
+    OVERALL: "AUC overall",
 }
 _OWN = {OVERALL: "Overall", AGAINST: "By kind of negative", PAIR_KIND: "By kind of pair"}
 
@@ -50,12 +50,14 @@ class Bound:
     Attributes:
       name: metric and slice.
       asked: what is asked for, in words.
-      measured: the figure; empty if there is none, or one for each of several slices.
+      measured: the figure, of several slices that with the least margin; empty if there is none.
+      note: which slice that is, on how many the threshold holds, or why it was not judged.
     """
 
     name: str
     asked: str
     measured: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,16 +114,21 @@ def render_card(card: Card) -> str:
         test=card.splits[-1] if card.splits else None,
         figures=[name.replace("_", " ") for name in figures],
         tables=tables(card.evaluation.slices, figures, card.few),
+        headline=_headline(card.evaluation),
         worst=card.evaluation.worst(card.few),
+        auc=AUC,
         cutoffs=CUTOFFS,
     )
 
 
-def figure_names(slices: Iterable[SliceFigures]) -> list[str]:
-    """The metrics that any slice has a value for, the most asked-for first."""
-    found = {name for each in slices for name in each.figures if name not in _NO_FIGURES}
-    first = [name for name in _FIRST_FIGURES if name in found]
-    return first + sorted(found.difference(first))
+def _headline(found: Evaluation) -> list[tuple[str, str]]:
+    """(figure, title) of what people look at first."""
+    slices = ((found.slice(name), title) for name, title in _HEADLINE.items())
+    return [
+        (each.shown(AUC, interval=False), title)
+        for each, title in slices
+        if each and AUC in each.figures
+    ]
 
 
 def tables(
@@ -152,23 +159,42 @@ def _cell(each: SliceFigures, name: str) -> tuple[str, str]:
     return f"{value:.3f}", interval
 
 
-def bounds(blessing: Iterable[Threshold], evaluation: Evaluation) -> list[Bound]:
+def bounds(blessing: Iterable[Threshold], found: Evaluation) -> list[Bound]:
     """Each threshold of the configuration beside what was measured."""
-    made = []
-    for each in blessing:
-        found = evaluation.slice(each.slice)
-        value = found.figures.get(each.metric) if found else None
-        asked = [
-            _ASKED[name].format(bound)
-            for name, bound in each.model_dump(
-                exclude={"metric", "slice"}, exclude_none=True
-            ).items()
+    return [_bound(each, list(judge(each, found))) for each in blessing]
+
+
+def _bound(threshold: Threshold, judged: Sequence[Judged]) -> Bound:
+    least = min(
+        (each for each in judged if each.margin is not None),
+        key=lambda each: each.margin or 0.0,
+        default=None,
+    )
+    shown = judged[0] if threshold.is_on_one_slice else least
+    return Bound(
+        name=f"{threshold.metric} on {threshold.slice}",
+        asked=", ".join(dict.fromkeys(each.asked for each in judged)),
+        measured="" if shown is None or shown.value is None else f"{shown.value:.4f}",
+        note=_note(threshold, judged, least),
+    )
+
+
+def _note(threshold: Threshold, judged: Sequence[Judged], least: Judged | None) -> str:
+    reasons = {each.reason for each in judged}
+    if all(each.state == NOT_JUDGED for each in judged) and len(reasons) == 1:
+        return f"not judged: {reasons.pop()}"
+    if threshold.is_on_one_slice:
+        return ""
+    by_slice: dict[str, set[str]] = defaultdict(set)
+    for each in judged:
+        by_slice[each.slice].add(each.state)
+    missed = sum(MISSED in states for states in by_slice.values())
+    unjudged = sum(states == {NOT_JUDGED} for states in by_slice.values())
+    known = len(by_slice) - unjudged
+    return "; ".join(
+        [
+            *([f"least margin on {least.slice}"] if least else []),
+            *([f"holds on {known - missed} of {known} slices"] if known else []),
+            *([f"not judged on {unjudged}"] if unjudged else []),
         ]
-        made.append(
-            Bound(
-                name=f"{each.metric} on {each.slice}",
-                asked=", ".join(asked),
-                measured="" if value is None else f"{value:.4f}",
-            )
-        )
-    return made
+    )

@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 
 from core.features import HARD, MATCHED, RANDOM
+from core.metrics import CALIBRATION_BINS
 from pages.report import embedding
 from pages.report.pairs import Pairs
 from pages.report.slices import Slices
 
 KINDS = (MATCHED, RANDOM, HARD)
-ECE_BINS = 15
-"""As `modules.evaluation.metrics.ExpectedCalibrationError` has them."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Curves:
                 for row, parts in zip(self.slices.rows, self.slices.parts, strict=True)
             ],
             "threshold": self.threshold,
-            "bins": ECE_BINS,
+            "bins": CALIBRATION_BINS,
         }
 
 

@@ -176,6 +176,7 @@ def _embedded(report: Report) -> dict[str, Any]:
 def _slices(found: slices.Slices) -> dict[str, Any]:
     return {
         "metrics": found.metrics,
+        "columns": found.single_columns,
         "comparable": found.comparable,
         "lowerIsBetter": found.lower_is_better,
         "few": found.few,

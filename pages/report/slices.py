@@ -4,12 +4,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.config import LOWER_IS_BETTER
-from core.features import CROSS, OVERALL
-from pages.model_card.page import figure_names
-from pages.report.verdict import MISSED, NOT_JUDGED, Change, Judged, change
-from results.comparison import METRICS
-from results.evaluation import Evaluation
+from core.metrics import COMPARED, LOWER_IS_BETTER, gain
+from core.slices import CROSS, OVERALL, OWN_COLUMNS
+from pages.report.verdict import Change, change
+from results.evaluation import Evaluation, figure_names
+from results.thresholds import MISSED, NOT_JUDGED, Judged
 
 FULL_COLOUR = 0.25
 """A figure so much worse or better than the one overall has the full colour."""
@@ -82,6 +81,12 @@ class Slices:
     baseline: str
 
     @property
+    def single_columns(self) -> list[str]:
+        """The columns that any slice is made by, each once, those of our own making last."""
+        names = dict.fromkeys(column for parts in self.parts for column, _ in parts)
+        return sorted(names, key=OWN_COLUMNS.__contains__)
+
+    @property
     def columns(self) -> list[str]:
         """What makes the slices, each once."""
         return list(dict.fromkeys(row.column for row in self.rows if row.column))
@@ -134,14 +139,14 @@ def gather(
         parts=tuple(each.parts for each in found.slices),
         few=few,
         lower_is_better=tuple(name for name in metrics if name in LOWER_IS_BETTER),
-        comparable=tuple(name for name in metrics if name in METRICS),
+        comparable=tuple(name for name in metrics if name in COMPARED),
         baseline=baseline_name if any(cell.change for row in rows for cell in row.cells) else "",
     )
 
 
 def distance(metric: str, value: float | None, overall: float | None) -> float:
     """How far a figure is from the one overall, -1 much worse to 1 much better."""
-    if value is None or overall is None or metric not in METRICS:
+    if value is None or overall is None:
         return 0.0
-    better = overall - value if metric in LOWER_IS_BETTER else value - overall
+    better = gain(metric, value - overall) or 0.0
     return max(-1.0, min(1.0, better / FULL_COLOUR))

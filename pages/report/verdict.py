@@ -3,41 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from core.config import EVERY, EVERY_SLICE, LOWER_IS_BETTER, Threshold
-from core.features import AGAINST, KEY_SLICES, OVERALL, PAIR_KIND
+from core.metrics import AUC, COMPARED
+from core.slices import KEY_SLICES
 from pages import sources
 from pages.sources import Sources
 from results import comparison, serving_report
-from results.comparison import METRICS
 from results.evaluation import Evaluation, SliceFigures
 from results.serving_report import ServingReport
-
-HOLDS, MISSED, NOT_JUDGED = "holds", "missed", "not judged"
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A bound on one slice.
-
-    Attributes:
-      metric: its name.
-      slice: the slice's name.
-      asked: what is asked for, in words.
-      value: what was measured; None if it could not be.
-      bound: the figure that the value is held against.
-      margin: by how much the bound holds; negative if it is missed, None if it was not judged.
-      state: `HOLDS`, `MISSED` or `NOT_JUDGED`.
-      reason: why it was not judged; empty if it was.
-    """
-
-    metric: str
-    slice: str
-    asked: str
-    value: float | None
-    bound: float | None
-    margin: float | None
-    state: str
-    reason: str = ""
+from results.thresholds import HOLDS, MISSED, NOT_JUDGED, Judged, judge
 
 
 @dataclass(frozen=True)
@@ -122,72 +95,12 @@ def gather(of: Sources, baseline: Evaluation | None, baseline_name: str) -> Verd
         changes=changes,
         baseline=baseline_name if changes else "",
         headline=tuple(
-            (f"AUC, {name}", f"{figures.figures['auc']:.3f}")
+            (f"AUC, {name}", f"{figures.figures[AUC]:.3f}")
             for name in KEY_SLICES
-            if (figures := found.slice(name)) and "auc" in figures.figures
+            if (figures := found.slice(name)) and AUC in figures.figures
         ),
         warnings=tuple(of.run.warnings) if of.run else (),
     )
-
-
-def judge(threshold: Threshold, found: Evaluation) -> Iterator[Judged]:
-    """A threshold on each slice that it bounds."""
-    unjudged = {(each.metric, each.slice): each.reason for each in found.unjudged}
-    missed = {(each.metric, each.slice) for each in found.failures}
-    slices = [each for each in found.slices if _bounds(threshold, each)]
-    if not slices:
-        yield Judged(
-            threshold.metric, threshold.slice, "", None, None, None, MISSED, "has no pairs"
-        )
-    for each in slices:
-        value = each.figures.get(threshold.metric)
-        before = each.baseline.get(threshold.metric)
-        key = (threshold.metric, each.name)
-        for asked, bound in _asked(threshold, before):
-            reason = unjudged.get(key, "")
-            margin = None
-            if value is not None and bound is not None:
-                is_upper = threshold.metric in LOWER_IS_BETTER
-                margin = bound - value if is_upper else value - bound
-            if bound is None:
-                reason = reason or "there is no baseline to compare with"
-            if reason:
-                state = NOT_JUDGED
-            elif margin is None:
-                state = MISSED if key in missed else NOT_JUDGED
-                reason = "could not be computed"
-            else:
-                # TFMA compares in single precision, so its word goes where a hair decides.
-                is_missed = key in missed if abs(margin) < 1e-6 else margin < 0
-                state = MISSED if is_missed else HOLDS
-            judged = None if reason else margin
-            yield Judged(threshold.metric, each.name, asked, value, bound, judged, state, reason)
-
-
-def _bounds(threshold: Threshold, each: SliceFigures) -> bool:
-    """Whether a threshold is meant for a slice."""
-    if threshold.slice == OVERALL:
-        return each.name == OVERALL
-    if threshold.slice == EVERY_SLICE:
-        columns = {column for column, _ in each.parts}
-        return each.name != OVERALL and not columns & {AGAINST, PAIR_KIND}
-    asked, parts = dict(threshold.parts), dict(each.parts)
-    return asked.keys() == parts.keys() and all(
-        value in (EVERY, parts[column]) for column, value in asked.items()
-    )
-
-
-def _asked(threshold: Threshold, before: float | None) -> Iterator[tuple[str, float | None]]:
-    if threshold.min is not None:
-        yield f"at least {threshold.min:g}", threshold.min
-    if threshold.max is not None:
-        yield f"at most {threshold.max:g}", threshold.max
-    if threshold.max_drop is not None:
-        bound = None if before is None else before - threshold.max_drop
-        yield f"at most {threshold.max_drop:g} below the baseline", bound
-    if threshold.max_rise is not None:
-        bound = None if before is None else before + threshold.max_rise
-        yield f"at most {threshold.max_rise:g} above the baseline", bound
 
 
 def _urgency(each: Judged) -> tuple[int, float]:
@@ -199,7 +112,7 @@ def _changes(found: Evaluation, other: Evaluation | None) -> Iterator[Change]:
     for name in KEY_SLICES:
         own = found.slice(name)
         if own is not None:
-            made = (change(own, metric, other) for metric in METRICS)
+            made = (change(own, metric, other) for metric in COMPARED)
             yield from (each for each in made if each is not None)
 
 
@@ -225,5 +138,5 @@ def change(own: SliceFigures, metric: str, other: Evaluation | None) -> Change |
         change_interval=comparison.difference_interval(metric, theirs, own)
         if theirs
         else own.changes.get(metric),
-        is_better=comparison.is_better(metric, value - baseline) if metric in METRICS else None,
+        is_better=comparison.is_better(metric, value - baseline),
     )

@@ -7,6 +7,7 @@ import typer
 from rich.text import Text
 
 from core import terminal
+from core.metrics import AUC, SUMMARISED
 from pipeline.commands.run import ConfigOption, SetOption, load_config
 from pipeline.commands.run_argument import Run as RunArgument
 from results import run_names
@@ -16,8 +17,7 @@ from results.workspace import Workspace
 if TYPE_CHECKING:
     from results.comparison import Change
 
-_BETTER, _WORSE = "green", "red"
-_SHOWN_METRICS = ("auc", "auc_pr", "accuracy", "precision", "recall", "ece")
+_STYLES = {True: "green", False: "red", None: ""}
 _YES_NO = {True: "yes", False: "no", None: "-"}
 
 
@@ -26,7 +26,7 @@ def compare(
     after: RunArgument,
     sort: Annotated[
         str, typer.Option(help="The figure whose changes are shown by slice.", metavar="METRIC")
-    ] = "auc",
+    ] = AUC,
     most: Annotated[
         int, typer.Option(min=0, help="Show so many of the slices that changed most.")
     ] = 10,
@@ -74,7 +74,7 @@ def compare(
         return
     names = [f"run {1 + runs.index(run)}" for run in pair]
     _print_runs(pair, names, same_data)
-    _print_changes("figure", [each for each in figures if each.metric in _SHOWN_METRICS], names)
+    _print_changes("figure", [each for each in figures if each.metric in SUMMARISED], names)
     if by_slice:
         _print_changes(f"{sort} by slice", by_slice, names)
     _print_configuration(keys, names)
@@ -101,7 +101,7 @@ def _print_changes(title: str, changes: "list[Change]", names: list[str]) -> Non
         if number and starts and not by_slice:
             rows.append(())
         name = before.name if by_slice else f"{before.name} {metric}"
-        style = (_BETTER if change.is_better else _WORSE) if change.is_clear else ""
+        style = _STYLES[change.is_better] if change.is_clear else ""
         mark = "*" if change.is_clear else ""
         rows.append(
             (

@@ -7,8 +7,8 @@ import typer
 from rich.text import Text
 
 from core import terminal
-from core.config import HIGHER_IS_BETTER, LOWER_IS_BETTER
-from core.features import OVERALL
+from core.metrics import AUC, COMPARED, gain
+from core.slices import OVERALL
 from pipeline.commands.run import ConfigOption, SetOption, load_config
 from pipeline.commands.run_argument import OptionalRun
 from results import run_names
@@ -18,8 +18,6 @@ from results.workspace import Workspace
 if TYPE_CHECKING:
     from results.evaluation import Evaluation, SliceFigures
 
-_BESIDE = ("auc", "auc_pr", "accuracy", "precision", "recall", "ece", "log_loss")
-"""Shown beside the metric that is sorted by, as far as there is room."""
 _FEWEST_COLUMNS = 3
 
 
@@ -28,11 +26,10 @@ def slices(
     sort: Annotated[
         str,
         typer.Option(
-            help=f"What to sort by: {', '.join((*HIGHER_IS_BETTER, *LOWER_IS_BETTER))}, or "
-            "another figure of the evaluation.",
+            help=f"What to sort by: {', '.join(COMPARED)}, or another figure of the evaluation.",
             metavar="METRIC",
         ),
-    ] = "auc",
+    ] = AUC,
     worst: Annotated[
         int | None,
         typer.Option(
@@ -48,9 +45,10 @@ def slices(
 ) -> None:
     """Shows a run's figures by slice of the test split, the worst first.
 
-    Where higher is better, the lowest come first, and for ece and log_loss the highest. Slices with
-    fewer pairs than evaluator.min_slice_pairs are dimmed: their figures say more about chance than
-    about the model. After ± stands half of the 95 % confidence interval.
+    Where higher is better, the lowest come first; where lower is better, as of ece, the highest.
+    Slices with fewer pairs than evaluator.min_slice_pairs are dimmed: their figures say more about
+    chance than about the model. After ± stands half of the 95 % confidence interval. Further
+    figures are shown as far as there is room.
 
     Examples:
 
@@ -89,12 +87,13 @@ def slices(
 
 def _sorted(evaluated: "Evaluation", metric: str) -> "list[SliceFigures]":
     """All slices but the whole split, the worst first, those without the figure last."""
-    sign = -1 if metric in LOWER_IS_BETTER else 1
-    slices_ = [each for each in evaluated.slices if each.name != OVERALL]
-    return sorted(
-        slices_,
-        key=lambda each: (metric not in each.figures, sign * each.figures.get(metric, 0)),
-    )
+
+    def goodness(each: "SliceFigures") -> tuple[bool, float]:
+        value = each.figures.get(metric, 0.0)
+        better = gain(metric, value)
+        return metric not in each.figures, value if better is None else better
+
+    return sorted((each for each in evaluated.slices if each.name != OVERALL), key=goodness)
 
 
 def _row(figures: "SliceFigures", metric: str, fewest: int) -> tuple[Text, ...]:
@@ -107,7 +106,7 @@ def _row(figures: "SliceFigures", metric: str, fewest: int) -> tuple[Text, ...]:
         figures.shown(metric),
         "-" if baseline is None else f"{baseline:.3f}",
         change,
-        *(figures.shown(name, interval=False) for name in _BESIDE if name != metric),
+        *(figures.shown(name, interval=False) for name in COMPARED if name != metric),
     )
     style = "dim" if figures.examples < fewest else ""
     return tuple(Text(cell, style) for cell in cells)
@@ -116,7 +115,7 @@ def _row(figures: "SliceFigures", metric: str, fewest: int) -> tuple[Text, ...]:
 def _print(rows: list[tuple[Text, ...]], metric: str, has_baseline: bool) -> None:
     columns = [
         *("slice", "pairs>", f"{metric}>", "blessed>", "change>"),
-        *(f"{name}>" for name in _BESIDE if name != metric),
+        *(f"{name}>" for name in COMPARED if name != metric),
     ]
     if not has_baseline:
         del columns[3:5]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from core import terminal
-from core.features import KEY_SLICES
+from core.slices import KEY_SLICES
 from pipeline.commands.run import ConfigOption, SetOption, load_config
 from results import versions
 from results.metadata import Metadata, Run

@@ -12,8 +12,9 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import json_utils, proto_utils
 
 from components.evaluator import executor
-from core import features
+from core import features, slices
 from core.config import EvaluatorConfig, Threshold
+from core.metrics import COMPARED
 from modules.evaluator import eval_config
 from modules.export import signatures
 from results import evaluation
@@ -196,14 +197,14 @@ def test_the_figures_are_those_of_scikit_learn(measured, name):
 def test_the_mean_probability_of_true_pairs_is_a_slice_of_its_own(measured):
     pairs, _, found = measured
     answers = [pair.candidate for pair in pairs if pair.label]
-    figures = found.slice(features.TRUE_PAIRS).figures
+    figures = found.slice(slices.TRUE_PAIRS).figures
     assert figures["mean_prediction"] == pytest.approx(np.mean(answers))
     assert figures["example_count"] == len(answers)
 
 
 def test_figures_have_confidence_intervals(measured):
     overall = measured[2].slice("overall")
-    for metric in ("auc", "auc_pr", "accuracy", "precision", "recall", "ece", "log_loss"):
+    for metric in COMPARED:
         lower, upper = overall.intervals[metric]
         assert lower < overall.figures[metric] < upper, metric
         assert upper - lower < 0.5, metric

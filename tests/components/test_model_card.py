@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -15,7 +16,7 @@ from pages import MODEL_CARD, sources
 from pages.model_card import page
 from pages.model_card.training import Curve, summarize_curves
 from pages.training_logs import read_scalars
-from results.evaluation import Evaluation, SliceFigures
+from results.evaluation import Evaluation, SliceFigures, Unjudged, figure_names
 from results.metadata import WARNING
 
 EVIL = "<script>alert(1)</script>"
@@ -207,6 +208,51 @@ def test_training_figures_are_read_from_the_logs(small, given, tmp_path):
     assert "validation: auc 0.5 0.75 3" in text
 
 
+def of_colors(**aucs: float) -> tuple[SliceFigures, ...]:
+    """A slice for each colour, with a baseline of 0.75."""
+    return tuple(
+        SliceFigures(
+            f"color:{color}", {"auc": auc}, baseline={"auc": 0.75}, parts=(("color", color),)
+        )
+        for color, auc in aucs.items()
+    )
+
+
+def test_a_bound_on_every_value_is_told_by_the_least_margin_and_how_many_hold():
+    small = Unjudged("auc", "color:pink", 9, "has 9 pairs", is_named=False)
+    found = Evaluation(of_colors(red=0.75, blue=0.625, pink=0.5), (), (small,))
+    (both,) = page.bounds([Threshold(metric="auc", slice="color:*", min=0.5)], found)
+    assert (both.name, both.asked) == ("auc on color:*", "at least 0.5")
+    assert (both.measured, both.note) == (
+        "0.6250",
+        "least margin on color:blue; holds on 2 of 2 slices; not judged on 1",
+    )
+    asked = Threshold(metric="auc", slice="*:*", min=0.5, max_drop=0.0625)
+    (one,) = page.bounds([asked], found)
+    assert one.asked == "at least 0.5, at most 0.0625 below the latest blessed model"
+    assert one.note == "least margin on color:blue; holds on 1 of 2 slices; not judged on 1"
+
+
+def test_a_bound_that_was_not_judged_says_why():
+    found = Evaluation(
+        (SliceFigures("overall", {"auc": 0.75}),),
+        (),
+        (Unjudged("auc", "color:red", 9, "has 9 pairs, fewer than 50", is_named=True),),
+    )
+    found = dataclasses.replace(found, slices=(*found.slices, *of_colors(red=0.75)))
+    named, first, none = page.bounds(
+        [
+            Threshold(metric="auc", slice="color:red", min=0.5),
+            Threshold(metric="auc", max_drop=0.1),
+            Threshold(metric="auc", slice="shape:*", min=0.1),
+        ],
+        found,
+    )
+    assert (named.measured, named.note) == ("0.7500", "not judged: has 9 pairs, fewer than 50")
+    assert first.note == "not judged: there is no baseline to compare with"
+    assert (none.measured, none.note) == ("", "not judged: has no pairs")
+
+
 def test_any_metric_gets_a_column_and_crosses_a_table_of_their_own():
     slices = [
         SliceFigures("overall", {"example_count": 90, "ece": 0.1, "auc": 0.9, "brier": 0.2}),
@@ -216,8 +262,8 @@ def test_any_metric_gets_a_column_and_crosses_a_table_of_their_own():
             parts=(("color", "red"), ("size", "big")),
         ),
     ]
-    names = page.figure_names(slices)
-    assert names == ["auc", "brier", "ece"]
+    names = figure_names(slices)
+    assert names == ["auc", "ece", "brier"]
     tables = page.tables(slices, names, 50)
     assert list(tables) == ["Overall", "By color × size"]
     (row,) = tables["By color × size"]

@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 from components.report import executor
 from components.report.artifacts import Report
 from core import features
-from core.config import Threshold
 from core.errors import DexmatchError
 from pages import LIBRARIES, REPORT, sources
 from pages.report import (
@@ -36,8 +35,9 @@ from pages.report import (
 from pages.report.pairs import Pairs
 from pipeline.cli import app
 from results import split_statistics
-from results.evaluation import Evaluation, Failure, SliceFigures
+from results.evaluation import Evaluation, SliceFigures
 from results.metadata import Execution, Metadata, Output, Run
+from results.thresholds import HOLDS, MISSED, NOT_JUDGED
 
 
 def figures(name="overall", baseline=None, intervals=None, **values):
@@ -117,53 +117,12 @@ def test_ten_thousand_pairs_take_less_than_half_a_megabyte():
 # Verdict
 
 
-def judged(found, **threshold):
-    return list(verdict.judge(Threshold(**threshold), found))
-
-
-def test_a_bound_is_told_with_its_margin():
-    found = Evaluation((figures(auc=0.75, ece=0.125, baseline={"auc": 0.875}),), ())
-    (holds,) = judged(found, metric="auc", min=0.5)
-    assert (holds.margin, holds.state, holds.asked) == (0.25, verdict.HOLDS, "at least 0.5")
-    (missed,) = judged(found, metric="ece", max=0.1)
-    assert missed.margin == pytest.approx(-0.025)
-    assert missed.state == verdict.MISSED
-    drop = judged(found, metric="auc", min=0.5, max_drop=0.0625)[1]
-    assert (drop.bound, drop.margin, drop.state) == (0.8125, -0.0625, verdict.MISSED)
-
-
-def test_a_bound_on_every_slice_is_told_slice_by_slice():
-    names = ("overall", "color:red", "color:red × size:big", "against:hard", "pair_kind:hard")
-    found = Evaluation(tuple(figures(name, auc=0.5) for name in names), ())
-    every = judged(found, metric="auc", slice="*:*", min=0.25)
-    assert [each.slice for each in every] == ["color:red", "color:red × size:big"]
-    of_column = judged(found, metric="auc", slice="color:*", min=0.25)
-    assert [each.slice for each in of_column] == ["color:red"]
-    of_cross = judged(found, metric="auc", slice="color:* × size:big", min=0.25)
-    assert [each.slice for each in of_cross] == ["color:red × size:big"]
-
-
-def test_what_was_not_judged_is_told_as_such():
-    found = Evaluation((figures(auc=0.5),), ())
-    (no_baseline,) = judged(found, metric="auc", max_drop=0.1)
-    assert (no_baseline.state, no_baseline.margin) == (verdict.NOT_JUDGED, None)
-    (no_slice,) = judged(found, metric="auc", slice="color:red", min=0.1)
-    assert (no_slice.state, no_slice.reason) == (verdict.MISSED, "has no pairs")
-
-
-def test_tfma_has_the_last_word_where_a_hair_decides():
-    failure = Failure("auc", "overall", "is less")
-    for failures, state in (((failure,), verdict.MISSED), ((), verdict.HOLDS)):
-        found = Evaluation((figures(auc=0.5 - 1e-8),), failures)
-        assert judged(found, metric="auc", min=0.5)[0].state == state
-
-
 def test_the_verdict_of_a_run(gathered, review):
     found = gathered.verdict
     assert (found.is_blessed, found.is_infra_blessed, found.version) == (False, True, "")
     states = [each.state for each in found.bounds]
-    assert states[:2] == [verdict.MISSED, verdict.HOLDS]
-    assert set(states[2:]) == {verdict.NOT_JUDGED}
+    assert states[:2] == [MISSED, HOLDS]
+    assert set(states[2:]) == {NOT_JUDGED}
     assert len(found.failures) == 1 and "accuracy on color:red" in found.failures[0]
 
 
@@ -227,6 +186,12 @@ def test_distance_from_overall_has_a_sign_for_better_and_worse():
     assert slices.distance("ece", 0.875, 0.75) == -0.5
     assert slices.distance("auc", 0.0, 1.0) == -1
     assert slices.distance("mean_prediction", 0.0, 1.0) == 0
+
+
+def test_columns_can_be_crossed_and_those_of_every_data_set_come_last():
+    names = ("overall", "against:hard", "against:hard × color:red", "image_size:1-64", "shape:ball")
+    found = slices.gather(Evaluation(tuple(map(figures, names)), ()), (), 50, None, "")
+    assert found.single_columns == ["color", "shape", "against", "image_size"]
 
 
 def row_of(gathered, own, other=None):

@@ -113,6 +113,11 @@ def test_equal_figures_are_neither_better_nor_worse(ask, root):
     assert (overall["is_better"], overall["is_clear"]) == (None, False)
 
 
+def test_a_figure_of_which_neither_is_better_is_neither():
+    assert comparison.is_better("mean_prediction", 0.1) is None
+    assert comparison.is_better("of_another_release", 0.1) is None
+
+
 def test_a_higher_ece_is_worse(compared):
     ece = change(compared, "figures", "overall", "ece")
     assert (ece["is_better"], ece["is_clear"]) == (False, True)

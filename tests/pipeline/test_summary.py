@@ -4,6 +4,7 @@ import pytest
 from rich.console import Console
 
 from core import terminal
+from core.slices import parts_of
 from pipeline import summary
 from results.evaluation import Evaluation, Failure, SliceFigures, Unjudged
 from results.metadata import Execution, Output, Run
@@ -25,7 +26,10 @@ FIGURES = {
 
 def figures(name: str, **changed: float) -> SliceFigures:
     return SliceFigures(
-        name, {**FIGURES, **changed}, {"auc": (0.91, 0.95), "mean_prediction": (0.86, 0.90)}
+        name,
+        {**FIGURES, **changed},
+        {"auc": (0.91, 0.95), "mean_prediction": (0.86, 0.90)},
+        parts=parts_of(name),
     )
 
 

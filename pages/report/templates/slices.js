@@ -179,9 +179,7 @@ function startSlices() {
   if (!slicesData().rows.some((row) => row.column && row.pairs >= slicesData().few)) {
     byId("worst-small").checked = true;
   }
-  const ours = ["pair_kind", "against", "caption_length", "image_size"];
-  const all = [...new Set(slicesData().rows.flatMap((row) => row.column.split(" × ")))].filter(Boolean);
-  const names = [...all.filter((name) => !ours.includes(name)), ...all.filter((name) => ours.includes(name))];
+  const names = slicesData().columns;
   for (const [id, first] of [["cross-rows", 0], ["cross-columns", 1]]) {
     byId(id).append(...names.map((name) => create("option", { value: name }, name)));
     byId(id).value = names[Math.min(first, names.length - 1)] ?? "";
