@@ -16,6 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.sharedctypes import Synchronized
 from typing import Any
 
+from core.child_processes import child_environment_applied
 from core.errors import DexmatchError
 
 _POLL = 0.2
@@ -63,9 +64,11 @@ def run_in_order(
       DexmatchError: a worker died.
     """
     context = multiprocessing.get_context("spawn")
-    counter = context.Value("Q", 0)
+    # The first lock starts a process too, the one that tidies up after all.
+    with child_environment_applied():
+        counter = context.Value("Q", 0)
+        pool = ProcessPoolExecutor(workers, context, _start, (counter,))
     others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, context, _start, (counter,))
     pending: collections.deque[Future[Any]] = collections.deque()
 
     def first() -> Any:
@@ -76,7 +79,7 @@ def run_in_order(
 
     try:
         for task in tasks:
-            with _interrupt_kept_from_children():
+            with _interrupt_kept_from_children(), child_environment_applied():
                 pending.append(pool.submit(_call, function, task))
             if len(pending) == 2 * workers:
                 yield first()

@@ -28,7 +28,7 @@ from pipeline.commands.versions import list_versions, rollback
 app = typer.Typer(
     name="dexmatch",
     help="Learns whether a caption describes an image, and ships only models that earn it.",
-    epilog="Start with: dexmatch data demo, then dexmatch run --data datasets/demo",
+    epilog="Start with: dexmatch data demo, then dexmatch run --config demo",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,

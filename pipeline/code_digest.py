@@ -15,6 +15,7 @@ import grimp
 
 PACKAGES = (
     "core",
+    "recipes",
     "data",
     "results",
     "modules",

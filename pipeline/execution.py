@@ -15,6 +15,7 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from core import metrics
+from core.child_processes import child_environment_applied
 from core.config import Config
 from core.errors import DexmatchError
 from core.slices import KEY_SLICES, OWN_COLUMNS
@@ -147,8 +148,9 @@ def _check_columns(config: Config, dataset: datasets.Dataset) -> None:
 
 
 def _run(config: Config, dataset: datasets.Dataset, workspace: Workspace) -> None:
-    # TensorFlow and TFX take seconds to load: only here, when the checks have passed.
-    with run_progress() as progress:
+    # TensorFlow and TFX take seconds to load: only here, when the checks have passed. Beam starts
+    # its workers by itself.
+    with child_environment_applied(), run_progress() as progress:
         from pipeline.baseline import BaselineStrategy
         from pipeline.pipeline import create_pipeline
         from pipeline.runners import RUNNERS

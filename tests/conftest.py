@@ -9,6 +9,8 @@ import dataclasses
 import importlib.util
 import io
 import socket
+import sys
+import tomllib
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +86,38 @@ def test_module() -> Callable[[str], types.ModuleType]:
 def metadata_store() -> type:
     """What writes MLMD databases, given a path; see `metadata_store.Store`."""
     return _module("metadata_store.py").Store
+
+
+@pytest.fixture(scope="session")
+def foreign_folder(tmp_path_factory) -> Path:
+    """A folder whose owner has packages that are called like ours, and a module like Python's.
+
+    Whoever imports one of them fails.
+    """
+    folder = tmp_path_factory.mktemp("foreign")
+    project = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text())
+    for name in project["tool"]["importlinter"]["root_packages"]:
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").write_text(f"raise ImportError('{name} of another')\n")
+    # Neither frozen nor loaded when Python starts, and what multiprocessing imports first.
+    (folder / "pickle.py").write_text("raise ImportError('pickle of another')\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dexmatch_command(tmp_path_factory) -> list[str]:
+    """What starts `dexmatch` as the installed script does.
+
+    Unlike `python -c` or `python -m`, that does not put the current folder on the path.
+    """
+    script = tmp_path_factory.mktemp("scripts") / "dexmatch"
+    script.write_text(
+        "from pipeline.cli import main\n"
+        # Worker processes import it.
+        "if __name__ == '__main__':\n"
+        "    main()\n"
+    )
+    return [sys.executable, str(script)]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from core.child_processes import child_environment_applied
 from core.errors import DexmatchError
 from data.demo import captions
 from data.demo.creatures import ATTRIBUTES, DEFAULT_COUNT, DEFAULT_SEED, Creature, generate
@@ -61,7 +62,7 @@ def _draw_all(
 ) -> None:
     save = functools.partial(_save, folder=folder, size=size)
     # Spawned, because the caller may have threads, and a fork of those can hang.
-    with multiprocessing.get_context("spawn").Pool() as pool:
+    with child_environment_applied(), multiprocessing.get_context("spawn").Pool() as pool:
         for done, _ in enumerate(pool.imap_unordered(save, creatures, _CHUNK), start=1):
             on_progress(done)
 

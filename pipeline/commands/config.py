@@ -29,7 +29,7 @@ def show(
 
     Examples:
 
-        dexmatch config show --config recipes/seed.toml --set trainer.epochs=3
+        dexmatch config show --config seed --set trainer.epochs=3
 
         dexmatch config show --keys
 

@@ -52,4 +52,4 @@ def demo(
         say=lambda _: None,
     )
     terminal.say(f"{imported.examples:,} creatures in {imported.groups:,} families: {pictures}")
-    terminal.say(f"Next: dexmatch run --data {out} --config recipes/demo.toml")
+    terminal.say(f"Next: dexmatch run --data {out} --config demo")

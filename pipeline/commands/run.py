@@ -8,12 +8,20 @@ import typer
 from core import config as configs
 from core.config import Config
 from core.errors import DexmatchError
+from recipes import file_or_recipe, recipe_names
 
 NOT_BLESSED = 3
 """Exit status of a run that came to its end with a model that may not be pushed."""
 
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="A TOML file; see [bold]recipes/[/].")
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE|RECIPE",
+        help="A TOML file, or the name of a recipe that comes along: "
+        f"[bold]{'[/], [bold]'.join(recipe_names())}[/].",
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -50,7 +58,7 @@ def run(
 
         dexmatch run --data datasets/mine --set trainer.epochs=50 --set image.size=96
 
-        dexmatch run --config recipes/seed.toml --data datasets/mine --orchestrator beam
+        dexmatch run --config seed --data datasets/mine --orchestrator beam
           --beam-arg=--direct_running_mode=multi_processing --beam-arg=--direct_num_workers=2
     """
     settings = load_config(config, set_, data, orchestrator, beam_arg)
@@ -65,8 +73,8 @@ def load_config(
     beam_args: list[str] | None = None,
 ) -> Config:
     """The configuration that a command line asks for; options win over `--set`, and it over the
-    file."""
-    settings = configs.load(path, overrides or ())
+    file, which may be a recipe."""
+    settings = configs.load(file_or_recipe(path) if path else None, overrides or ())
     tree = settings.model_dump()
     if data:
         tree["data"]["dataset"] = data

@@ -1,13 +1,10 @@
 """The engine in this package, for development, tests and CI."""
 
-import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
+from core.child_processes import child_environment
 from serving.engines.engine import Engine, Options, server_flags
-
-_ROOT = Path(__file__).parents[2]
 
 
 class Embedded(Engine):
@@ -44,6 +41,5 @@ class Embedded(Engine):
         ]
 
     def environment(self) -> Mapping[str, str]:
-        """This very package, wherever the process is started."""
-        paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        return {"PYTHONPATH": os.pathsep.join(paths)}
+        """See `Engine`: this very package, wherever the process is started."""
+        return child_environment()

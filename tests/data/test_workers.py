@@ -15,6 +15,11 @@ def test_outcomes_come_in_the_order_of_tasks():
     assert list(results) == [str(number) for number in range(20)]
 
 
+def test_workers_import_nothing_of_the_current_folder(monkeypatch, foreign_folder):
+    monkeypatch.chdir(foreign_folder)
+    assert list(workers.run_in_order("builtins:str", [1], 1, lambda _: None)) == ["1"]
+
+
 def test_tasks_are_taken_when_there_is_room():
     taken = []
 

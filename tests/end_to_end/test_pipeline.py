@@ -73,8 +73,8 @@ def dataset(tmp_path_factory):
     return folder / "dataset"
 
 
-def command(folder: Path, dataset: Path, *arguments: str, **settings: object) -> list[str]:
-    """The command line of a run that keeps everything in a folder."""
+def words(folder: Path, dataset: Path, *arguments: str, **settings: object) -> list[str]:
+    """What `dexmatch` is told, to run and keep everything in a folder."""
     chosen = {
         **TINY,
         "run.workspace": str(folder / "runs"),
@@ -82,8 +82,12 @@ def command(folder: Path, dataset: Path, *arguments: str, **settings: object) ->
         **{key.replace("__", "."): value for key, value in settings.items()},
     }
     overrides = [f"--set={key}={_toml(value)}" for key, value in chosen.items()]
+    return ["run", f"--data={dataset}", *overrides, *arguments]
+
+
+def command(*arguments, **settings) -> list[str]:
     program = [sys.executable, "-c", "from pipeline.cli import main; main()"]
-    return [*program, "run", f"--data={dataset}", *overrides, *arguments]
+    return [*program, *words(*arguments, **settings)]
 
 
 def _toml(value: object) -> str:
@@ -281,12 +285,23 @@ def test_the_beam_orchestrator_gives_the_same_model(first_run, tmp_path, dataset
     assert len(versions(tmp_path)) == 1
 
 
-def test_beam_options_pass_through(tmp_path, dataset):
-    done = run(
+def test_beam_options_pass_through_in_anybodys_folder(
+    tmp_path, dataset, dexmatch_command, foreign_folder
+):
+    """Beam's workers, and the server that tries the model, import nothing of what is there."""
+    arguments = words(
         tmp_path,
         dataset,
         "--beam-arg=--direct_running_mode=multi_processing",
         "--beam-arg=--direct_num_workers=2",
+    )
+    done = subprocess.run(
+        [*dexmatch_command, *arguments],
+        cwd=foreign_folder,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(versions(tmp_path)) == 1

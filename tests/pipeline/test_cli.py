@@ -66,6 +66,12 @@ def test_the_configuration_is_shown_as_toml():
     assert tomllib.loads(done.stdout)["trainer"]["epochs"] == 3
 
 
+def test_a_recipe_is_found_by_name_from_any_folder(tmp_path):
+    done = dexmatch("config", "show", "--config", "demo", "--set", "trainer.epochs=3", cwd=tmp_path)
+    shown = tomllib.loads(done.stdout)
+    assert (shown["data"]["test_buckets"], shown["trainer"]["epochs"]) == (2, 3)
+
+
 def test_every_key_is_explained():
     """And stands there whole, to be copied or searched for, however narrow the terminal is."""
     done = dexmatch("config", "show", "--keys", columns=80)
@@ -83,6 +89,7 @@ def test_every_key_is_explained():
         (["run", "--data", "nowhere"], "nowhere: not a dexmatch data set"),
         (["run", "--data", "x", "--orchestrator", "airflow"], "run.orchestrator"),
         (["run", "--config", "no.toml"], "no.toml: cannot be read"),
+        (["run", "--config", "demos"], "the recipes are demo, pokemon, seed"),
     ],
 )
 def test_a_mistake_costs_one_line_and_status_2(tmp_path, arguments, message):

@@ -1,13 +1,14 @@
 """`dexmatch data` as a user calls it."""
 
 import json
+import subprocess
 
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
 from core.errors import DexmatchError
-from data import importer
+from data import dataset, importer
 from data.columns import Columns
 from pipeline.commands.data import app
 
@@ -54,6 +55,28 @@ def test_import_prints_guesses_summary_and_next_command(imported):
         assert words in text
     assert "colour bytes 4 c0 (2), c1 (2)" in text
     assert "[x] (4)" in text
+
+
+def test_pictures_are_drawn_and_imported_in_anybodys_folder(
+    tmp_path, dexmatch_command, foreign_folder
+):
+    """No worker process imports anything of what is there."""
+    demo, again = tmp_path / "demo", tmp_path / "again"
+    pictures = tmp_path / "demo-pictures" / "captions.csv"
+    for arguments in (
+        ["demo", "--count", "50", "--out", demo],
+        ["import", pictures, "--out", again, "--workers", "2"],
+    ):
+        done = subprocess.run(
+            [*dexmatch_command, "data", *map(str, arguments)],
+            cwd=foreign_folder,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    assert dataset.load(again).examples == dataset.load(demo).examples == 50
 
 
 def test_describe(imported):

@@ -3,7 +3,6 @@
 import re
 import signal
 import subprocess
-import sys
 import threading
 
 import pytest
@@ -14,14 +13,16 @@ from pipeline.cli import app
 from serving.client import open_model
 
 PATIENCE_S = 120
-PROGRAM = "from pipeline.cli import main; main()"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_until_it_is_told_to_stop(tiny_models, pictures, tiny, number):
+def test_it_serves_in_anybodys_folder_until_it_is_told_to_stop(
+    tiny_models, pictures, tiny, dexmatch_command, foreign_folder, number
+):
     command = ["serve", "--engine", "embedded", "--model", str(tiny_models.first)]
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *command, "--port", "0", "--rest-port", "0"],
+        [*dexmatch_command, *command, "--port", "0", "--rest-port", "0"],
+        cwd=foreign_folder,
         stderr=subprocess.PIPE,
         text=True,
         # Who runs the tests in the background ignores it, and so would every child.
