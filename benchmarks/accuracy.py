@@ -311,7 +311,7 @@ def split(config: Config) -> Path:
     Where all runs of dexmatch were taken over from an earlier invocation, there is none yet: a run
     of a single epoch makes it.
     """
-    if not Workspace.of(config).metadata.exists():
+    if not Workspace.from_config(config).metadata.exists():
         apart(run_pipeline, changed(config, trainer={"epochs": 1}))
     return Path(newest(config, "PairSampler").outputs["Examples"].uri)
 
@@ -322,7 +322,7 @@ def newest(config: Config, node: str) -> Execution:
     Raises:
       DexmatchError: the run has none.
     """
-    run = Metadata(Workspace.of(config).metadata).latest()
+    run = Metadata(Workspace.from_config(config).metadata).latest()
     execution = run.execution(node) if run else None
     if execution is None:
         raise DexmatchError(f"{config.data.dataset}: the newest run has no {node}")

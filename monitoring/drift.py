@@ -48,8 +48,8 @@ def measure(traffic: Traffic, reference: Reference, settings: MonitorConfig) -> 
         heights[height] += count
         widths[width] += count
     # What an importer let through can be decoded, and has words.
-    readable = Distribution.of({READABLE: reference.image_height.count})
-    worded = Distribution.of({WITH_WORDS: reference.caption_length.count})
+    readable = Distribution.from_counts({READABLE: reference.image_height.count})
+    worded = Distribution.from_counts({WITH_WORDS: reference.caption_length.count})
     broken = {READABLE: traffic.sizes.total(), "unreadable": traffic.unreadable}
     empty = {
         WITH_WORDS: traffic.lengths.total() - traffic.wordless,
@@ -66,7 +66,7 @@ def measure(traffic: Traffic, reference: Reference, settings: MonitorConfig) -> 
     )
     measures = []
     for name, counts, training, bound in watched:
-        log = Distribution.of(counts)
+        log = Distribution.from_counts(counts)
         if log:
             measures.append(_measure(name, log, training, bound, settings.min_values))
     return measures

@@ -30,7 +30,7 @@ class Distribution:
     statistics: statistics_pb2.FeatureNameStatistics
 
     @classmethod
-    def of(cls, counts: Mapping[Any, int]) -> "Distribution | None":
+    def from_counts(cls, counts: Mapping[Any, int]) -> "Distribution | None":
         """Has TFDV describe values that are given with how often each is there; None without."""
         kept = {value: count for value, count in counts.items() if count}
         if not kept:

@@ -93,7 +93,7 @@ def _words(run: Run, vocabulary: Vocabulary) -> Distribution | None:
     while batch := [pair.caption for pair in itertools.islice(pairs, _BATCH)]:
         known, unknown, _ = vocabulary.count(batch)
         words.update({KNOWN: known, UNKNOWN: unknown})
-    return Distribution.of(words)
+    return Distribution.from_counts(words)
 
 
 def _scores(run: Run) -> Distribution | None:
@@ -112,5 +112,5 @@ def _scores(run: Run) -> Distribution | None:
                     if count:
                         mean = bucket.total_weighted_refined_prediction.value / count
                         counts[mean] += count
-                return Distribution.of(counts)
+                return Distribution.from_counts(counts)
     return None

@@ -33,7 +33,7 @@ class BaselineStrategy(tfx.dsl.experimental.LatestBlessedModelStrategy):
         Returns:
           One of each, or none.
         """
-        pushed = versions.of(self._serving_directory)
+        pushed = versions.list_versions(self._serving_directory)
 
         def is_offered(artifact: types.Artifact) -> bool:
             if not isinstance(artifact, standard_artifacts.Model):

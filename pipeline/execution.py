@@ -66,7 +66,7 @@ def execute(config: Config, verbose: bool = False) -> Outcome:
       DexmatchError: something is wrong that can be seen before anything starts.
     """
     dataset = _check(config)
-    workspace = Workspace.of(config)
+    workspace = Workspace.from_config(config)
     started = datetime.now()
     log = workspace.logs / f"{started:%Y%m%d-%H%M%S}.log"
     error: Exception | None = None
@@ -99,7 +99,7 @@ def _check(config: Config) -> datasets.Dataset:
         _check_schema(Path(config.data.schema_file))
     backbones.check_weights(config.model.backbone, config.model.weights)
     if config.tuner.reuse:
-        _check_tuned(Workspace.of(config))
+        _check_tuned(Workspace.from_config(config))
     if config.bulk.dataset:
         datasets.load(config.bulk.dataset)
     dataset = datasets.load(config.data.dataset)

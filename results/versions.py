@@ -43,7 +43,7 @@ class Version:
         return folder_size(self.path)
 
 
-def of(base: Path) -> list[Version]:
+def list_versions(base: Path) -> list[Version]:
     """All versions below a model's folder, the newest first."""
     found = []
     for path in base.iterdir() if base.is_dir() else ():
@@ -73,7 +73,7 @@ def roll_back(base: Path, to: int | None = None, reason: str = "") -> Version:
     Raises:
       DexmatchError: there is no such version, or nothing to go back to.
     """
-    versions = of(base)
+    versions = list_versions(base)
     before = served(versions)
     if to is None:
         older = [each for each in versions if before and each.number < before.number]
@@ -144,7 +144,7 @@ def prune(base: Path, keep: int, in_use: Collection[int] = ()) -> list[int]:
     Returns:
       The versions that were removed.
     """
-    versions = of(base)
+    versions = list_versions(base)
     offered = [version for version in versions if not version.is_set_aside]
     if not keep or len(offered) <= keep:
         return []

@@ -25,7 +25,7 @@ class Workspace:
     serving: Path
 
     @classmethod
-    def of(cls, config: Config) -> "Workspace":
+    def from_config(cls, config: Config) -> "Workspace":
         """The workspace that a configuration names."""
         return cls(
             root=Path(config.run.workspace).resolve() / config.run.name,

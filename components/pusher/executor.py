@@ -71,7 +71,7 @@ class Executor(tfx_pusher.Executor):
     ) -> bool:
         """Marks, and returns whether, the very same model is served, or was rolled back."""
         model = Path(self.GetModelPath(input_dict))
-        found = versions.of(base)
+        found = versions.list_versions(base)
         served = versions.served(found)
         if served and versions.is_same_model(served.path, model):
             logging.info("Version %d is this very model: nothing to push.", served.number)

@@ -180,12 +180,12 @@ def _depths(names: Sequence[str], links: Sequence[tuple[str, str]]) -> dict[str,
         before[end].append(start)
     depth: dict[str, int] = {}
 
-    def fathom(name: str) -> int:
+    def depth_of(name: str) -> int:
         if name not in depth:
             depth[name] = 0  # Should a link lead back, there is no endless way round.
-            depth[name] = max((fathom(each) + 1 for each in before[name]), default=0)
+            depth[name] = max((depth_of(each) + 1 for each in before[name]), default=0)
         return depth[name]
 
     for name in names:
-        fathom(name)
+        depth_of(name)
     return depth

@@ -48,7 +48,7 @@ def compare(
         dexmatch compare 3 5 --sort ece --json
     """
     settings = load_config(config, set_)
-    runs = Metadata(Workspace.of(settings).metadata).runs()
+    runs = Metadata(Workspace.from_config(settings).metadata).runs()
     pair = [run_names.find(runs, name, "ModelEvaluation") for name in (before, after)]
     from pipeline import logs
 

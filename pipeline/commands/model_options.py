@@ -58,7 +58,7 @@ def open_chosen(settings: Config, server: str | None, model: Path | None) -> "Cl
         raise DexmatchError(f"--server {server}: begin with {', '.join(SCHEMES)}")
     with logs.hushed():
         return open_model(
-            server or model or Workspace.of(settings).serving,
+            server or model or Workspace.from_config(settings).serving,
             settings.run.name,
             Settings(deadline_s=_DEADLINE_S, retries=Retries(attempts=_ATTEMPTS)),
         )

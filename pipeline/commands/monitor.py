@@ -72,7 +72,7 @@ def monitor(
     for log in logs:
         if not log.is_file():
             raise DexmatchError(f"{log}: no such file")
-    workspace = Workspace.of(settings)
+    workspace = Workspace.from_config(settings)
     runs = Metadata(workspace.metadata).runs()
     chosen = run_names.find(runs, run) if run else _serving_run(runs, workspace)
     from pipeline.logs import hushed
@@ -109,7 +109,7 @@ def monitor(
 
 def _serving_run(runs: list[Run], workspace: Workspace) -> Run:
     """The run whose model is served."""
-    served = versions.served(versions.of(workspace.serving))
+    served = versions.served(versions.list_versions(workspace.serving))
     if served is None:
         raise DexmatchError(f"{workspace.serving}: no pushed model; name a run with --run")
     for each in reversed(runs):

@@ -55,7 +55,7 @@ def report(
 
         dexmatch report -1 --compare -2 --out change.html
     """
-    workspace = Workspace.of(load_config(config, set_))
+    workspace = Workspace.from_config(load_config(config, set_))
     metadata = Metadata(workspace.metadata)
     runs = metadata.runs()
     of = run_names.find(runs, run, _NEEDS)

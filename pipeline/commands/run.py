@@ -96,7 +96,7 @@ def execute_and_report(settings: Config, verbose: bool) -> int:
     from results.workspace import Workspace
 
     outcome = execution.execute(settings, verbose)
-    workspace = Workspace.of(settings)
+    workspace = Workspace.from_config(settings)
     run, evaluation = outcome.run, outcome.evaluation
     if run:
         summary.print_components(run)

@@ -28,7 +28,7 @@ def runs(
 
         dexmatch runs --set run.name=mine --json
     """
-    workspace = Workspace.of(load_config(config, set_))
+    workspace = Workspace.from_config(load_config(config, set_))
     every = Metadata(workspace.metadata).runs()
     found = [_describe(number, run) for number, run in enumerate(every, 1)]
     if as_json:

@@ -89,8 +89,8 @@ def serve(
 
         dexmatch serve --engine embedded --log-requests requests.tfrecord --log-sampling 0.05
     """
-    folder = (model or Workspace.of(load_config(config, set_)).serving).resolve()
-    if versions.served(versions.of(folder)) is None:
+    folder = (model or Workspace.from_config(load_config(config, set_)).serving).resolve()
+    if versions.served(versions.list_versions(folder)) is None:
         raise DexmatchError(f"{folder}: no pushed model yet; make one with `dexmatch run`")
     # TensorFlow's protos take longer to load than the help takes to print.
     from serving import engines, files

@@ -29,8 +29,8 @@ def list_versions(
 
         dexmatch versions --set run.name=mine --json
     """
-    workspace = Workspace.of(load_config(config, set_))
-    found = versions.of(workspace.serving)
+    workspace = Workspace.from_config(load_config(config, set_))
+    found = versions.list_versions(workspace.serving)
     pushed = {run.pushed_version: run for run in Metadata(workspace.metadata).runs()}
     served = versions.served(found)
     described = [_describe(each, served, pushed.get(str(each.number))) for each in found]
@@ -78,7 +78,7 @@ def rollback(
 
         dexmatch rollback --to 1795569948
     """
-    workspace = Workspace.of(load_config(config, set_))
+    workspace = Workspace.from_config(load_config(config, set_))
     version = versions.roll_back(workspace.serving, to, reason)
     terminal.say(f"version {version.number} is served")
 

@@ -81,7 +81,9 @@ def latest(folder: Path) -> Path:
         return folder
     if not folder.is_dir():
         raise errors.ModelNotFound(f"{folder}: no such folder; push a model with dexmatch run")
-    whole = [each for each in versions.of(folder) if (each.path / _SAVED_MODEL).is_file()]
+    whole = [
+        each for each in versions.list_versions(folder) if (each.path / _SAVED_MODEL).is_file()
+    ]
     served = versions.served(whole)
     if served is None:
         raise errors.ModelNotFound(f"{folder}: holds no model; push one with dexmatch run")

@@ -37,7 +37,7 @@ class TensorInfo:
     shape: tuple[int | None, ...] | None
 
     @classmethod
-    def of(cls, name: str, info: meta_graph_pb2.TensorInfo) -> "TensorInfo":
+    def from_proto(cls, name: str, info: meta_graph_pb2.TensorInfo) -> "TensorInfo":
         """What the SavedModel says."""
         shape = None
         if not info.tensor_shape.unknown_rank:
@@ -69,13 +69,19 @@ class Signature:
     outputs: Mapping[str, TensorInfo]
 
     @classmethod
-    def of(cls, name: str, definition: meta_graph_pb2.SignatureDef) -> "Signature":
+    def from_proto(cls, name: str, definition: meta_graph_pb2.SignatureDef) -> "Signature":
         """What the SavedModel says."""
         return cls(
             name,
             definition.method_name,
-            {key: TensorInfo.of(key, info) for key, info in sorted(definition.inputs.items())},
-            {key: TensorInfo.of(key, info) for key, info in sorted(definition.outputs.items())},
+            {
+                key: TensorInfo.from_proto(key, info)
+                for key, info in sorted(definition.inputs.items())
+            },
+            {
+                key: TensorInfo.from_proto(key, info)
+                for key, info in sorted(definition.outputs.items())
+            },
         )
 
 
@@ -127,7 +133,7 @@ class Servable:
         self._loaded = loaded
         self._functions: Mapping[str, Any] = loaded.signatures
         self.signatures: Mapping[str, Signature] = {
-            name: Signature.of(name, self.signature_defs[name])
+            name: Signature.from_proto(name, self.signature_defs[name])
             for name in sorted(loaded.signatures)
         }
         self._batcher = None

@@ -114,7 +114,7 @@ def workspace(folder: Path) -> Workspace:
     settings = configs.load(
         None, [f"run.workspace={folder / 'runs'}", f"pusher.directory={folder / 'serving'}"]
     )
-    return Workspace.of(settings)
+    return Workspace.from_config(settings)
 
 
 def versions(folder: Path) -> list[str]:

@@ -57,6 +57,6 @@ def test_it_is_none_that_was_rolled_back(tmp_path, serving):
 
 
 def test_there_is_none_if_all_were_rolled_back(tmp_path, serving):
-    for version in versions.of(serving):
+    for version in versions.list_versions(serving):
         version.path.rename(serving / f"rolled_back-{version.number}")
     assert found(tmp_path, serving) == ([], [])

@@ -19,17 +19,17 @@ def base(tmp_path):
 
 
 def numbers(base):
-    return [(each.number, each.is_set_aside) for each in versions.of(base)]
+    return [(each.number, each.is_set_aside) for each in versions.list_versions(base)]
 
 
 def test_versions_are_listed_by_number_not_by_name(base):
     assert numbers(base) == [(11, False), (10, False), (9, False)]
-    assert versions.served(versions.of(base)).number == 11
-    assert versions.of(base)[0].size == 12
+    assert versions.served(versions.list_versions(base)).number == 11
+    assert versions.list_versions(base)[0].size == 12
 
 
 def test_no_folder_is_no_version(tmp_path):
-    assert versions.of(tmp_path / "none") == []
+    assert versions.list_versions(tmp_path / "none") == []
     assert versions.served([]) is None
     assert versions.rollbacks(tmp_path) == []
 
@@ -60,7 +60,7 @@ def test_the_served_one_is_set_aside_last(base, monkeypatch):
 
     def watched(self, target):
         renamed = rename(self, target)
-        highest.append(versions.served(versions.of(base)).number)
+        highest.append(versions.served(versions.list_versions(base)).number)
         return renamed
 
     monkeypatch.setattr(versions.Path, "rename", watched)
@@ -92,7 +92,7 @@ def test_old_versions_are_removed_but_for_those_in_use(base):
 @pytest.mark.parametrize("keep", [0, 3, 4])
 def test_nothing_is_removed_below_the_limit(base, keep):
     assert versions.prune(base, keep) == []
-    assert len(versions.of(base)) == 3
+    assert len(versions.list_versions(base)) == 3
 
 
 def test_versions_set_aside_do_not_count_as_kept(base):

@@ -15,7 +15,7 @@ def workspace(tmp_path):
 
 def test_the_configuration_says_where(tmp_path):
     settings = configs.load(None, [f"run.workspace={tmp_path}", "run.name=mine"])
-    workspace = Workspace.of(settings)
+    workspace = Workspace.from_config(settings)
     assert workspace.root == tmp_path / "mine"
     assert workspace.serving.name == "mine"
     assert workspace.metadata.parent == workspace.root
