@@ -141,7 +141,7 @@ def test_more_pairs_than_wanted_are_drawn_by_seed_and_not_by_place(tmp_path):
     assert (drawn.pairs, drawn.of_pairs, drawn.image_to_caption.items) == (10, 30, 10)
     assert drawn == again
     files = [str(tmp_path / "a" / "examples" / "Split-test" / "data.gz")]
-    one, two = (set(executor.Gallery.of(files, "test", 10, seed).captions) for seed in (7, 8))
+    one, two = (set(executor.Gallery.draw(files, "test", 10, seed).captions) for seed in (7, 8))
     assert one != two
 
 

@@ -267,7 +267,7 @@ def test_all_levels_together_describe_a_picture(one_network):
 
 def test_only_the_last_block_learns_and_no_batch_norm(one_network):
     built = pair_model(one_network, ("top",))
-    frozen, whole = stages.of(TrainerConfig(frozen_epochs=1))
+    frozen, whole = stages.plan_stages(TrainerConfig(frozen_epochs=1))
     whole.freeze(built, TrainerConfig(trainable_blocks=1, freeze_batch_norm=True))
     layers = list(stages._leaves(built.image_features))
     last = blocks_by_level(one_network)[-1][-1]
