@@ -14,7 +14,7 @@ from PIL import Image
 
 from core import features
 from modules.export import scoring, signatures
-from pages.report import embedding
+from pages.report import inline_data
 from pages.report.examples import Example
 
 CELLS = 8
@@ -96,7 +96,7 @@ def occlude_pairs(
 
 
 def _occlude(example: Example, content: bytes, served: Mapping[str, Any]) -> Occlusion | None:
-    image = embedding.open_picture(content, _SIDE)
+    image = inline_data.open_picture(content, _SIDE)
     if image is None:
         return None
     boxes = _boxes(image.size)
@@ -117,7 +117,7 @@ def _occlude(example: Example, content: bytes, served: Mapping[str, Any]) -> Occ
     by_word = scoring.score(matcher, np.repeat(seen[:1], len(said), 0), said)
     return Occlusion(
         example=example,
-        picture=embedding.data_uri(content, _SIDE),
+        picture=inline_data.data_uri(content, _SIDE),
         width=image.width,
         height=image.height,
         cells=tuple(map(Cell, boxes, *_weighed(by_cell[0] - by_cell[1:]))),
