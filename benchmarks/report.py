@@ -32,7 +32,7 @@ from core import features, terminal
 from core.metrics import COMPARED
 from core.slices import slice_name
 from pages import sources
-from pages.report import curves, embedding, examples, page, slices
+from pages.report import curves, examples, inline_data, page, slices
 from pages.report.pairs import Pairs
 from pipeline.commands.run import ConfigOption, SetOption, load_config
 from results import run_names
@@ -152,7 +152,7 @@ def enlarged(report: page.Report) -> page.Report:
         slices=table,
         curves=curves.Curves(pairs, table, report.threshold),
         examples=chosen,
-        pictures={**report.pictures, **{key: embedding.data_uri(_picture(dice)) for key in keys}},
+        pictures={**report.pictures, **{key: inline_data.data_uri(_picture(dice)) for key in keys}},
     )
 
 

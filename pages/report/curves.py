@@ -7,7 +7,7 @@ import numpy as np
 
 from core.features import HARD, MATCHED, RANDOM
 from core.metrics import CALIBRATION_BINS
-from pages.report import embedding
+from pages.report import inline_data
 from pages.report.pairs import Pairs
 from pages.report.slices import Slices
 
@@ -33,9 +33,9 @@ class Curves:
         pairs = self.pairs
         return {
             "count": len(pairs.labels),
-            "scores": embedding.as_base64(pairs.scores.astype(np.float32)),
-            "labels": embedding.as_base64(pairs.labels.astype(np.uint8)),
-            "kinds": embedding.as_base64(
+            "scores": inline_data.as_base64(pairs.scores.astype(np.float32)),
+            "labels": inline_data.as_base64(pairs.labels.astype(np.uint8)),
+            "kinds": inline_data.as_base64(
                 np.array([KINDS.index(kind) for kind in pairs.kinds], np.uint8)
             ),
             "kindNames": KINDS,
@@ -52,6 +52,6 @@ class Curves:
 def _coded(values: Any) -> dict[str, Any]:
     codes = {value: code for code, value in enumerate(dict.fromkeys(values))}
     return {
-        "codes": embedding.as_base64(np.array([codes[value] for value in values], np.uint32)),
+        "codes": inline_data.as_base64(np.array([codes[value] for value in values], np.uint32)),
         "values": [list(value) for value in codes],
     }

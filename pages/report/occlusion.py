@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from modules.export.scoring import Scorer
-from pages.report import embedding
+from pages.report import inline_data
 from pages.report.examples import Example
 
 CELLS = 8
@@ -94,7 +94,7 @@ def occlude_pairs(
 
 
 def _occlude(example: Example, content: bytes, scorer: Scorer) -> Occlusion | None:
-    image = embedding.open_picture(content, _SIDE)
+    image = inline_data.open_picture(content, _SIDE)
     if image is None:
         return None
     boxes = _boxes(image.size)
@@ -110,7 +110,7 @@ def _occlude(example: Example, content: bytes, scorer: Scorer) -> Occlusion | No
     by_word = scorer.pairs(np.repeat(images[:1], len(captions), 0), captions)
     return Occlusion(
         example=example,
-        picture=embedding.data_uri(content, _SIDE),
+        picture=inline_data.data_uri(content, _SIDE),
         width=image.width,
         height=image.height,
         cells=tuple(map(Cell, boxes, *_weighed(by_cell[0] - by_cell[1:]))),

@@ -19,8 +19,8 @@ from pages.dates import utc_text
 from pages.report import (
     curves,
     data,
-    embedding,
     examples,
+    inline_data,
     lineage,
     occlusion,
     pairs,
@@ -122,7 +122,7 @@ def gather_report(of: Sources, before: Sources | None, compared: Sources | None)
     _report_step("reading statistics", 4)
     found = data.gather_data(of, compared or before)
     _report_step("drawing pictures", 5)
-    pictures = {key: embedding.data_uri(content) for key, content in sorted(contents.items())}
+    pictures = {key: inline_data.data_uri(content) for key, content in sorted(contents.items())}
     _report_step("reading logs", 6)
     return Report(
         name=of.name,
@@ -147,25 +147,25 @@ def render_report(report: Report) -> str:
     environment = template_environment("pages.report", "templates")
     environment.filters["figure"] = _figure
     environment.filters["signed"] = lambda value: "" if value is None else f"{value:+.4f}"
-    script = "\n".join(map(_text, _SCRIPTS))
+    script = "\n".join(map(_read_asset, _SCRIPTS))
     plotly = (resources.files("plotly") / "package_data" / "plotly.min.js").read_text("utf-8")
     return environment.get_template(TEMPLATE).render(
         report=report,
         cutoffs=CUTOFFS,
         # Of our own making, and so not escaped: the policy allows these two scripts and no other.
-        style=Markup(_text(_STYLE)),
+        style=Markup(_read_asset(_STYLE)),
         script=Markup(script),
         plotly=Markup(plotly),
-        policy=_policy((script, plotly)),
-        embedded={name: embedding.as_json(value) for name, value in _embedded(report).items()},
+        policy=_security_policy((script, plotly)),
+        embedded={name: inline_data.as_json(value) for name, value in _payloads(report).items()},
     )
 
 
-def _embedded(report: Report) -> dict[str, Any]:
+def _payloads(report: Report) -> dict[str, Any]:
     """Element id to what the scripts read from it."""
     return {
         "data-curves": report.curves.payload(),
-        "data-slices": _slices(report.slices),
+        "data-slices": _slices_payload(report.slices),
         "data-examples": report.examples.payload(),
         "data-pictures": report.pictures,
         "data-training": report.training.payload(),
@@ -173,7 +173,7 @@ def _embedded(report: Report) -> dict[str, Any]:
     }
 
 
-def _slices(found: slices.Slices) -> dict[str, Any]:
+def _slices_payload(found: slices.Slices) -> dict[str, Any]:
     return {
         "metrics": found.metrics,
         "columns": found.single_columns,
@@ -195,7 +195,7 @@ def _slices(found: slices.Slices) -> dict[str, Any]:
     }
 
 
-def _policy(scripts: Iterable[str]) -> str:
+def _security_policy(scripts: Iterable[str]) -> str:
     """A Content-Security-Policy: no network at all, and no script but these."""
     digests = (
         base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts
@@ -207,7 +207,7 @@ def _policy(scripts: Iterable[str]) -> str:
     )
 
 
-def _text(name: str) -> str:
+def _read_asset(name: str) -> str:
     return (resources.files("pages.report") / "templates" / name).read_text("utf-8")
 
 

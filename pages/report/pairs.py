@@ -10,7 +10,7 @@ from data import pair_examples
 from data.pair_examples import first_bytes, values_as_bytes
 from modules.export import scoring
 from modules.export.scoring import Scorer
-from pages.report import embedding
+from pages.report import inline_data
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Pairs:
       scores: float32 [N]; 0 where a pair cannot be judged.
       picture: int64 [N], which picture.
       caption: int64 [N], which caption.
-      pictures: keys of the pictures, see `embedding.picture_key`.
+      pictures: keys of the pictures, see `inline_data.picture_key`.
       captions: texts.
       picture_embeddings: float32 [P, D].
       caption_embeddings: float32 [C, D].
@@ -65,7 +65,7 @@ class Pairs:
         found: dict[str, bytes] = {}
         for example in pair_examples.read_examples(self.files):
             content = first_bytes(example, features.IMAGE)
-            key = embedding.picture_key(content)
+            key = inline_data.picture_key(content)
             if key in wanted:
                 found.setdefault(key, content)
                 if len(found) == len(wanted):
@@ -101,7 +101,7 @@ def read_scored_pairs(folder: str, scorer: Scorer, columns: Iterable[str]) -> Pa
                 kind=_text(first_bytes(example, features.PAIR_KIND)),
                 caption_id=_text(first_bytes(example, features.CAPTION_ID)),
                 label=pair_examples.label(example),
-                picture=pictures.add(embedding.picture_key(content).encode(), content),
+                picture=pictures.add(inline_data.picture_key(content).encode(), content),
                 caption=position,
                 # As the Evaluator writes them in a slice's name.
                 values=tuple(

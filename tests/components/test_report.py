@@ -21,9 +21,9 @@ from pages import LIBRARIES, REPORT, sources
 from pages.report import (
     curves,
     drift,
-    embedding,
     examples,
     graph,
+    inline_data,
     lineage,
     occlusion,
     page,
@@ -111,7 +111,7 @@ def test_ten_thousand_pairs_take_less_than_half_a_megabyte():
     pairs = scored(random.random(10_000), random.integers(0, 2, 10_000), columns)
     table = slices.gather(Evaluation((figures(),), ()), (), 50, None, "")
     payload = curves.Curves(pairs, table, 0.5).payload()
-    assert len(embedding.as_json(payload)) < 500_000
+    assert len(inline_data.as_json(payload)) < 500_000
 
 
 # Verdict
@@ -418,23 +418,23 @@ def test_what_an_earlier_run_made_is_drawn_as_such():
 
 @pytest.mark.parametrize("text", ["</script>", "<!--", "&amp;", "\u2028\u2029", "\U0001f426"])
 def test_no_text_breaks_out_of_the_json(text):
-    made = embedding.as_json({text: [text]})
+    made = inline_data.as_json({text: [text]})
     assert not set("<>&\u2028\u2029") & set(made)
     assert json.loads(made) == {text: [text]}
 
 
 def test_a_lone_surrogate_does_not_keep_the_page_from_being_written():
-    assert json.loads(embedding.as_json("a\ud800b")) == "a?b"
+    assert json.loads(inline_data.as_json("a\ud800b")) == "a?b"
 
 
 @pytest.mark.parametrize("name", ["rgba.png", "palette_alpha.png", "grey.jpg", "first_frame.gif"])
 def test_a_picture_of_any_kind_becomes_a_small_jpeg(pictures, name):
-    assert embedding.data_uri(pictures[name]).startswith("data:image/jpeg;base64,")
-    assert max(embedding.open_picture(pictures[name], 16).size) == 16
+    assert inline_data.data_uri(pictures[name]).startswith("data:image/jpeg;base64,")
+    assert max(inline_data.open_picture(pictures[name], 16).size) == 16
 
 
 def test_what_is_no_picture_is_not_shown():
-    assert embedding.data_uri(b"no picture") == ""
+    assert inline_data.data_uri(b"no picture") == ""
 
 
 # The page, the component, the command

@@ -1,4 +1,4 @@
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as mlmd
@@ -75,3 +75,8 @@ def test_what_was_read_and_made_is_known_with_the_names_of_inputs_and_outputs(pa
     ((output, key),) = trainer.made
     assert (output.id, output.uri, key) == (made, "models/1", "out")
     assert (trainer.read, evaluator.read) == ((), ((made, "in"),))
+
+
+def test_an_artifact_is_told_with_when_it_was_made(path):
+    created = Metadata(path).runs()[0].output("Examples").created
+    assert abs(datetime.now(UTC) - created) < timedelta(hours=1)
