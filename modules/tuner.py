@@ -8,6 +8,7 @@ kill tears them, and TFX gives the Tuner a new folder for them in every executio
 
 import json
 import logging
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -18,6 +19,7 @@ from tfx import v1 as tfx
 
 from core import reporting
 from core.config import RANGES, TunerConfig
+from core.files import write_atomically
 from modules import trainer
 from modules.training import checkpoints, distribution
 from modules.training.fit import Folders
@@ -109,7 +111,8 @@ def _result(folder: str, values: dict[str, Any]) -> dict[str, float] | None:
 
 def _keep_result(folder: str, values: dict[str, Any], result: dict[str, float]) -> None:
     kept = json.dumps({"values": values, "result": result})
-    checkpoints.write(f"{folder}/{_RESULT}", kept.encode())
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    write_atomically(Path(folder) / _RESULT, kept)
 
 
 def space(settings: TunerConfig) -> keras_tuner.HyperParameters:

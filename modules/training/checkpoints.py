@@ -49,14 +49,6 @@ def _content_digest(file: str) -> bytes:
     return digest.digest()
 
 
-def write(path: str, content: bytes) -> None:
-    """Writes a file; a kill in the midst of it leaves no half of it under its name."""
-    tf.io.gfile.makedirs(path.rpartition("/")[0])
-    with tf.io.gfile.GFile(f"{path}.part", "wb") as file:
-        file.write(content)
-    tf.io.gfile.rename(f"{path}.part", path, overwrite=True)
-
-
 def remove_others(folder: str) -> None:
     """Removes the checkpoints of other trainings: a workspace keeps one unfinished training."""
     root, _, own = folder.rpartition("/")

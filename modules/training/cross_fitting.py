@@ -14,12 +14,14 @@ import io
 import logging
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from core import features, reporting
 from core.errors import DexmatchError
+from core.files import write_atomically
 from core.negatives import can_be_negative
 from modules.export.scoring import Scorer
 from modules.training import checkpoints, distribution, inputs
@@ -161,7 +163,8 @@ def _score_fold(
     if distribution.is_chief():
         content = io.BytesIO()
         np.savez(content, **scored._asdict())
-        checkpoints.write(kept, content.getvalue())
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        write_atomically(Path(kept), content.getvalue())
         checkpoints.remove(folders.checkpoints)
     return scored
 
