@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_OURS = "modules.evaluation.metrics"
+OURS = "ours"
+"""As the module of a class that TFMA does not have; `modules.evaluator` knows where it is."""
 _PLOT_POINTS = 100
 
 CALIBRATION_BINS = 15
@@ -39,7 +40,7 @@ class Metric:
     Attributes:
       name: as configuration, MLMD, commands and pages have it.
       class_name: of the class that TFMA makes it with.
-      module: where the class is; empty if it is TFMA's own.
+      module: where the class is, or `OURS`; empty if it is TFMA's own.
       options: `evaluator.threshold` to what the class takes beside the name.
       better: which figure is the better one. If one is, thresholds can bound the metric, and
         changes of it are shown. None if neither is.
@@ -68,7 +69,7 @@ _TABLE = (
     Metric(
         AUC,
         "RocAuc",
-        module=_OURS,
+        module=OURS,
         better=Better.HIGHER,
         needs_true=True,
         needs_wrong=True,
@@ -77,7 +78,7 @@ _TABLE = (
     Metric(
         "auc_pr",
         "AveragePrecision",
-        module=_OURS,
+        module=OURS,
         better=Better.HIGHER,
         needs_true=True,
         needs_wrong=True,
@@ -108,7 +109,7 @@ _TABLE = (
     ),
     # The ratio of what was stated to what came true, 1 at best.
     Metric("calibration", "Calibration", upper=math.inf),
-    Metric("ece", "ExpectedCalibrationError", module=_OURS, better=Better.LOWER, in_summary=True),
+    Metric("ece", "ExpectedCalibrationError", module=OURS, better=Better.LOWER, in_summary=True),
     Metric(
         "log_loss",
         # TFMA's own BinaryCrossEntropy counts twice what it merges.

@@ -7,8 +7,9 @@ from tensorflow_model_analysis.proto import config_pb2
 
 from core import features, slices
 from core.config import EvaluatorConfig, Threshold
-from core.metrics import METRICS
+from core.metrics import METRICS, OURS
 from core.slices import EVERY, EVERY_SLICE
+from modules.evaluation import metrics
 from modules.export import signatures
 
 _CONFIDENCE = {
@@ -60,7 +61,8 @@ def _metrics(
     return [
         config_pb2.MetricConfig(
             class_name=metric.class_name,
-            module=metric.module,
+            # The name must not stand in `core`: whatever imports that would depend on it.
+            module=metrics.__name__ if metric.module == OURS else metric.module,
             config=json.dumps({"name": metric.name, **metric.options(settings.threshold)}),
             per_slice_thresholds=[
                 _bound(threshold, sliced)
