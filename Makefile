@@ -1,13 +1,14 @@
-# make run    sets up everything, runs the pipeline on the demo data, ends with a pushed model
-# make test   sets up everything, passes the tests
-# make lint   style, types and imports
-# make lock   resolves the dependencies of pyproject.toml anew
+# make run        sets up everything, runs the pipeline on the demo data, ends with a pushed model
+# make test       sets up everything, passes the tests
+# make test-fast  those tests that take seconds: some of every package
+# make lint       style, types and imports
+# make lock       resolves the dependencies of pyproject.toml anew
 
 BIN := .venv/bin
 READY := .venv/ready
 DEMO := datasets/demo/dataset.json
 
-.PHONY: run test lint lock setup
+.PHONY: run test test-fast lint lock setup
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -22,8 +23,13 @@ run: $(READY) $(DEMO)
 $(DEMO): $(wildcard data/demo/*.py) | $(READY)
 	@$(BIN)/dexmatch data demo --out $(@D) --overwrite
 
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
+
 test: $(READY)
-	@$(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
+	@$(PYTEST)
+
+test-fast: $(READY)
+	@$(PYTEST) -m "not slow"
 
 lint: $(READY)
 	@$(BIN)/ruff check .

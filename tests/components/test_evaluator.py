@@ -19,6 +19,8 @@ from modules.evaluator import eval_config
 from modules.export import signatures
 from results import evaluation
 
+pytestmark = pytest.mark.slow
+
 
 class Scorer(tf.Module):
     """A model whose answer stands in the example, in a feature of its own."""

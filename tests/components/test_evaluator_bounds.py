@@ -2,6 +2,7 @@
 
 import hypothesis
 import hypothesis.strategies as st
+import pytest
 from tensorflow_model_analysis.slicer import slicer_lib as slicer
 
 from components.evaluator import bounds
@@ -9,6 +10,8 @@ from components.evaluator.bounds import Count
 from core import slices
 from core.config import EvaluatorConfig, Threshold
 from modules.evaluator import eval_config
+
+pytestmark = pytest.mark.slow
 
 COLUMNS = ("against", "color", "pair_kind", "size")
 # What reads as a number, in every way of writing it, and what only looks like one.

@@ -12,7 +12,10 @@ sync_api = pytest.importorskip("playwright.sync_api")
 PAGES = ("verdict", "slices", "curves", "examples", "retrieval", "data", "training", "lineage")
 A4_ACROSS_MM = 297 - 2 * 10
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs chromium")
+pytestmark = [
+    pytest.mark.skipif(not CHROMIUM, reason="needs chromium"),
+    pytest.mark.slow,
+]
 
 
 @pytest.fixture(scope="module")

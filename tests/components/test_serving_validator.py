@@ -18,6 +18,8 @@ from results import serving_report
 from serving import client
 from serving.server.warmup import requests_file
 
+pytestmark = pytest.mark.slow
+
 PAIRS = 5
 BATCHING = "max_batch_size { value: 4 } batch_timeout_micros { value: 100000 }"
 

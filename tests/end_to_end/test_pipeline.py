@@ -22,6 +22,8 @@ from pipeline.code_digest import PACKAGES
 from results.metadata import CACHED, NEW, Metadata
 from results.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 COMPONENTS = [
     "BulkExampleGen",

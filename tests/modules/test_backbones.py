@@ -20,6 +20,8 @@ from modules.export import signatures
 from modules.network import backbones, model
 from modules.training import stages
 
+pytestmark = pytest.mark.slow
+
 MEAN = np.array([0.485, 0.456, 0.406])
 STD = np.array([0.229, 0.224, 0.225])
 SIZE = 32

@@ -10,6 +10,8 @@ import tensorflow as tf
 from core.errors import DexmatchError
 from modules.training import checkpoints
 
+pytestmark = pytest.mark.slow
+
 # Something of everything that has a state: dropout, augmentation, a schedule, EarlyStopping with
 # its best weights from an earlier epoch.
 EPOCHS = (

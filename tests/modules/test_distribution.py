@@ -10,6 +10,8 @@ import pytest
 from core.errors import DexmatchError
 from modules.training import distribution
 
+pytestmark = pytest.mark.slow
+
 
 def cluster(task, index, **others):
     return json.dumps(

@@ -11,6 +11,8 @@ from core.errors import DexmatchError
 from modules import trainer, tuner
 from modules.training import hyperparameters
 
+pytestmark = pytest.mark.slow
+
 SPACE = (
     'tuner.space={"trainer.learning_rate"=[0.001, 0.1, "log"], "model.word_dim"=[4, 64, "linear"], '
     '"model.recurrent"=["LSTM", "GRU"], "model.dropout"=[0, 0.5]}'

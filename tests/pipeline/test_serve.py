@@ -12,6 +12,8 @@ from core.errors import DexmatchError
 from pipeline.cli import app
 from serving.client import open_model
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 120
 
 

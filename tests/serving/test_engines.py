@@ -24,6 +24,8 @@ from serving.engines.docker import Docker
 from serving.engines.embedded import Embedded
 from serving.server import flags
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "serving_model"
 REAL_FLAGS = frozenset(

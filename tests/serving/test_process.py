@@ -22,6 +22,8 @@ from serving import engines, files
 from serving.client import open_model
 from serving.engines.embedded import Embedded
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 60
 
 
