@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+from tensorflow.core.protobuf import config_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from serving.server import warmup
 from serving.server.batching import Batching, Slots
+from serving.server.budget import Budget
 from serving.server.errors import ServingError, invalid
 from serving.server.request_log import RequestLog
 from serving.server.servable import RunOptions, Servable
@@ -35,8 +37,16 @@ class CoreOptions:
       batching: how requests are joined; None if they are not.
       warm_up: whether recorded requests are answered before a version is served.
       warm_up_iterations: how often each.
-      max_pixels: pictures with more are refused; None for no limit.
+      max_rows: see `RunOptions`, as for the two that follow.
+      max_pixels: of a picture.
+      max_request_pixels: of all pictures of a request.
+      max_pixels_under_way: of all pictures that wait to be decoded; beyond, RESOURCE_EXHAUSTED.
+        None for no limit.
+      max_bytes_under_way: of all requests, see `Budget`; beyond, RESOURCE_EXHAUSTED. None for no
+        limit.
       max_requests: under way at a time; beyond, UNAVAILABLE.
+      run_timeout_s: see `RunOptions.timeout_s`.
+      session: how TensorFlow computes.
       tags: of the graph to load.
       request_log: takes a sample of the answered requests; the core closes it.
       observe_run: see `RunOptions`.
@@ -50,8 +60,14 @@ class CoreOptions:
     batching: Batching | None = None
     warm_up: bool = True
     warm_up_iterations: int = 1
+    max_rows: int | None = None
     max_pixels: int | None = None
+    max_request_pixels: int | None = None
+    max_pixels_under_way: int | None = None
+    max_bytes_under_way: int | None = None
     max_requests: int = 1000
+    run_timeout_s: float | None = None
+    session: config_pb2.ConfigProto | None = None
     tags: tuple[str, ...] = ("serve",)
     request_log: RequestLog | None = None
     observe_run: Callable[[str, float], None] = lambda model, seconds: None
@@ -60,6 +76,9 @@ class CoreOptions:
 
 class ServerCore:
     """The models that are served. Use it on one event loop.
+
+    Attributes:
+      budget: for all requests under way, of both APIs.
 
     Example:
       core = ServerCore(CoreOptions())
@@ -76,11 +95,17 @@ class ServerCore:
             batching.threads if batching else os.cpu_count() or 1, "run"
         )
         self._load_threads = ThreadPoolExecutor(options.load_threads, "load")
+        self.budget = Budget(options.max_bytes_under_way, options.max_pixels_under_way)
         self._run_options = RunOptions(
             threads=self._run_threads,
             batching=batching,
             slots=Slots(batching.threads) if batching else None,
+            max_rows=options.max_rows,
             max_pixels=options.max_pixels,
+            max_request_pixels=options.max_request_pixels,
+            budget=self.budget,
+            timeout_s=options.run_timeout_s,
+            session=options.session,
             tags=options.tags,
             record=options.request_log.offer if options.request_log else None,
             observe_run=options.observe_run,
@@ -225,7 +250,11 @@ class ServerCore:
     def _load(self, name: str, number: int, folder: Path) -> Servable:
         servable = Servable(name, number, folder, self._run_options)
         if self._options.warm_up:
-            warmup.warm_up(servable, folder, self._options.warm_up_iterations)
+            try:
+                warmup.warm_up(servable, folder, self._options.warm_up_iterations)
+            except BaseException:
+                servable.close()
+                raise
         _logger.info("loaded version %d of %s from %s", number, name, folder)
         return servable
 

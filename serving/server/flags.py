@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import DexmatchError
+from core.picture_sizes import MAX_PIXELS
 from serving import files
 from serving.server import request_log
 from serving.server.batching import Batching
 from serving.server.core import CoreOptions
 
 MAX_BODY_BYTES = 64 << 20
-MAX_PIXELS = 50_000_000
+MAX_BYTES_UNDER_WAY = 512 << 20
+MAX_ROWS = 256
+MAX_REQUEST_PIXELS = 8 * MAX_PIXELS
+MAX_PIXELS_UNDER_WAY = 20 * MAX_PIXELS
 MAX_REQUESTS = 1000
 DRAIN_SECONDS = 30
 BFLOAT16 = "bfloat16"
@@ -80,7 +84,29 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     own = parser.add_argument_group("of its own")
     own.add_argument("--host", default="127.0.0.1", help="address to listen on")
     own.add_argument("--max_body_bytes", type=int, default=MAX_BODY_BYTES, help="of a request")
+    own.add_argument(
+        "--max_bytes_under_way",
+        type=int,
+        default=MAX_BYTES_UNDER_WAY,
+        help="of all requests that are being read or answered",
+    )
+    own.add_argument(
+        "--max_rows",
+        type=int,
+        default=MAX_ROWS,
+        help="pictures or texts in a request that is not joined with others, and 16 times as many "
+        "rows of numbers",
+    )
     own.add_argument("--max_pixels", type=int, default=MAX_PIXELS, help="of a picture")
+    own.add_argument(
+        "--max_request_pixels", type=int, default=MAX_REQUEST_PIXELS, help="of all its pictures"
+    )
+    own.add_argument(
+        "--max_pixels_under_way",
+        type=int,
+        default=MAX_PIXELS_UNDER_WAY,
+        help="of the pictures of all requests that are being answered",
+    )
     own.add_argument("--max_requests", type=int, default=MAX_REQUESTS, help="under way at a time")
     own.add_argument(
         "--request_log_file",
@@ -143,8 +169,13 @@ def core_options(flags: argparse.Namespace) -> CoreOptions:
         batching=_batching(flags.batching_parameters_file) if flags.enable_batching else None,
         warm_up=flags.enable_model_warmup,
         warm_up_iterations=flags.num_request_iterations_for_warmup,
+        max_rows=flags.max_rows,
         max_pixels=flags.max_pixels,
+        max_request_pixels=flags.max_request_pixels,
+        max_pixels_under_way=flags.max_pixels_under_way,
+        max_bytes_under_way=flags.max_bytes_under_way,
         max_requests=flags.max_requests,
+        run_timeout_s=flags.rest_api_timeout_in_ms / 1000 or None,
         tags=tuple(flags.saved_model_tags.split(",")),
         request_log=_request_log(flags),
     )

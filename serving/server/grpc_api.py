@@ -26,8 +26,10 @@ from serving.server import methods, tensors
 from serving.server.core import ServerCore
 from serving.server.errors import ServingError, invalid
 from serving.server.health import Health
+from serving.server.servable import off_loop
 
 SIGNATURE_DEF = "signature_def"
+_MAX_PENDING = 1 << 20
 _LONGEST_MESSAGE = 2000
 """Characters. An error travels in HTTP/2 headers, which clients limit to 8 KiB."""
 
@@ -62,6 +64,10 @@ def create_server(
             ("grpc.max_send_message_length", -1),
             # A second server on the same port should fail, not take half the requests.
             ("grpc.so_reuseport", 0),
+            # Calls that wait to be taken up; for more, gRPC would answer CANCELLED. They are taken
+            # up to be told that there are too many.
+            ("grpc.server.max_pending_requests", _MAX_PENDING),
+            ("grpc.server.max_pending_requests_hard_limit", _MAX_PENDING),
             *channel_arguments,
         ]
     )
@@ -128,17 +134,19 @@ class _PredictionService(_Service):
     @_answered
     async def Predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
         spec = _spec(request)
-        with self.core.acquire(spec) as servable:
+        with self.core.acquire(spec) as servable, self.core.budget.share() as share:
             signature = servable.signature(spec.signature_name)
-            outputs = await servable.run(
-                signature.name, tensors.to_arrays(request.inputs), request.output_filter
-            )
+            servable.admit(signature, request.inputs, tensors.declared)
+            size = request.ByteSize()
+            share.add_bytes(size)
+            inputs = await off_loop(size, tensors.to_arrays, request.inputs)
+            outputs = await servable.run(signature.name, inputs, request.output_filter)
             response = predict_pb2.PredictResponse()
             response.model_spec.name = servable.model
             response.model_spec.version.value = servable.version
             response.model_spec.signature_name = signature.name
-            for name, array in outputs.items():
-                tensors.fill(response.outputs[name], array, signature.outputs[name])
+            size = sum(array.nbytes for array in outputs.values())
+            await off_loop(size, tensors.fill_all, response.outputs, outputs, signature.outputs)
             return response
 
     @_answered

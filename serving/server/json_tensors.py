@@ -77,6 +77,21 @@ def read_predict(document: Mapping[str, Any], signature: Signature) -> PredictRe
     raise invalid("Missing 'inputs' or 'instances' key")
 
 
+def row_counts(document: Mapping[str, Any], signature: Signature) -> dict[str, tuple[int, ...]]:
+    """How many rows each input of a body claims to have, as a shape; nothing of what is no list."""
+    rows = document.get("instances")
+    if isinstance(rows, list):
+        return {name: (len(rows),) for name in signature.inputs}
+    columns: Any = document.get("inputs")
+    if not _is_named(columns):
+        columns = dict.fromkeys(signature.inputs, columns)
+    return {
+        name: (len(column),)
+        for name in signature.inputs
+        if isinstance(column := columns.get(name), list)
+    }
+
+
 def type_name(dtype: np.dtype) -> str:
     """TensorFlow's name of a dtype, as in "float"."""
     return _TYPE_NAMES.get(dtype.name, dtype.name)

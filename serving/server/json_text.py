@@ -43,7 +43,7 @@ _PARSE_ERRORS = {
 }
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
+def parse_object(body: bytes | bytearray) -> dict[str, Any]:
     """Reads a body that must be one JSON object.
 
     Bytes that are no UTF-8 survive inside strings, as they do in the real server.

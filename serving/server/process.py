@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -21,6 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import grpc
 import tensorflow as tf
 import uvloop
+from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
 
 from core.errors import DexmatchError
 from serving import files
@@ -31,6 +33,8 @@ from serving.server.core import ServerCore
 from serving.server.errors import ServingError
 from serving.server.health import NOT_SERVING, SERVING, Health
 from serving.server.metrics import Metrics
+
+_OPEN_FILES = 16_384
 
 _logger = logging.getLogger(__name__)
 
@@ -45,8 +49,7 @@ def main() -> None:
     logging.getLogger("uvicorn.error").setLevel("ERROR")
     # Its warnings about how a model was saved are not for those who serve it.
     tf.get_logger().setLevel("ERROR")
-    if flags.mixed_precision == command_line.BFLOAT16:
-        tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
+    _allow_connections()
     try:
         uvloop.run(serve(flags))
     except (DexmatchError, ServingError) as error:
@@ -68,12 +71,13 @@ async def serve(flags: argparse.Namespace) -> None:
     if flags.stop_with_stdin:
         await loop.connect_read_pipe(lambda: _UntilEnd(stopped), sys.stdin)
     metrics = Metrics(lambda: core.model_names())
+    options = command_line.core_options(flags)
     options = dataclasses.replace(
-        command_line.core_options(flags),
+        options,
         observe_run=metrics.observe_run,
         observe_batch=metrics.observe_batch,
+        session=_session(flags, options.batching),
     )
-    _set_threads(flags, options.batching)
     core = ServerCore(options)
     if options.request_log:
         options.request_log.start(metrics.observe_log)
@@ -123,8 +127,18 @@ async def serve(flags: argparse.Namespace) -> None:
     await core.stop()
 
 
-def _set_threads(flags: argparse.Namespace, batching: Batching | None) -> None:
-    """Sets how many threads TensorFlow computes with; call it before TensorFlow does.
+def _allow_connections() -> None:
+    """Lets this process have more connections open than a shell commonly does, if it may."""
+    limit, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = hard
+    if most == resource.RLIM_INFINITY or most > _OPEN_FILES:
+        most = _OPEN_FILES
+    if limit != resource.RLIM_INFINITY and limit < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _session(flags: argparse.Namespace, batching: Batching | None) -> config_pb2.ConfigProto:
+    """How TensorFlow computes.
 
     Batches that run at a time share out the cores, unless the flags say otherwise: where each is
     spread over all of them, they wait for each other.
@@ -132,8 +146,14 @@ def _set_threads(flags: argparse.Namespace, batching: Batching | None) -> None:
     within, over = command_line.threads(flags)
     if not within and batching:
         within = max(1, len(os.sched_getaffinity(0)) // batching.threads)
-    tf.config.threading.set_intra_op_parallelism_threads(within)
-    tf.config.threading.set_inter_op_parallelism_threads(over)
+    config = config_pb2.ConfigProto(
+        intra_op_parallelism_threads=within, inter_op_parallelism_threads=over
+    )
+    if flags.mixed_precision == command_line.BFLOAT16:
+        config.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = (
+            rewriter_config_pb2.RewriterConfig.ON
+        )
+    return config
 
 
 class _UntilEnd(asyncio.Protocol):

@@ -9,9 +9,8 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import grpc
@@ -26,13 +25,15 @@ from starlette.types import Receive, Scope, Send
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
 from serving.server import json_examples, methods
+from serving.server.budget import Share
 from serving.server.core import ServerCore
 from serving.server.errors import ServingError, invalid
 from serving.server.json_answers import write_predict
-from serving.server.json_tensors import read_predict
+from serving.server.json_tensors import read_predict, row_counts
 from serving.server.json_text import parse_object, signature_name
-from serving.server.limits import Bodies, BodyRefused
+from serving.server.limits import TOO_SLOW, Bodies, BodyRefused, count_values
 from serving.server.metrics import CONTENT_TYPE, Metrics
+from serving.server.servable import off_loop
 
 HTTP_STATUS = {
     grpc.StatusCode.OK: 200,
@@ -69,17 +70,12 @@ _CORS_HEADERS = {
     "Access-Control-Allow-Methods": "POST, GET",
     "Access-Control-Allow-Headers": "Content-Type",
 }
-_LARGE = 1 << 18
-"""Bytes of JSON that a thread reads or writes, so that small requests are answered in between."""
 _FLOAT_TEXT = 12
 """Bytes of a float in an answer, roughly."""
-_BODIES = 16
-"""Bodies of the largest size that are held at a time."""
 _GZIP_MINIMUM = 2048
 _GZIP_LEVEL = 4
 
 _logger = logging.getLogger(__name__)
-_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)
@@ -115,7 +111,7 @@ class _RestApi:
         self._core = core
         self._settings = settings
         self._metrics = metrics
-        self._bodies = Bodies(settings.max_body_bytes, _BODIES * settings.max_body_bytes)
+        self._bodies = Bodies(settings.max_body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -124,6 +120,8 @@ class _RestApi:
             return
         except BodyRefused as error:
             response = _error(error.status, error.message)
+            if error.status == TOO_SLOW:
+                response.headers["Connection"] = "close"
         except ServingError as error:
             response = _error(HTTP_STATUS[error.code], error.message)
         except Exception:
@@ -157,11 +155,12 @@ class _RestApi:
     ) -> Response:
         start, code = time.perf_counter(), grpc.StatusCode.UNKNOWN
         try:
-            async with self._bodies.read(dict(scope["headers"]), receive) as body:
+            with self._core.budget.share() as share:
+                body = await self._bodies.read(dict(scope["headers"]), receive, share)
                 start = time.perf_counter()
                 limit_s = self._settings.timeout_ms / 1000 or None
                 async with asyncio.timeout(limit_s):
-                    response = _json(await self._run(api, spec, body))
+                    response = _json(await self._run(api, spec, body, share))
             code = grpc.StatusCode.OK
         except ServingError as error:
             code = error.code
@@ -181,20 +180,25 @@ class _RestApi:
             self._metrics.observe(spec.name, api, "REST", code, time.perf_counter() - start)
         return response
 
-    async def _run(self, api: str, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
+    async def _run(
+        self, api: str, spec: model_pb2.ModelSpec, body: bytearray, share: Share
+    ) -> bytes:
         size = len(body)
-        document = await _off_loop(size, parse_object, body)
+        await off_loop(size, count_values, body, share)
+        document = await off_loop(size, parse_object, body)
         name = signature_name(document)
         if api != "predict":
-            json_examples.check_examples(document)
+            await off_loop(size, json_examples.check_examples, document)
         with self._core.acquire(spec) as servable:
             if api != "predict":
                 methods.refuse(servable, name, _METHODS[api])
-            request = await _off_loop(size, read_predict, document, servable.signature(name))
+            signature = servable.signature(name)
+            servable.check_rows(signature, row_counts(document, signature))
+            request = await off_loop(size, read_predict, document, signature)
             del document
             outputs = await servable.run(name, request.inputs)
         size = _FLOAT_TEXT * sum(array.size for array in outputs.values())
-        return await _off_loop(size, write_predict, outputs, request.is_row)
+        return await off_loop(size, write_predict, outputs, request.is_row)
 
     def _status(self, spec: model_pb2.ModelSpec) -> Response:
         return _json(json.dumps(_as_dict(self._core.status(spec)), indent=1).encode())
@@ -229,12 +233,6 @@ def _spec(name: str, version: str | None, label: str | None) -> model_pb2.ModelS
 
 def _unquoted(text: str) -> str:
     return unquote_to_bytes(text.encode("latin-1")).decode("utf-8", "replace")
-
-
-async def _off_loop(size: int, function: Callable[..., _Made], *arguments: Any) -> _Made:
-    if size < _LARGE:
-        return function(*arguments)
-    return await asyncio.to_thread(function, *arguments)
 
 
 def _as_dict(proto: message.Message) -> dict[str, Any]:

@@ -266,9 +266,12 @@ class Model:
         while version.users:
             version.unused.clear()
             await version.unused.wait()
+        loop = asyncio.get_running_loop()
+        if version.servable:
+            await loop.run_in_executor(self._options.threads, version.servable.close)
         version.servable = None
-        # What TensorFlow loads refers to itself in circles.
-        await asyncio.get_running_loop().run_in_executor(self._options.threads, gc.collect)
+        # Graphs refer to themselves in circles.
+        await loop.run_in_executor(self._options.threads, gc.collect)
         await self._enter(version, ModelVersionStatus.END)
 
     async def _enter(self, version: _Version, state: int) -> None:

@@ -166,6 +166,55 @@ def test_a_client_that_stops_in_its_body_is_told(url, monkeypatch):
         assert read_answer(made)[0] == 408
 
 
+def dribble(made):
+    """Sends a byte now and then, until something comes."""
+    while not select.select([made], [], [], 0.02)[0]:
+        made.sendall(b"x")
+
+
+def test_a_body_that_dribbles_is_told_and_closed(url, monkeypatch):
+    monkeypatch.setattr("serving.server.limits.IDLE_S", 0.5)
+    with connection(url) as made:
+        made.sendall(head("Content-Length: 100000"))
+        dribble(made)
+        assert read_answer(made)[0] == 408
+        assert made.recv(100) == b""
+
+
+def test_the_rest_of_a_refused_body_is_not_waited_for_without_end(url, monkeypatch):
+    monkeypatch.setattr(http, "LINGER_S", 0.2)
+    with connection(url) as made:
+        made.sendall(head("Content-Length: 104857600"))
+        assert read_answer(made)[0] == 413
+        dribble(made)
+        with contextlib.suppress(ConnectionResetError):
+            assert made.recv(100) == b""
+
+
+def test_connections_that_do_nothing_make_room(support, toy, monkeypatch):
+    monkeypatch.setattr(http, "MAX_CONNECTIONS", 12)
+    content = json.dumps(GOOD).encode()
+    with support.serving({"toy": toy}) as other, contextlib.ExitStack() as stack:
+        idle = [stack.enter_context(connection(other)) for _ in range(12)]
+        for number, made in enumerate(idle):
+            # Some have begun a head or a body, some were answered before.
+            if number % 3 == 1:
+                made.sendall(b"POST /v1/models")
+            if number % 3 == 2:
+                made.sendall(head("Content-Length: 100") + b"{")
+            if number == 0:
+                made.sendall(head(f"Content-Length: {len(content)}") + content)
+                assert read_answer(made)[0] == 200
+        for _ in range(30):
+            good = stack.enter_context(connection(other))
+            good.sendall(head(f"Content-Length: {len(content)}") + content)
+            assert read_answer(good)[0] == 200
+        # The longest waiting was closed first.
+        assert select.select(idle, [], [], 60)[0]
+        with contextlib.suppress(ConnectionResetError):
+            assert idle[1].recv(100) == b""
+
+
 def test_a_head_without_end_is_refused(url):
     with connection(url) as made:
         made.sendall(b"GET /v1/models/toy HTTP/1.1\r\n")
@@ -187,7 +236,8 @@ def test_clients_that_disconnect_in_the_middle(url):
 
 def test_bodies_held_together_are_limited(support, toy):
     settings = RestSettings(max_body_bytes=1 << 20)
-    with support.serving({"toy": toy}, settings) as other, contextlib.ExitStack() as stack:
+    options = CoreOptions(poll_s=0, max_bytes_under_way=16 << 20)
+    with support.serving({"toy": toy}, settings, options) as other, contextlib.ExitStack() as stack:
         made = [stack.enter_context(connection(other)) for _ in range(18)]
         for each in made:
             each.sendall(head(f"Content-Length: {1 << 20}") + bytes((1 << 20) - 1))
@@ -196,7 +246,7 @@ def test_bodies_held_together_are_limited(support, toy):
         for each in made:
             each.sendall(b" ")
         statuses = Counter(read_answer(each)[0] for each in made)
-    assert statuses == {400: 16, 503: 2}
+    assert statuses == {400: 16, 429: 2}
 
 
 def test_garbage_is_refused_and_forgotten(url):
