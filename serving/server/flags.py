@@ -43,6 +43,14 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     same.add_argument(
         "--model_config_file", type=Path, metavar="FILE", help="instead of the two above"
     )
+    same.add_argument(
+        "--allow_version_labels_for_unavailable_models",
+        type=_boolean,
+        nargs="?",
+        const=True,
+        default=False,
+        help="labels may point at versions that are not loaded, as all do when the server starts",
+    )
     same.add_argument("--model_config_file_poll_wait_seconds", type=_not_negative, default=0)
     same.add_argument("--file_system_poll_wait_seconds", type=_not_negative, default=1)
     same.add_argument("--max_num_load_retries", type=int, default=5)
@@ -51,12 +59,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     same.add_argument("--enable_model_warmup", type=_boolean, nargs="?", const=True, default=True)
     same.add_argument("--num_request_iterations_for_warmup", type=int, default=1)
     same.add_argument("--saved_model_tags", default="serve", help="separated by commas")
-    same.add_argument("--port", type=int, default=8500, help="for gRPC; 0 for any that is free")
+    same.add_argument("--port", type=_port, default=8500, help="for gRPC; 0 for none")
     same.add_argument("--grpc_socket_path", metavar="FILE", help="listens there for gRPC, too")
     same.add_argument(
         "--enable_grpc_healthcheck_service", type=_boolean, nargs="?", const=True, default=False
     )
-    same.add_argument("--rest_api_port", type=int, default=8501)
+    same.add_argument("--rest_api_port", type=_port, default=8501, help="for REST; 0 for none")
     same.add_argument("--rest_api_timeout_in_ms", type=int, default=30_000)
     same.add_argument(
         "--rest_api_enable_cors_support", type=_boolean, nargs="?", const=True, default=False
@@ -137,7 +145,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         default=False,
         help="stop when standard input ends, as it does when whoever started this is gone",
     )
-    return parser.parse_args(arguments)
+    flags = parser.parse_args(arguments)
+    if not flags.port and not flags.grpc_socket_path:
+        parser.error("one of --port and --grpc_socket_path must be set")
+    if flags.port and flags.port == flags.rest_api_port:
+        parser.error("--rest_api_port must be another than --port")
+    return flags
 
 
 def without_effect(flags: argparse.Namespace) -> list[str]:
@@ -158,15 +171,15 @@ def core_options(flags: argparse.Namespace) -> CoreOptions:
     """How the core is to work.
 
     Raises:
-      DexmatchError: the file with the batching parameters is broken, or the log of requests
-        cannot be written.
+      DexmatchError: the file with the batching parameters is broken or has no use, or the log of
+        requests cannot be written.
     """
     return CoreOptions(
         poll_s=flags.file_system_poll_wait_seconds,
         max_load_retries=flags.max_num_load_retries,
         load_retry_interval_s=flags.load_retry_interval_micros / 1e6,
         load_threads=max(flags.num_load_threads, 1),
-        batching=_batching(flags.batching_parameters_file) if flags.enable_batching else None,
+        batching=_batching(flags),
         warm_up=flags.enable_model_warmup,
         warm_up_iterations=flags.num_request_iterations_for_warmup,
         max_rows=flags.max_rows,
@@ -176,6 +189,7 @@ def core_options(flags: argparse.Namespace) -> CoreOptions:
         max_bytes_under_way=flags.max_bytes_under_way,
         max_requests=flags.max_requests,
         run_timeout_s=flags.rest_api_timeout_in_ms / 1000 or None,
+        labels_unavailable=flags.allow_version_labels_for_unavailable_models,
         tags=tuple(flags.saved_model_tags.split(",")),
         request_log=_request_log(flags),
     )
@@ -189,7 +203,12 @@ def _request_log(flags: argparse.Namespace) -> request_log.RequestLog | None:
     )
 
 
-def _batching(path: Path | None) -> Batching:
+def _batching(flags: argparse.Namespace) -> Batching | None:
+    path: Path | None = flags.batching_parameters_file
+    if not flags.enable_batching:
+        if path:
+            raise DexmatchError("--batching_parameters_file is of no use without --enable_batching")
+        return None
     found = files.read_batching(path) if path else files.BatchingParameters()
 
     # TensorFlow Serving's own names.
@@ -246,6 +265,13 @@ def _share(text: str) -> float:
     number = float(text)
     if not 0 <= number <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
+    return number
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port")
     return number
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 BACKLOG = 1024
 """Connections that may wait to be accepted."""
@@ -71,7 +71,8 @@ class _Server(uvicorn.Server):
 
 class _Protocol(HttpToolsProtocol):
     """uvicorn has no limit for the head of a request, neither of bytes nor of time, nor for clients
-    that do nothing.
+    that do nothing. Nor does it tell any but the newest of pipelined requests that their client has
+    gone.
 
     Args:
       waiting: all connections of the server from which something has to come, the one that has
@@ -82,6 +83,7 @@ class _Protocol(HttpToolsProtocol):
     def __init__(self, waiting: dict["_Protocol", None], **settings: Any):
         super().__init__(**settings)
         self._waiting = waiting
+        self._pipelined: tuple[RequestResponseCycle, ...] = ()
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._rest_timer: asyncio.TimerHandle | None = None
@@ -97,6 +99,10 @@ class _Protocol(HttpToolsProtocol):
         self._waiting.pop(self, None)
         self._stop_head()
         self._stop_rest()
+        self.pipeline.clear()
+        for cycle in self._pipelined:
+            cycle.disconnected = True
+            cycle.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -115,6 +121,8 @@ class _Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._stop_head()
         super().on_headers_complete()
+        under_way = (cycle for cycle in self._pipelined if not cycle.response_complete)
+        self._pipelined = (*under_way, self.cycle)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()

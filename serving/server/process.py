@@ -27,7 +27,7 @@ from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
 from core.errors import DexmatchError
 from serving import files
 from serving.server import flags as command_line
-from serving.server import grpc_api, http, rest
+from serving.server import grpc_api, http, log, rest
 from serving.server.batching import Batching
 from serving.server.core import ServerCore
 from serving.server.errors import ServingError
@@ -42,7 +42,7 @@ _logger = logging.getLogger(__name__)
 def main() -> None:
     """Runs until a signal; exits with 2 on a mistake of whoever started it."""
     flags = command_line.parse()
-    logging.basicConfig(level="WARNING", format="%(levelname)s %(name)s: %(message)s")
+    log.configure()
     for name in command_line.without_effect(flags):
         _logger.warning("%s has no effect in the embedded engine", name)
     # It warns of every request that is no HTTP, which would let anyone fill the log.
@@ -83,7 +83,7 @@ async def serve(flags: argparse.Namespace) -> None:
         options.request_log.start(metrics.observe_log)
     health = Health() if flags.enable_grpc_healthcheck_service else None
     rpc = grpc_api.create_server(
-        core, metrics.observe, flags.max_body_bytes, health, flags.grpc_channel_arguments
+        core, metrics, flags.max_body_bytes, health, flags.grpc_channel_arguments
     )
     monitoring = flags.monitoring_config_file
     app = rest.create_app(
@@ -98,32 +98,35 @@ async def serve(flags: argparse.Namespace) -> None:
     )
     web = http.create_server(app, flags.drain_seconds)
     # A port that is taken should be known before minutes of loading.
-    listener = _listen(flags.host, flags.rest_api_port)
+    listener = _listen(flags.host, flags.rest_api_port) if flags.rest_api_port else None
     credentials = _credentials(flags.ssl_config_file)
-    rpc_port = _add_port(rpc, f"{_bracketed(flags.host)}:{flags.port}", credentials)
+    if flags.port:
+        _add_port(rpc, f"{_bracketed(flags.host)}:{flags.port}", credentials)
     if flags.grpc_socket_path:
         _add_port(rpc, f"unix:{flags.grpc_socket_path}", credentials)
     starting = loop.create_task(core.start(command_line.models(flags)))
     await _first(starting, stopped)
     if stopped.is_set():
         starting.cancel()
-        listener.close()
+        if listener:
+            listener.close()
         await core.stop()
         return
     await starting
     await rpc.start()
-    serving = loop.create_task(web.serve(sockets=[listener]))
+    serving = loop.create_task(web.serve(sockets=[listener])) if listener else None
     if health:
         await health.set(SERVING)
-    if 0 in (flags.port, flags.rest_api_port):
-        print(f"gRPC on port {rpc_port}, REST on port {listener.getsockname()[1]}", flush=True)
     reloading = loop.create_task(_reload(core, flags))
-    await _first(serving, stopped)
+    if serving:
+        await _first(serving, stopped)
+    else:
+        await stopped.wait()
     reloading.cancel()
     if health:
         await health.set(NOT_SERVING)
     web.should_exit = True
-    await asyncio.gather(rpc.stop(flags.drain_seconds), serving)
+    await asyncio.gather(rpc.stop(flags.drain_seconds), *([serving] if serving else ()))
     await core.stop()
 
 
@@ -177,16 +180,19 @@ async def _reload(core: ServerCore, flags: argparse.Namespace) -> None:
     """Re-reads the model configuration file, if that is asked for."""
     if not flags.model_config_file or not flags.model_config_file_poll_wait_seconds:
         return
-    current = command_line.models(flags)
+    current, told = command_line.models(flags), ""
     while True:
         await asyncio.sleep(flags.model_config_file_poll_wait_seconds)
         try:
             found = command_line.models(flags)
             if found != current:
-                current = found
                 await core.reload(found)
+                current, told = found, ""
         except (DexmatchError, ServingError) as error:
-            _logger.error("the models stay as they are: %s", error)
+            # It is tried again at each poll, as the real server does, and told once.
+            if str(error) != told:
+                told = str(error)
+                _logger.error("the models stay as they are: %s", error)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -211,11 +217,12 @@ def _credentials(ssl_config: Path | None) -> grpc.ServerCredentials | None:
 
 def _add_port(
     server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None
-) -> int:
+) -> None:
     try:
         if credentials:
-            return int(server.add_secure_port(address, credentials))
-        return int(server.add_insecure_port(address))
+            server.add_secure_port(address, credentials)
+        else:
+            server.add_insecure_port(address)
     except RuntimeError as error:
         raise DexmatchError(f"cannot listen on {address}: it is taken") from error
 

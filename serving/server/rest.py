@@ -24,16 +24,22 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
-from serving.server import json_examples, methods
+from results import versions
+from serving.server import methods
 from serving.server.budget import Share
 from serving.server.core import ServerCore
 from serving.server.errors import ServingError, invalid
-from serving.server.json_answers import write_predict
+from serving.server.json_answers import (
+    write_classifications,
+    write_predict,
+    write_regressions,
+)
+from serving.server.json_examples import read_examples
 from serving.server.json_tensors import read_predict, row_counts
 from serving.server.json_text import parse_object, signature_name
 from serving.server.limits import TOO_SLOW, Bodies, BodyRefused, count_values
 from serving.server.metrics import CONTENT_TYPE, Metrics
-from serving.server.servable import off_loop
+from serving.server.servable import DEFAULT_SIGNATURE, Servable, Signature, off_loop
 
 HTTP_STATUS = {
     grpc.StatusCode.OK: 200,
@@ -64,7 +70,7 @@ _STATUS = re.compile(
     r"/v1/models(?:/([^/:]+))?(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?(?:/(metadata))?",
     re.IGNORECASE | re.ASCII,
 )
-_METHODS = {"classify": methods.CLASSIFY, "regress": methods.REGRESS}
+_OTHER_PAGE = re.compile(rb"https?://")
 _CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "POST, GET",
@@ -133,43 +139,22 @@ class _RestApi:
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         method, target = scope["method"], _target(scope)
-        if self._settings.monitoring_path and target == self._settings.monitoring_path:
+        path = self._settings.monitoring_path
+        if path and target.partition("?")[0] == path:
+            if target != path:
+                text = f"Unexpected path: {target}. Should be {path}"
+                return Response(text, status_code=400, media_type=CONTENT_TYPE)
             return Response(self._metrics.text(), media_type=CONTENT_TYPE)
         if not target.lower().startswith("/v1/"):
             return _error(404, "Not Found")
-        if method == "OPTIONS" and self._settings.cors:
-            return _json(b"{}")
-        if method == "POST" and (found := _PREDICTION.fullmatch(target)):
-            return await self._answer(
-                found[4].lower(), _spec(*found.group(1, 2, 3)), scope, receive
-            )
-        if method == "GET" and (found := _STATUS.fullmatch(target)):
-            if not found[1]:
-                raise invalid("Missing model name in request.")
-            spec = _spec(*found.group(1, 2, 3))
-            return self._metadata(spec) if found[4] else self._status(spec)
-        raise invalid(f"Malformed request: {method} {target}")
-
-    async def _answer(
-        self, api: str, spec: model_pb2.ModelSpec, scope: Scope, receive: Receive
-    ) -> Response:
-        start, code = time.perf_counter(), grpc.StatusCode.UNKNOWN
+        asked = _Asked(time.perf_counter())
+        code = grpc.StatusCode.UNKNOWN
         try:
-            with self._core.budget.share() as share:
-                body = await self._bodies.read(dict(scope["headers"]), receive, share)
-                start = time.perf_counter()
-                limit_s = self._settings.timeout_ms / 1000 or None
-                async with asyncio.timeout(limit_s):
-                    response = _json(await self._run(api, spec, body, share))
+            response = await self._answer(asked, method, target, scope, receive)
             code = grpc.StatusCode.OK
         except ServingError as error:
             code = error.code
             raise
-        except TimeoutError:
-            code = grpc.StatusCode.DEADLINE_EXCEEDED
-            raise ServingError(
-                code, f"Deadline exceeded: no answer within {self._settings.timeout_ms:,} ms"
-            ) from None
         except BodyRefused:
             code = grpc.StatusCode.RESOURCE_EXHAUSTED
             raise
@@ -177,8 +162,46 @@ class _RestApi:
             code = grpc.StatusCode.CANCELLED
             raise
         finally:
-            self._metrics.observe(spec.name, api, "REST", code, time.perf_counter() - start)
+            seconds = time.perf_counter() - asked.began
+            self._metrics.observe(asked.model, asked.api, "REST", code, seconds)
         return response
+
+    async def _answer(
+        self, asked: "_Asked", method: str, target: str, scope: Scope, receive: Receive
+    ) -> Response:
+        if method == "OPTIONS":
+            if not _OTHER_PAGE.search(dict(scope["headers"]).get(b"origin", b"")):
+                raise ServingError(
+                    grpc.StatusCode.FAILED_PRECONDITION,
+                    "Origin header is missing in CORS preflight",
+                )
+            return Response()
+        if method == "POST" and (found := _PREDICTION.fullmatch(target)):
+            asked.model, asked.api = _unquoted(found[1]), found[4].lower()
+            return await self._infer(asked, _spec(*found.group(1, 2, 3)), scope, receive)
+        if method == "GET" and (found := _STATUS.fullmatch(target)):
+            if not found[1]:
+                raise invalid("Missing model name in request.")
+            asked.model = _unquoted(found[1])
+            spec = _spec(*found.group(1, 2, 3))
+            return self._metadata(spec) if found[4] else self._status(spec)
+        raise invalid(f"Malformed request: {method} {target}")
+
+    async def _infer(
+        self, asked: "_Asked", spec: model_pb2.ModelSpec, scope: Scope, receive: Receive
+    ) -> Response:
+        with self._core.budget.share() as share:
+            body = await self._bodies.read(dict(scope["headers"]), receive, share)
+            asked.began = time.perf_counter()
+            limit_s = self._settings.timeout_ms / 1000 or None
+            try:
+                async with asyncio.timeout(limit_s):
+                    return _json(await self._run(asked.api, spec, body, share))
+            except TimeoutError:
+                raise ServingError(
+                    grpc.StatusCode.DEADLINE_EXCEEDED,
+                    f"Deadline exceeded: no answer within {self._settings.timeout_ms:,} ms",
+                ) from None
 
     async def _run(
         self, api: str, spec: model_pb2.ModelSpec, body: bytearray, share: Share
@@ -188,11 +211,14 @@ class _RestApi:
         document = await off_loop(size, parse_object, body)
         name = signature_name(document)
         if api != "predict":
-            await off_loop(size, json_examples.check_examples, document)
+            examples = await off_loop(size, read_examples, document)
+            del document
+            with self._core.acquire(spec) as servable:
+                if api == "classify":
+                    return write_classifications(await methods.classify(servable, name, examples))
+                return write_regressions(await methods.regress(servable, name, examples))
         with self._core.acquire(spec) as servable:
-            if api != "predict":
-                methods.refuse(servable, name, _METHODS[api])
-            signature = servable.signature(name)
+            signature = _signature(servable, name)
             servable.check_rows(signature, row_counts(document, signature))
             request = await off_loop(size, read_predict, document, signature)
             del document
@@ -214,6 +240,29 @@ class _RestApi:
         return _json(json.dumps(document, indent=1).encode())
 
 
+@dataclass
+class _Asked:
+    """What is known of a request, for the metrics.
+
+    Attributes:
+      began: when its body was there, by `time.perf_counter`.
+      model: name, empty for a request that is about none.
+      api: such as `predict`, empty for others.
+    """
+
+    began: float
+    model: str = ""
+    api: str = ""
+
+
+def _signature(servable: Servable, name: str) -> Signature:
+    """As `Servable.signature`, in the words of the REST API."""
+    name = name or DEFAULT_SIGNATURE
+    if name not in servable.signatures:
+        raise invalid(f'Serving signature name: "{name}" not found in signature def')
+    return servable.signature(name)
+
+
 def _target(scope: Scope) -> str:
     """Path and query as they were sent, which is what the real server looks at."""
     query = scope["query_string"]
@@ -223,9 +272,10 @@ def _target(scope: Scope) -> str:
 def _spec(name: str, version: str | None, label: str | None) -> model_pb2.ModelSpec:
     spec = model_pb2.ModelSpec(name=_unquoted(name))
     if version:
-        if int(version) >= 2**63:
+        number = versions.number_of(version)
+        if number is None:
             raise invalid(f"Failed to convert version: {version} to numeric.")
-        spec.version.value = int(version)
+        spec.version.value = number
     if label:
         spec.version_label = _unquoted(label)
     return spec

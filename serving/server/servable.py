@@ -188,12 +188,13 @@ class Servable:
         """The signature of that name, `serving_default` if it is empty.
 
         Raises:
-          ServingError: INVALID_ARGUMENT, there is none.
+          ServingError: FAILED_PRECONDITION, there is none.
         """
         found = self.signatures.get(name or DEFAULT_SIGNATURE)
         if found is None:
-            raise invalid(
-                f'Serving signature name: "{name or DEFAULT_SIGNATURE}" not found in signature def'
+            raise ServingError(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                f'Serving signature key "{name or DEFAULT_SIGNATURE}" not found.',
             )
         return found
 
@@ -208,8 +209,9 @@ class Servable:
           outputs: names of those to return; all if empty.
 
         Raises:
-          ServingError: INVALID_ARGUMENT for inputs and outputs that do not fit the signature,
-            UNAVAILABLE for a full queue, or what TensorFlow answered.
+          ServingError: FAILED_PRECONDITION for an unknown signature, INVALID_ARGUMENT for inputs
+            and outputs that do not fit it, UNAVAILABLE for a full queue, or what TensorFlow
+            answered.
         """
         found = self.signature(signature)
         wanted = _wanted(found, outputs)
@@ -324,6 +326,9 @@ class Servable:
             raise _closed() from error
         except tf.errors.OpError as error:
             raise ServingError(code_of(error.error_code), _essence(error.message)) from error
+        except UnicodeDecodeError as error:
+            # TensorFlow's message, which quotes bytes of the request that are no UTF-8.
+            raise invalid(_essence(error.object.decode("utf-8", "replace"))) from error
         except RuntimeError as error:  # What a closed session raises.
             raise _closed() from error
         return {

@@ -21,7 +21,7 @@ PROGRAM = "from pipeline.cli import main; main()"
 def test_it_serves_until_it_is_told_to_stop(tiny_models, pictures, tiny, number):
     command = ["serve", "--engine", "embedded", "--model", str(tiny_models.first)]
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *command, "--port", "0", "--rest-port", "0"],
+        [sys.executable, "-c", PROGRAM, *command, "--port", "auto", "--rest-port", "auto"],
         stderr=subprocess.PIPE,
         text=True,
         # Who runs the tests in the background ignores it, and so would every child.
@@ -58,6 +58,9 @@ def test_it_serves_until_it_is_told_to_stop(tiny_models, pictures, tiny, number)
     [
         ([], "no pushed model yet; make one with `dexmatch run`"),
         (["--engine", "apache"], "apache: no engine"),
+        # To model servers it means no port at all.
+        (["--port", "0"], "--port 0: no port; a number from 1 to 65535, or `auto`"),
+        (["--rest-port", "65536"], "--rest-port 65536: no port"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path, monkeypatch, arguments, message):

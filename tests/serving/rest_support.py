@@ -65,7 +65,7 @@ def serving_both(folders, settings=None, options=None, labels=None):
         core = ServerCore(options or CoreOptions(poll_s=0))
         await core.start(config(folders, labels))
         metrics = Metrics(core.model_names)
-        rpc = grpc_api.create_server(core, metrics.observe, MAX_MESSAGE_BYTES)
+        rpc = grpc_api.create_server(core, metrics, MAX_MESSAGE_BYTES)
         rpc_port = rpc.add_insecure_port("127.0.0.1:0")
         await rpc.start()
         handles["serving"] = Serving(
