@@ -7,9 +7,9 @@ from pathlib import Path
 import tensorflow as tf
 
 from core import buckets
+from core.picture_sizes import UnknownSize, picture_size
 from modules.export import signatures
 from modules.preprocessing import captions
-from serving.server import pictures
 
 KNOWN, UNKNOWN = "known", "unknown"
 
@@ -71,11 +71,14 @@ class Traffic:
         """
         self.requests += 1
         for content in images:
-            size = pictures.size(content)
+            try:
+                size = picture_size(content)
+            except UnknownSize:
+                size = None
             if size is None:
                 self.unreadable += 1
             else:
-                self.sizes[size[1], size[0]] += 1
+                self.sizes[size.height, size.width] += 1
         for text in texts:
             self.lengths[buckets.caption_length(text).decode()] += 1
             self._waiting.append(text)

@@ -6,6 +6,7 @@ lost. What was rolled back is written to a file beside the versions.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -19,7 +20,13 @@ from core.files import folder_size
 HISTORY = "rollbacks.jsonl"
 """Beside the versions: a line for each rollback."""
 
+STAGING = ".staging-"
+"""Before the name of a folder into which a version is copied, to be renamed once it is whole."""
+
 _SET_ASIDE = "rolled_back-"
+_REMOVED = ".removed-"
+_DECIMAL = re.compile(r"[0-9]{1,100}")
+_LARGEST = 2**63 - 1
 _FINGERPRINT = "fingerprint.pb"
 
 
@@ -43,13 +50,21 @@ class Version:
         return folder_size(self.path)
 
 
+def number_of(name: str) -> int | None:
+    """The version that a folder's name stands for: ASCII digits, a number of 63 bits; else None."""
+    if not _DECIMAL.fullmatch(name) or int(name) > _LARGEST:
+        return None
+    return int(name)
+
+
 def list_versions(base: Path) -> list[Version]:
     """All versions below a model's folder, the newest first."""
     found = []
     for path in base.iterdir() if base.is_dir() else ():
         name = path.name.removeprefix(_SET_ASIDE)
-        if name.isdecimal() and path.is_dir():
-            found.append(Version(int(name), path, is_set_aside=name != path.name))
+        number = number_of(name)
+        if number is not None and path.is_dir():
+            found.append(Version(number, path, is_set_aside=name != path.name))
     return sorted(found, key=lambda version: version.number, reverse=True)
 
 
@@ -152,10 +167,27 @@ def prune(base: Path, keep: int, in_use: Collection[int] = ()) -> list[int]:
     doomed = [v for v in versions if v.number < oldest_kept and v.number not in in_use]
     for version in doomed:
         # Away from the model server's eyes first: it must not find half a version.
-        hidden = version.path.with_name(f".removed-{version.number}")
+        hidden = version.path.with_name(f"{_REMOVED}{version.number}")
         version.path.rename(hidden)
-        shutil.rmtree(hidden, ignore_errors=True)
+        _remove(hidden)
     return [version.number for version in doomed]
+
+
+def clear_leftovers(base: Path) -> None:
+    """Removes what a killed push or a killed `prune` left behind.
+
+    A link is unlinked; what it points at stays.
+    """
+    for path in list(base.iterdir()) if base.is_dir() else ():
+        if path.name.startswith((STAGING, _REMOVED)):
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def rolled_back(found: Collection[Version], model: Path) -> Version | None:

@@ -20,7 +20,6 @@ KEEP_VERSIONS = "keep_versions"
 IN_USE = "in_use"
 
 _DESTINATION = standard_component_specs.PUSH_DESTINATION_KEY
-_STAGING = ".staging-"
 
 
 class Executor(tfx_pusher.Executor):
@@ -43,13 +42,13 @@ class Executor(tfx_pusher.Executor):
         destination = pusher_pb2.PushDestination()
         proto_utils.json_to_proto(exec_properties[_DESTINATION], destination)
         base = destination.filesystem.base_directory
-        _clear_staging(base)
+        versions.clear_leftovers(Path(base))
         pushed = artifact_utils.get_single_instance(
             output_dict[standard_component_specs.PUSHED_MODEL_KEY]
         )
         if self.CheckBlessing(input_dict) and self._is_there(input_dict, Path(base), pushed):
             return
-        staging = f"{base}/{_STAGING}{uuid.uuid4().hex}"
+        staging = f"{base}/{versions.STAGING}{uuid.uuid4().hex}"
         destination.filesystem.base_directory = staging
         staged = {**exec_properties, _DESTINATION: proto_utils.proto_to_json(destination)}
         super().Do(input_dict, output_dict, staged)
@@ -88,9 +87,3 @@ class Executor(tfx_pusher.Executor):
         )
         self._MarkNotPushed(pushed)
         return True
-
-
-def _clear_staging(base: str) -> None:
-    """Removes what a killed push left behind."""
-    for leftover in fileio.glob(f"{base}/{_STAGING}*"):
-        fileio.rmtree(leftover)

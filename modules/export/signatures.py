@@ -148,11 +148,16 @@ class ServingModel(tf.Module):
     ) -> dict[str, tf.Tensor]:
         """float32 [N, D] and [N, D] to {"probability": float32 [N]}.
 
-        An embedding of zeros stands for an input that could not be judged: `NOT_JUDGED`.
+        An embedding of zeros stands for an input that could not be judged: `NOT_JUDGED`. So do
+        numbers that no encoder gives: infinite ones, NaN, and those that the matcher makes NaN of.
         """
         logits = self._hidden.model.matcher([image_embedding, caption_embedding], training=False)
         probability = tf.clip_by_value(tf.sigmoid(logits), _SMALLEST, 1.0 - _SMALLEST)
-        judged = tf.reduce_any(image_embedding != 0, 1) & tf.reduce_any(caption_embedding != 0, 1)
+        judged = (
+            _is_embedding(image_embedding)
+            & _is_embedding(caption_embedding)
+            & ~tf.math.is_nan(probability)
+        )
         return {features.PROBABILITY: tf.where(judged, probability, NOT_JUDGED)}
 
     def pixels(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -162,6 +167,11 @@ class ServingModel(tf.Module):
     def tokens(self, caption: tf.Tensor) -> tf.Tensor:
         """string [N] to what the caption encoder sees, int64 [N, L]."""
         return captions.token_ids(caption, self._table.lookup, self._max_tokens)
+
+
+def _is_embedding(values: tf.Tensor) -> tf.Tensor:
+    """float32 [N, D] to bool [N]: whether they are finite, and not all of them 0."""
+    return tf.reduce_any(values != 0, 1) & tf.reduce_all(tf.math.is_finite(values), 1)
 
 
 def _keep(embedding: tf.Tensor, keep: tf.Tensor) -> tf.Tensor:

@@ -38,11 +38,11 @@ def serve(
         str, typer.Option(help="Address to listen on; 0.0.0.0 for every network.")
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="For gRPC; 0 for any that is free.")
-    ] = 8500,
+        str, typer.Option(help="For gRPC; [bold]auto[/] for any that is free.", metavar="PORT")
+    ] = "8500",
     rest_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="For REST; 0 for any that is free.")
-    ] = 8501,
+        str, typer.Option(help="For REST; [bold]auto[/] for any that is free.", metavar="PORT")
+    ] = "8501",
     batching: Annotated[
         bool, typer.Option(help="Join requests, as batching.config beside the model says.")
     ] = True,
@@ -85,7 +85,7 @@ def serve(
 
         dexmatch serve --engine docker --host 0.0.0.0
 
-        dexmatch serve --model exported/mine --port 0 --rest-port 0
+        dexmatch serve --model exported/mine --port auto --rest-port auto
 
         dexmatch serve --engine embedded --log-requests requests.tfrecord --log-sampling 0.05
     """
@@ -109,8 +109,8 @@ def serve(
         model_name=folder.name,
         base_path=folder,
         host=host,
-        grpc_port=port,
-        rest_port=rest_port,
+        grpc_port=_port(port, "--port"),
+        rest_port=_port(rest_port, "--rest-port"),
         models_config=_naming(folder.name, beside(files.MODELS)),
         batching_config=beside(files.BATCHING) if batching else None,
         monitoring_config=beside(files.MONITORING),
@@ -148,6 +148,17 @@ def serve(
             terminal.say("stopping, once the requests under way are answered")
             return
         raise DexmatchError(f"{chosen.name} ended: {server.last_lines()}")
+
+
+def _port(text: str, option: str) -> int:
+    """The number of a port; 0, to `engines`, for any that is free."""
+    if text == "auto":
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 1 << 16):
+        raise DexmatchError(
+            f"{option} {text}: no port; a number from 1 to 65535, or `auto` for any that is free"
+        )
+    return int(text)
 
 
 def _naming(name: str, path: Path | None) -> Path | None:

@@ -22,7 +22,7 @@ class InvalidRequest(ClientError):
 
 
 class ModelNotFound(ClientError):
-    """There is no such model, version or signature."""
+    """There is no such model or version."""
 
 
 class RequestTooLarge(ClientError):

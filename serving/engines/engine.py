@@ -16,7 +16,7 @@ class Options:
       model_name: as clients write it.
       base_path: folder that holds the versions.
       host: address to listen on; the binary listens on all, whatever this says.
-      grpc_port: 0 in `running` means one that is free.
+      grpc_port: 0 means one that is free, which is found before the server starts.
       rest_port: likewise.
       models_config: a models.config to use instead of name and base path; its base paths must be
         those that the engine sees (in the container: `/models/<model_name>`).
@@ -101,6 +101,8 @@ def server_flags(
     flags = []
     if models:
         flags.append(f"--model_config_file={models}")
+        # Else a file with labels stops the server: no version is loaded when it is read.
+        flags.append("--allow_version_labels_for_unavailable_models=true")
     else:
         flags += [f"--model_name={options.model_name}", f"--model_base_path={base_path}"]
     if options.batching_config:

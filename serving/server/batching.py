@@ -26,6 +26,9 @@ Arrays = Mapping[str, np.ndarray]
 _REMEMBERED = 4
 """Batches of each thread in which a client may come back that was there before."""
 Run = Callable[[str, Arrays], dict[str, np.ndarray]]
+Ended = Callable[[], object]
+_FOR_ALL = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
+"""What a batch as a whole is answered, however many requests it was made of."""
 _Key = tuple[str, tuple[tuple[str, tuple[int, ...]], ...]]
 
 
@@ -64,6 +67,7 @@ class _Task:
     rows: int
     enqueued: float
     answer: asyncio.Future[dict[str, np.ndarray]]
+    ended: Ended
 
 
 class Slots:
@@ -120,25 +124,33 @@ class Batcher:
         self._slots = slots
         self._queues: dict[_Key, _Queue] = {}
 
-    async def run(self, signature: str, inputs: Arrays) -> dict[str, np.ndarray]:
+    async def run(
+        self, signature: str, inputs: Arrays, ended: Ended = lambda: None
+    ) -> dict[str, np.ndarray]:
         """Waits for the answer to one request.
 
         Args:
           inputs: checked against the signature; all with the same number of rows.
+          ended: called once the inputs are needed no more, which is later than this ends where
+            the request was given up.
 
         Raises:
           ServingError: INVALID_ARGUMENT for inputs that cannot be joined or are too many,
             UNAVAILABLE if the queue is full, or what the run answered.
         """
-        rows = _rows(inputs)
-        if rows > self._batching.max_batch_size:
-            raise invalid(
-                f"Task size {rows} is larger than maximum input batch size "
-                f"{self._batching.max_batch_size}"
-            )
-        loop = asyncio.get_running_loop()
+        try:
+            rows = _rows(inputs)
+            check_rows(rows, self._batching.max_batch_size)
+            if rows:
+                answer = self._queue(signature, inputs).add(inputs, rows, ended)
+        except ServingError:
+            ended()
+            raise
         if not rows:  # Nothing to join, and nothing to pad with.
-            return await loop.run_in_executor(self._threads, self._run, signature, inputs)
+            return await run_alone(self._threads, self._run, signature, inputs, ended)
+        return await answer
+
+    def _queue(self, signature: str, inputs: Arrays) -> "_Queue":
         key = self._key(signature, inputs)
         queue = self._queues.get(key)
         if queue is None:
@@ -151,7 +163,7 @@ class Batcher:
                 on_idle=functools.partial(self._queues.pop, key),
                 observe=self._observe,
             )
-        return await queue.add(inputs, rows)
+        return queue
 
     def _key(self, signature: str, inputs: Arrays) -> _Key:
         if self._batching.pad_inputs:
@@ -186,14 +198,14 @@ class _Queue:
         self._peaks = deque([0], maxlen=_REMEMBERED * batching.threads)
         """The most requests that were under way at a time, from one batch's start to the next's."""
 
-    def add(self, inputs: Arrays, rows: int) -> asyncio.Future[dict[str, np.ndarray]]:
+    def add(self, inputs: Arrays, rows: int, ended: Ended) -> asyncio.Future[dict[str, np.ndarray]]:
         batching, loop = self._batching, asyncio.get_running_loop()
         if self._waiting_rows + rows > batching.max_enqueued_batches * batching.max_batch_size:
             raise ServingError(
                 grpc.StatusCode.UNAVAILABLE,
                 "The batch scheduling queue to which this task was submitted is full",
             )
-        task = _Task(inputs, rows, loop.time(), loop.create_future())
+        task = _Task(inputs, rows, loop.time(), loop.create_future(), ended)
         self._waiting.append(task)
         self._waiting_rows += rows
         self._peaks[-1] = max(self._peaks[-1], self._under_way())
@@ -278,6 +290,8 @@ class _Queue:
         finally:
             # Not later: who is answered may ask again at once.
             self._computed -= len(batch)
+            for task in batch:
+                task.ended()
         for task, answer in zip(tasks, answers, strict=True):
             if task.answer.done():
                 continue
@@ -291,8 +305,8 @@ class _Queue:
         try:
             return list(self._joined(tasks))
         except Exception as error:
-            if len(tasks) == 1:
-                return [error]
+            if len(tasks) == 1 or (isinstance(error, ServingError) and error.code in _FOR_ALL):
+                return [error] * len(tasks)
         # One of them is to blame, and it is not known which.
         return [self._run_joined([task])[0] for task in tasks]
 
@@ -325,6 +339,26 @@ class _Queue:
             answers.append({name: array[begin:end] for name, array in outputs.items()})
             begin = end
         return answers
+
+
+async def run_alone(
+    threads: Executor, run: Run, signature: str, inputs: Arrays, ended: Ended
+) -> dict[str, np.ndarray]:
+    """Runs a request that is not joined with others, in a thread; see `Batcher.run`."""
+    loop = asyncio.get_running_loop()
+    running = threads.submit(run, signature, inputs)
+    running.add_done_callback(lambda _: ended())
+    return await asyncio.wrap_future(running, loop=loop)
+
+
+def check_rows(rows: int, most: int) -> None:
+    """Refuses a request of more rows than a batch has.
+
+    Raises:
+      ServingError: INVALID_ARGUMENT.
+    """
+    if rows > most:
+        raise invalid(f"Task size {rows} is larger than maximum input batch size {most}")
 
 
 def _rows(inputs: Arrays) -> int:

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+from tensorflow.core.protobuf import config_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
-from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+from tensorflow_serving.config.model_server_config_pb2 import ModelConfig, ModelServerConfig
 
 from serving.server import warmup
 from serving.server.batching import Batching, Slots
+from serving.server.budget import Budget
 from serving.server.errors import ServingError, invalid
 from serving.server.request_log import RequestLog
 from serving.server.servable import RunOptions, Servable
-from serving.server.versions import LoadOptions, Model
+from serving.server.versions import LoadOptions, Model, unknown_label
 
 _logger = logging.getLogger(__name__)
 
@@ -35,8 +37,18 @@ class CoreOptions:
       batching: how requests are joined; None if they are not.
       warm_up: whether recorded requests are answered before a version is served.
       warm_up_iterations: how often each.
-      max_pixels: pictures with more are refused; None for no limit.
+      max_rows: see `RunOptions`, as for the two that follow.
+      max_pixels: of a picture.
+      max_request_pixels: of all pictures of a request.
+      max_pixels_under_way: of all pictures that wait to be decoded; beyond, RESOURCE_EXHAUSTED.
+        None for no limit.
+      max_bytes_under_way: of all requests, see `Budget`; beyond, RESOURCE_EXHAUSTED. None for no
+        limit.
       max_requests: under way at a time; beyond, UNAVAILABLE.
+      run_timeout_s: see `RunOptions.timeout_s`.
+      session: how TensorFlow computes.
+      labels_unavailable: whether a new label may point at a version that is not loaded, as all do
+        when the server starts.
       tags: of the graph to load.
       request_log: takes a sample of the answered requests; the core closes it.
       observe_run: see `RunOptions`.
@@ -50,8 +62,15 @@ class CoreOptions:
     batching: Batching | None = None
     warm_up: bool = True
     warm_up_iterations: int = 1
+    max_rows: int | None = None
     max_pixels: int | None = None
+    max_request_pixels: int | None = None
+    max_pixels_under_way: int | None = None
+    max_bytes_under_way: int | None = None
     max_requests: int = 1000
+    run_timeout_s: float | None = None
+    session: config_pb2.ConfigProto | None = None
+    labels_unavailable: bool = False
     tags: tuple[str, ...] = ("serve",)
     request_log: RequestLog | None = None
     observe_run: Callable[[str, float], None] = lambda model, seconds: None
@@ -60,6 +79,9 @@ class CoreOptions:
 
 class ServerCore:
     """The models that are served. Use it on one event loop.
+
+    Attributes:
+      budget: for all requests under way, of both APIs.
 
     Example:
       core = ServerCore(CoreOptions())
@@ -76,11 +98,17 @@ class ServerCore:
             batching.threads if batching else os.cpu_count() or 1, "run"
         )
         self._load_threads = ThreadPoolExecutor(options.load_threads, "load")
+        self.budget = Budget(options.max_bytes_under_way, options.max_pixels_under_way)
         self._run_options = RunOptions(
             threads=self._run_threads,
             batching=batching,
             slots=Slots(batching.threads) if batching else None,
+            max_rows=options.max_rows,
             max_pixels=options.max_pixels,
+            max_request_pixels=options.max_request_pixels,
+            budget=self.budget,
+            timeout_s=options.run_timeout_s,
+            session=options.session,
             tags=options.tags,
             record=options.request_log.offer if options.request_log else None,
             observe_run=options.observe_run,
@@ -90,6 +118,9 @@ class ServerCore:
             self._load_threads, options.max_load_retries, options.load_retry_interval_s
         )
         self._models: dict[str, Model] = {}
+        # Those that a reload is about to serve, and those that were served once: they have states.
+        self._coming: dict[str, Model] = {}
+        self._gone: dict[str, Model] = {}
         self._reloading = asyncio.Lock()
         self._polling: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -110,16 +141,17 @@ class ServerCore:
         if self._polling:
             self._polling.cancel()
             await asyncio.gather(self._polling, return_exceptions=True)
-        await asyncio.gather(*(model.close() for model in self._models.values()), *self._closing)
+        models = [*self._models.values(), *self._coming.values()]
+        await asyncio.gather(*(model.close() for model in models), *self._closing)
         self._load_threads.shutdown(wait=False, cancel_futures=True)
         self._run_threads.shutdown(wait=False, cancel_futures=True)
         if self._options.request_log:
             await asyncio.to_thread(self._options.request_log.close)
 
     async def reload(self, config: ModelServerConfig) -> None:
-        """Serves the models of a configuration, and waits until they can answer.
+        """Serves the models of a configuration, and waits until those that are new can answer.
 
-        Models that are no longer in it are unloaded.
+        Models that are no longer in it are unloaded. Where it fails, nothing has changed.
 
         Raises:
           ServingError: INVALID_ARGUMENT, the configuration makes no sense; FAILED_PRECONDITION, a
@@ -128,18 +160,56 @@ class ServerCore:
         async with self._reloading:
             check(config)
             wanted = {model.name: model for model in config.model_config_list.config}
+            labels = {name: self._labels(model) for name, model in wanted.items()}
+            # What closes is loaded anew only once it is closed.
+            await asyncio.gather(*self._closing)
+            for name in wanted.keys() - self._models.keys():
+                model = self._gone.get(name)
+                if model is None:
+                    model = Model(wanted[name], self._load, self._load_options)
+                model.config = wanted[name]
+                self._coming[name] = model
+            try:
+                await asyncio.gather(*(model.refresh() for model in self._coming.values()))
+                await asyncio.gather(*(model.settled() for model in self._coming.values()))
+                for model in self._coming.values():
+                    _check_available(model)
+            except BaseException:
+                for model in self._coming.values():
+                    self._close(model)
+                self._coming.clear()
+                raise
             for name in self._models.keys() - wanted.keys():
-                closing = asyncio.get_running_loop().create_task(self._models.pop(name).close())
-                self._closing.add(closing)
-                closing.add_done_callback(self._closing.discard)
-            for name, model_config in wanted.items():
-                known = self._models.get(name)
-                if known is None:
-                    known = self._models[name] = Model(model_config, self._load, self._load_options)
-                known.config = model_config
-                await known.refresh()
-            await asyncio.gather(*(model.settled() for model in self._models.values()))
-            self._check_loaded()
+                self._gone[name] = self._models.pop(name)
+                self._close(self._gone[name])
+            known = list(self._models.values())
+            for name, model in self._coming.items():
+                self._models[name] = model
+                self._gone.pop(name, None)
+            self._coming.clear()
+            for name, model in self._models.items():
+                model.config, model.labels = wanted[name], labels[name]
+            await asyncio.gather(*(model.refresh() for model in known))
+
+    def _labels(self, config: ModelConfig) -> dict[str, int]:
+        """The labels of a model that is to be served, checked."""
+        model = self._models.get(config.name)
+        for label, number in config.version_labels.items():
+            if model and number in model.available:
+                continue
+            before = model.labels.get(label) if model else None
+            if not self._options.labels_unavailable or before not in (None, number):
+                raise ServingError(
+                    grpc.StatusCode.FAILED_PRECONDITION,
+                    f"Request to assign label to version {number} of model {config.name}, "
+                    "which is not currently available for inference",
+                )
+        return dict(config.version_labels)
+
+    def _close(self, model: Model) -> None:
+        closing = asyncio.get_running_loop().create_task(model.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     @contextlib.contextmanager
     def acquire(self, spec: model_pb2.ModelSpec) -> Iterator[Servable]:
@@ -149,7 +219,9 @@ class ServerCore:
           ServingError: NOT_FOUND, there is none; INVALID_ARGUMENT, the model has no name or the
             label is unknown; UNAVAILABLE, too many requests are under way.
         """
-        model = self._model(spec)
+        if not spec.name:
+            raise invalid("ModelSpec has no name specified.")
+        model = self._models.get(spec.name)
         number, label = _choice(spec)
         if self._under_way >= self._options.max_requests:
             raise ServingError(
@@ -159,7 +231,7 @@ class ServerCore:
         if model is None:
             asked = f"Latest({spec.name})" if number is None else f"Specific({spec.name}, {number})"
             if label is not None:
-                raise invalid(f"Unrecognized servable version label: {label}")
+                raise unknown_label(label)
             raise ServingError(
                 grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {asked}"
             )
@@ -171,18 +243,13 @@ class ServerCore:
                 self._under_way -= 1
 
     def status(self, spec: model_pb2.ModelSpec) -> get_model_status_pb2.GetModelStatusResponse:
-        """The states of one version or, if none is named, of all.
+        """The states of one version or, if none is named by its number, of all.
 
         Raises:
-          ServingError: NOT_FOUND, the model or version was never seen; INVALID_ARGUMENT, the
-            model has no name or the label is unknown.
+          ServingError: NOT_FOUND, the model or version was never seen.
         """
-        model = self._model(spec)
-        number, label = _choice(spec)
-        if label is not None:
-            if model is None:
-                raise invalid(f"Unrecognized servable version label: {label}")
-            number = model.labelled(label)
+        name, (number, _) = spec.name, _choice(spec)
+        model = self._models.get(name) or self._coming.get(name) or self._gone.get(name)
         states = [
             state
             for state in (model.states() if model else [])
@@ -217,36 +284,16 @@ class ServerCore:
         """The models that the configuration names."""
         return sorted(self._models)
 
-    def _model(self, spec: model_pb2.ModelSpec) -> Model | None:
-        if not spec.name:
-            raise invalid("ModelSpec has no name specified.")
-        return self._models.get(spec.name)
-
     def _load(self, name: str, number: int, folder: Path) -> Servable:
         servable = Servable(name, number, folder, self._run_options)
         if self._options.warm_up:
-            warmup.warm_up(servable, folder, self._options.warm_up_iterations)
+            try:
+                warmup.warm_up(servable, folder, self._options.warm_up_iterations)
+            except BaseException:
+                servable.close()
+                raise
         _logger.info("loaded version %d of %s from %s", number, name, folder)
         return servable
-
-    def _check_loaded(self) -> None:
-        for model in self._models.values():
-            if not model.is_available:
-                reason = f"no version folder in {model.config.base_path}"
-                if model.error:
-                    reason = model.error.message
-                raise ServingError(
-                    grpc.StatusCode.UNKNOWN, f"{model.name} did not become available: {reason}"
-                )
-            for label, number in model.config.version_labels.items():
-                try:
-                    model.labelled(label)
-                except ServingError as error:
-                    raise ServingError(
-                        grpc.StatusCode.FAILED_PRECONDITION,
-                        f"Request to assign label to version {number} of model {model.name}, "
-                        "which is not currently available for inference",
-                    ) from error
 
     async def _poll(self) -> None:
         while True:
@@ -271,7 +318,7 @@ def check(config: ModelServerConfig) -> None:
         if not model.name:
             raise invalid("Invalid model config: a model has no name")
         if model.name in seen:
-            raise invalid(f"Duplicate model name in config: {model.name}")
+            raise invalid(f"Illegal to list model {model.name} multiple times in config list")
         seen.add(model.name)
         if not os.path.isabs(model.base_path):
             raise invalid(
@@ -280,10 +327,20 @@ def check(config: ModelServerConfig) -> None:
             )
         if model.model_platform != "tensorflow":
             raise invalid(
-                "Illegal setting neither model_type(deprecated) nor model_platform."
-                if not model.model_platform
-                else f"Platform not supported: {model.model_platform}"
+                f"Model {model.name} requests unsupported platform {model.model_platform}"
+                if model.model_platform
+                else "Illegal setting neither ModelServerConfig::model_type (deprecated) nor "
+                f"ModelServerConfig::model_platform, model name is {model.name}"
             )
+
+
+def _check_available(model: Model) -> None:
+    if model.available:
+        return
+    reason = (
+        model.error.message if model.error else f"no version folder in {model.config.base_path}"
+    )
+    raise ServingError(grpc.StatusCode.UNKNOWN, f"{model.name} did not become available: {reason}")
 
 
 def _choice(spec: model_pb2.ModelSpec) -> tuple[int | None, str | None]:

@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import DexmatchError
+from core.picture_sizes import MAX_PIXELS
 from serving import files
 from serving.server import request_log
 from serving.server.batching import Batching
 from serving.server.core import CoreOptions
 
 MAX_BODY_BYTES = 64 << 20
-MAX_PIXELS = 50_000_000
+MAX_BYTES_UNDER_WAY = 512 << 20
+MAX_ROWS = 256
+MAX_REQUEST_PIXELS = 8 * MAX_PIXELS
+MAX_PIXELS_UNDER_WAY = 20 * MAX_PIXELS
 MAX_REQUESTS = 1000
 DRAIN_SECONDS = 30
 BFLOAT16 = "bfloat16"
@@ -39,6 +43,14 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     same.add_argument(
         "--model_config_file", type=Path, metavar="FILE", help="instead of the two above"
     )
+    same.add_argument(
+        "--allow_version_labels_for_unavailable_models",
+        type=_boolean,
+        nargs="?",
+        const=True,
+        default=False,
+        help="labels may point at versions that are not loaded, as all do when the server starts",
+    )
     same.add_argument("--model_config_file_poll_wait_seconds", type=_not_negative, default=0)
     same.add_argument("--file_system_poll_wait_seconds", type=_not_negative, default=1)
     same.add_argument("--max_num_load_retries", type=int, default=5)
@@ -47,12 +59,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     same.add_argument("--enable_model_warmup", type=_boolean, nargs="?", const=True, default=True)
     same.add_argument("--num_request_iterations_for_warmup", type=int, default=1)
     same.add_argument("--saved_model_tags", default="serve", help="separated by commas")
-    same.add_argument("--port", type=int, default=8500, help="for gRPC; 0 for any that is free")
+    same.add_argument("--port", type=_port, default=8500, help="for gRPC; 0 for none")
     same.add_argument("--grpc_socket_path", metavar="FILE", help="listens there for gRPC, too")
     same.add_argument(
         "--enable_grpc_healthcheck_service", type=_boolean, nargs="?", const=True, default=False
     )
-    same.add_argument("--rest_api_port", type=int, default=8501)
+    same.add_argument("--rest_api_port", type=_port, default=8501, help="for REST; 0 for none")
     same.add_argument("--rest_api_timeout_in_ms", type=int, default=30_000)
     same.add_argument(
         "--rest_api_enable_cors_support", type=_boolean, nargs="?", const=True, default=False
@@ -80,7 +92,29 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     own = parser.add_argument_group("of its own")
     own.add_argument("--host", default="127.0.0.1", help="address to listen on")
     own.add_argument("--max_body_bytes", type=int, default=MAX_BODY_BYTES, help="of a request")
+    own.add_argument(
+        "--max_bytes_under_way",
+        type=int,
+        default=MAX_BYTES_UNDER_WAY,
+        help="of all requests that are being read or answered",
+    )
+    own.add_argument(
+        "--max_rows",
+        type=int,
+        default=MAX_ROWS,
+        help="pictures or texts in a request that is not joined with others, and 16 times as many "
+        "rows of numbers",
+    )
     own.add_argument("--max_pixels", type=int, default=MAX_PIXELS, help="of a picture")
+    own.add_argument(
+        "--max_request_pixels", type=int, default=MAX_REQUEST_PIXELS, help="of all its pictures"
+    )
+    own.add_argument(
+        "--max_pixels_under_way",
+        type=int,
+        default=MAX_PIXELS_UNDER_WAY,
+        help="of the pictures of all requests that are being answered",
+    )
     own.add_argument("--max_requests", type=int, default=MAX_REQUESTS, help="under way at a time")
     own.add_argument(
         "--request_log_file",
@@ -111,7 +145,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         default=False,
         help="stop when standard input ends, as it does when whoever started this is gone",
     )
-    return parser.parse_args(arguments)
+    flags = parser.parse_args(arguments)
+    if not flags.port and not flags.grpc_socket_path:
+        parser.error("one of --port and --grpc_socket_path must be set")
+    if flags.port and flags.port == flags.rest_api_port:
+        parser.error("--rest_api_port must be another than --port")
+    return flags
 
 
 def without_effect(flags: argparse.Namespace) -> list[str]:
@@ -132,19 +171,25 @@ def core_options(flags: argparse.Namespace) -> CoreOptions:
     """How the core is to work.
 
     Raises:
-      DexmatchError: the file with the batching parameters is broken, or the log of requests
-        cannot be written.
+      DexmatchError: the file with the batching parameters is broken or has no use, or the log of
+        requests cannot be written.
     """
     return CoreOptions(
         poll_s=flags.file_system_poll_wait_seconds,
         max_load_retries=flags.max_num_load_retries,
         load_retry_interval_s=flags.load_retry_interval_micros / 1e6,
         load_threads=max(flags.num_load_threads, 1),
-        batching=_batching(flags.batching_parameters_file) if flags.enable_batching else None,
+        batching=_batching(flags),
         warm_up=flags.enable_model_warmup,
         warm_up_iterations=flags.num_request_iterations_for_warmup,
+        max_rows=flags.max_rows,
         max_pixels=flags.max_pixels,
+        max_request_pixels=flags.max_request_pixels,
+        max_pixels_under_way=flags.max_pixels_under_way,
+        max_bytes_under_way=flags.max_bytes_under_way,
         max_requests=flags.max_requests,
+        run_timeout_s=flags.rest_api_timeout_in_ms / 1000 or None,
+        labels_unavailable=flags.allow_version_labels_for_unavailable_models,
         tags=tuple(flags.saved_model_tags.split(",")),
         request_log=_request_log(flags),
     )
@@ -158,7 +203,12 @@ def _request_log(flags: argparse.Namespace) -> request_log.RequestLog | None:
     )
 
 
-def _batching(path: Path | None) -> Batching:
+def _batching(flags: argparse.Namespace) -> Batching | None:
+    path: Path | None = flags.batching_parameters_file
+    if not flags.enable_batching:
+        if path:
+            raise DexmatchError("--batching_parameters_file is of no use without --enable_batching")
+        return None
     found = files.read_batching(path) if path else files.BatchingParameters()
 
     # TensorFlow Serving's own names.
@@ -215,6 +265,13 @@ def _share(text: str) -> float:
     number = float(text)
     if not 0 <= number <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
+    return number
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port")
     return number
 
 

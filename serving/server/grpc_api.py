@@ -4,11 +4,11 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -23,27 +23,32 @@ from tensorflow_serving.apis import (
 )
 
 from serving.server import methods, tensors
+from serving.server.budget import Share
 from serving.server.core import ServerCore
 from serving.server.errors import ServingError, invalid
 from serving.server.health import Health
+from serving.server.metrics import Metrics
+from serving.server.servable import off_loop
 
 SIGNATURE_DEF = "signature_def"
-_LONGEST_MESSAGE = 2000
-"""Characters. An error travels in HTTP/2 headers, which clients limit to 8 KiB."""
+_MAX_PENDING = 1 << 20
+_LONGEST_MESSAGE = 1024
+"""Bytes, as in `grpc_status_util.cc`."""
+_TRUNCATED = "...TRUNCATED"
+_COUNTED = ("Predict", "Classify", "Regress")
+"""What the real server counts as requests."""
 
 _logger = logging.getLogger(__name__)
+
+_NO_MESSAGE = (grpc.StatusCode.INVALID_ARGUMENT, "The request is no message of this method")
 
 _Method = Callable[[Any, Any], Awaitable[Message]]
 _Handler = Callable[[Any, Any, grpc.aio.ServicerContext], Awaitable[Message]]
 
 
-Observe = Callable[[str, str, str, grpc.StatusCode, float], None]
-"""Told of every request: model, API such as `Predict`, entry point `GRPC`, code, and seconds."""
-
-
 def create_server(
     core: ServerCore,
-    observe: Observe,
+    metrics: Metrics,
     max_message_bytes: int,
     health: Health | None = None,
     channel_arguments: Iterable[tuple[str, int | str]] = (),
@@ -51,7 +56,7 @@ def create_server(
     """A server that listens nowhere yet.
 
     Args:
-      observe: counts requests.
+      metrics: counts requests.
       max_message_bytes: larger requests are refused with RESOURCE_EXHAUSTED.
       health: is served, too, if it is given.
       channel_arguments: of gRPC, they win over those that are set here.
@@ -62,13 +67,18 @@ def create_server(
             ("grpc.max_send_message_length", -1),
             # A second server on the same port should fail, not take half the requests.
             ("grpc.so_reuseport", 0),
+            # Calls that wait to be taken up; for more, gRPC would answer CANCELLED. They are taken
+            # up to be told that there are too many.
+            ("grpc.server.max_pending_requests", _MAX_PENDING),
+            ("grpc.server.max_pending_requests_hard_limit", _MAX_PENDING),
             *channel_arguments,
-        ]
+        ],
+        interceptors=[_Unreadable()],
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        _PredictionService(core, observe), server
+        _PredictionService(core, metrics), server
     )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(_ModelService(core, observe), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(_ModelService(core, metrics), server)
     if health:
         health.add_to(server)
     return server
@@ -91,25 +101,67 @@ def _answered(method: _Method) -> _Handler:
             code, message = error.code, error.message
         except asyncio.CancelledError:
             raise
-        except Exception as error:
-            _logger.exception("%s", method.__name__)
-            code, message = grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}"
+        except Exception:
+            _logger.exception("%s failed", method.__name__)
+            code, message = grpc.StatusCode.INTERNAL, "The server failed; its log tells more"
         finally:
-            service.observe(
-                _model_name(request), method.__name__, "GRPC", code, time.perf_counter() - started
-            )
-        await context.abort(code, message[:_LONGEST_MESSAGE])
+            if method.__name__ in _COUNTED:
+                seconds = time.perf_counter() - started
+                service.metrics.observe(
+                    request.model_spec.name, method.__name__, "GRPC", code, seconds
+                )
+        await context.abort(code, _cut(message))
         raise AssertionError("abort raises")
 
     return handler
 
 
-def _model_name(request: Any) -> str:
-    if isinstance(request, inference_pb2.MultiInferenceRequest):
-        return request.tasks[0].model_spec.name if request.tasks else ""
-    if isinstance(request, model_management_pb2.ReloadConfigRequest):
-        return ""
-    return str(request.model_spec.name)
+def _cut(message: str) -> str:
+    encoded = message.encode("utf-8", "replace")
+    if len(encoded) <= _LONGEST_MESSAGE:
+        return message
+    return encoded[:_LONGEST_MESSAGE].decode("utf-8", "ignore") + _TRUNCATED
+
+
+class _Unreadable(grpc.aio.ServerInterceptor):
+    """Answers bytes that are no message as a mistake of the sender.
+
+    Left to itself, gRPC answers UNKNOWN with the name of a Python class, and writes a traceback.
+    """
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler:
+        handler = await continuation(handler_call_details)
+        if handler is None or not handler.request_deserializer:
+            return handler
+        read = handler.request_deserializer
+
+        def read_or_none(content: bytes) -> Message | None:
+            try:
+                return read(content)
+            except DecodeError:
+                return None
+
+        async def answer(request: Message | None, context: grpc.aio.ServicerContext) -> Message:
+            if request is None:
+                await context.abort(*_NO_MESSAGE)
+            return await handler.unary_unary(request, context)
+
+        async def stream(
+            request: Message | None, context: grpc.aio.ServicerContext
+        ) -> AsyncIterator[Message]:
+            if request is None:
+                await context.abort(*_NO_MESSAGE)
+            async for response in handler.unary_stream(request, context):
+                yield response
+
+        changed = (
+            {"unary_stream": stream} if handler.response_streaming else {"unary_unary": answer}
+        )
+        return handler._replace(request_deserializer=read_or_none, **changed)
 
 
 def _spec(request: Any) -> model_pb2.ModelSpec:
@@ -118,27 +170,33 @@ def _spec(request: Any) -> model_pb2.ModelSpec:
     return request.model_spec
 
 
+async def _examples(request: Any, share: Share) -> list[bytes]:
+    size = request.ByteSize()
+    share.add_bytes(size)
+    return await off_loop(size, methods.serialized_examples, request.input)
+
+
 class _Service:
-    def __init__(self, core: ServerCore, observe: Observe):
+    def __init__(self, core: ServerCore, metrics: Metrics):
         self.core = core
-        self.observe = observe
+        self.metrics = metrics
 
 
 class _PredictionService(_Service):
     @_answered
     async def Predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
         spec = _spec(request)
-        with self.core.acquire(spec) as servable:
+        with self.core.acquire(spec) as servable, self.core.budget.share() as share:
             signature = servable.signature(spec.signature_name)
-            outputs = await servable.run(
-                signature.name, tensors.to_arrays(request.inputs), request.output_filter
-            )
+            servable.admit(signature, request.inputs, tensors.declared)
+            size = request.ByteSize()
+            share.add_bytes(size)
+            inputs = await off_loop(size, tensors.to_arrays, request.inputs)
+            outputs = await servable.run(signature.name, inputs, request.output_filter)
             response = predict_pb2.PredictResponse()
-            response.model_spec.name = servable.model
-            response.model_spec.version.value = servable.version
-            response.model_spec.signature_name = signature.name
-            for name, array in outputs.items():
-                tensors.fill(response.outputs[name], array, signature.outputs[name])
+            response.model_spec.CopyFrom(methods.answering_spec(servable, signature.name))
+            size = sum(array.nbytes for array in outputs.values())
+            await off_loop(size, tensors.fill_all, response.outputs, outputs, signature.outputs)
             return response
 
     @_answered
@@ -146,24 +204,33 @@ class _PredictionService(_Service):
         self, request: classification_pb2.ClassificationRequest
     ) -> classification_pb2.ClassificationResponse:
         spec = _spec(request)
-        with self.core.acquire(spec) as servable:
-            methods.refuse(servable, spec.signature_name, methods.CLASSIFY)
+        with self.core.acquire(spec) as servable, self.core.budget.share() as share:
+            examples = await _examples(request, share)
+            result = await methods.classify(servable, spec.signature_name, examples)
+            return classification_pb2.ClassificationResponse(
+                result=result, model_spec=methods.answering_spec(servable, spec.signature_name)
+            )
 
     @_answered
     async def Regress(
         self, request: regression_pb2.RegressionRequest
     ) -> regression_pb2.RegressionResponse:
         spec = _spec(request)
-        with self.core.acquire(spec) as servable:
-            methods.refuse(servable, spec.signature_name, methods.REGRESS)
+        with self.core.acquire(spec) as servable, self.core.budget.share() as share:
+            examples = await _examples(request, share)
+            result = await methods.regress(servable, spec.signature_name, examples)
+            return regression_pb2.RegressionResponse(
+                result=result, model_spec=methods.answering_spec(servable, spec.signature_name)
+            )
 
     @_answered
     async def MultiInference(
         self, request: inference_pb2.MultiInferenceRequest
     ) -> inference_pb2.MultiInferenceResponse:
         spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
-        with self.core.acquire(spec) as servable:
-            methods.refuse_all(servable, request.tasks)
+        with self.core.acquire(spec) as servable, self.core.budget.share() as share:
+            examples = await _examples(request, share)
+            return await methods.infer(servable, request.tasks, examples)
 
     @_answered
     async def GetModelMetadata(
@@ -194,7 +261,11 @@ class _ModelService(_Service):
                 "ServerModelConfig type not supported by HandleReloadConfigRequest. "
                 "Only ModelConfigList is currently supported"
             )
+        before = {name: self.metrics.count(name) for name in request.metric_names}
         await self.core.reload(request.config)
         response = model_management_pb2.ReloadConfigResponse()
         response.status.SetInParent()
+        for name, count in before.items():
+            increase = self.metrics.count(name) - count
+            response.metric.add(name=name, int64_value_increase=increase)
         return response

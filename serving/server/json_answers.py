@@ -1,4 +1,7 @@
-"""Arrays to the REST answer of Predict, after `tensorflow_serving/util/json_tensor.cc`."""
+"""The REST answers of Predict, Classify and Regress.
+
+After `tensorflow_serving/util/json_tensor.cc`.
+"""
 
 import binascii
 import json
@@ -6,6 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+from tensorflow_serving.apis import classification_pb2, regression_pb2
 
 from serving.server.errors import invalid
 from serving.server.json_tensors import type_name
@@ -42,6 +46,29 @@ def write_predict(outputs: Mapping[str, np.ndarray], is_row: bool) -> bytes:
         values = [_columns(name, outputs[name]) for name in names]
         text = '{"outputs": ' + (values[0] if len(names) == 1 else _object(names, values)) + "}"
     return text.encode("utf-8", "surrogateescape")
+
+
+def write_classifications(result: classification_pb2.ClassificationResult) -> bytes:
+    """The answer of a Classify request: for each example a list of [label, score]."""
+    rows = [
+        [
+            f"[{write_string(each.label.encode())}, {score}]"
+            for each, score in zip(found.classes, _scores(found.classes), strict=True)
+        ]
+        for found in result.classifications
+    ]
+    text = ", ".join(f"[{', '.join(row)}]" for row in rows)
+    return f'{{"results": [{text}]}}'.encode()
+
+
+def write_regressions(result: regression_pb2.RegressionResult) -> bytes:
+    """The answer of a Regress request: for each example its value."""
+    values = decimals(np.array([each.value for each in result.regressions], np.float32))
+    return f'{{"results": [{", ".join(values)}]}}'.encode()
+
+
+def _scores(classes: Iterable[classification_pb2.Class]) -> list[str]:
+    return decimals(np.array([each.score for each in classes], np.float32))
 
 
 def _check_batch(outputs: Mapping[str, np.ndarray]) -> None:

@@ -17,12 +17,11 @@ import numpy as np
 
 from serving.server.errors import ServingError, invalid
 from serving.server.json_text import (
-    INFINITY,
-    MINUS_INFINITY,
     TOO_BIG,
     TOO_DEEP,
     decode_string,
     is_base64,
+    is_too_big,
     json_type,
     quoted,
     signature_name,
@@ -32,7 +31,7 @@ from serving.server.servable import Signature, TensorInfo
 _MAX_RANK = 64
 """What NumPy can hold."""
 _TYPE_NAMES = {"float32": "float", "float64": "double", "float16": "half", "object": "string"}
-_LARGEST_EXACT = {"float32": 2**24 - 1, "float64": 2**53 - 1}
+_FLOATS = ("float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -75,6 +74,21 @@ def read_predict(document: Mapping[str, Any], signature: Signature) -> PredictRe
     except RecursionError:
         raise invalid(TOO_DEEP) from None
     raise invalid("Missing 'inputs' or 'instances' key")
+
+
+def row_counts(document: Mapping[str, Any], signature: Signature) -> dict[str, tuple[int, ...]]:
+    """How many rows each input of a body claims to have, as a shape; nothing of what is no list."""
+    rows = document.get("instances")
+    if isinstance(rows, list):
+        return {name: (len(rows),) for name in signature.inputs}
+    columns: Any = document.get("inputs")
+    if not _is_named(columns):
+        columns = dict.fromkeys(signature.inputs, columns)
+    return {
+        name: (len(column),)
+        for name in signature.inputs
+        if isinstance(column := columns.get(name), list)
+    }
 
 
 def type_name(dtype: np.dtype) -> str:
@@ -180,31 +194,17 @@ def _values(flat: list[Any], dtype: np.dtype) -> np.ndarray | None:
         if types - {int} or not limits.min <= min(flat) <= max(flat) <= limits.max:
             return None
         return np.array(flat, dtype)
-    if dtype.name not in _LARGEST_EXACT or types - {int, float}:
+    if dtype.name not in _FLOATS or types - {int, float}:
         return None
-    if int in types and not all(_fits_float(v, dtype) for v in flat if type(v) is int):
+    try:
+        made = np.array(flat, np.float64)
+    except OverflowError:
         return None
-    made = np.array(flat, np.float64)
-    if np.isinf(made).any() and any(map(_is_too_big, flat)):
+    if np.isinf(made).any() and any(map(is_too_big, flat)):
         return None
-    if dtype.name == "float32":
-        limit = float(np.finfo(np.float32).max)
-        if np.any(np.isfinite(made) & (np.abs(made) > limit)):
-            return None
-    return made.astype(dtype, copy=False)
-
-
-def _is_too_big(value: float) -> bool:
-    """Whether it is infinite without having been written so, as 1e999 is."""
-    return math.isinf(value) and value is not INFINITY and value is not MINUS_INFINITY
-
-
-def _fits_float(value: int, dtype: np.dtype) -> bool:
-    """IsLosslessDecimal: integers up to 64 bits must be exact, larger ones only in range."""
-    if -(2**63) <= value < 2**64:
-        return abs(value) <= _LARGEST_EXACT[dtype.name]
-    # Compared as integers: a float cannot hold all of them.
-    return abs(value) <= int(np.finfo(dtype).max)
+    # As a cast in C: what is beyond a float is infinite.
+    with np.errstate(over="ignore"):
+        return made.astype(dtype, copy=False)
 
 
 def _explain_rows(rows: list[Any], infos: Mapping[str, TensorInfo]) -> NoReturn:
@@ -279,15 +279,9 @@ def _check_scalar(value: Any, dtype: np.dtype) -> None:
         return
     if dtype.kind == "O" and isinstance(value, str | dict):
         decode_string(value)
-    is_number = type(value) in (int, float)
-    if type(value) is float and _is_too_big(value):
+    if dtype.name in _FLOATS and type(value) in (int, float):
         raise invalid(TOO_BIG)
-    if is_number and dtype.name in _LARGEST_EXACT:
-        raise invalid(
-            f"Cannot convert JSON value: {quoted(value)} to {type_name(dtype)} without loss of "
-            "precision."
-        )
-    if dtype.kind not in "Obiu" and dtype.name not in _LARGEST_EXACT:
+    if dtype.kind not in "Obiu" and dtype.name not in _FLOATS:
         raise ServingError(
             grpc.StatusCode.UNIMPLEMENTED,
             f"Conversion of JSON Value: {quoted(value)} to type: {type_name(dtype)}",

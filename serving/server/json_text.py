@@ -5,6 +5,8 @@ After `tensorflow_serving/util/json_tensor.cc`, with its messages.
 
 import binascii
 import json
+import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +21,10 @@ from a number too big for a double."""
 TOO_BIG = "JSON Parse error: Number too big to be stored in double."
 TOO_DEEP = "JSON Parse error: The document is nested too deeply."
 _CONSTANTS = {"Infinity": INFINITY, "-Infinity": MINUS_INFINITY, "NaN": float("nan")}
+_UNCOMMON = ("-NaN", "Inf", "-Inf")
+# A string that does not end is passed over as well: looked into from each of its quotes, a long one
+# would take for ever.
+_STRING_OR_UNCOMMON = re.compile(r'"(?:[^"\\]|\\.)*+"?|-NaN|-?Inf(?!inity)', re.DOTALL)
 _QUOTED = 500
 """Characters of a JSON value that a message repeats."""
 _TYPES = {
@@ -32,7 +38,6 @@ _TYPES = {
 # The json module's words, and RapidJSON's for the same mistake.
 _PARSE_ERRORS = {
     "Expecting value": "Invalid value.",
-    "Extra data": "The document root must not be followed by other values.",
     "Expecting property name enclosed in double quotes": "Missing a name for object member.",
     "Expecting ':' delimiter": "Missing a colon after a name of object member.",
     "Expecting ',' delimiter": "Missing a comma or a closing bracket.",
@@ -43,8 +48,8 @@ _PARSE_ERRORS = {
 }
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
-    """Reads a body that must be one JSON object.
+def parse_object(body: bytes | bytearray) -> dict[str, Any]:
+    """Reads a body that must begin with a JSON object; what follows it does not count.
 
     Bytes that are no UTF-8 survive inside strings, as they do in the real server.
 
@@ -55,9 +60,13 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise invalid("JSON Parse error: The document is empty")
     text = body.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
     try:
-        document = json.loads(
-            text, object_pairs_hook=_first_of_each, parse_constant=_CONSTANTS.__getitem__
-        )
+        try:
+            document = _root(text)
+        except json.JSONDecodeError as error:
+            if not text.startswith(_UNCOMMON, error.pos):
+                raise
+            text = _STRING_OR_UNCOMMON.sub(_in_common_words, text)
+            document = _root(text)
     except json.JSONDecodeError as error:
         offset = len(text[: error.pos].encode("utf-8", "surrogateescape"))
         reason = _PARSE_ERRORS.get(error.msg.removesuffix(": "), error.msg)
@@ -86,6 +95,15 @@ def signature_name(document: Mapping[str, Any]) -> str:
             "be a string value."
         )
     return name
+
+
+def is_too_big(value: int | float) -> bool:
+    """Whether a number is beyond a double without having been written as infinite: 1e999 is."""
+    try:
+        is_infinite = math.isinf(value)
+    except OverflowError:
+        return True
+    return is_infinite and value is not INFINITY and value is not MINUS_INFINITY
 
 
 def is_base64(value: Any) -> bool:
@@ -160,9 +178,25 @@ def quoted(value: Any) -> str:
     return made.encode("utf-8", "replace").decode()
 
 
+def _root(text: str) -> Any:
+    begin = len(text) - len(text.lstrip(" \t\n\r"))
+    return _DECODER.raw_decode(text, begin)[0]
+
+
+def _in_common_words(found: re.Match[str]) -> str:
+    """`-NaN`, `Inf` and `-Inf`, which RapidJSON reads, as Python's reader knows them."""
+    text = found[0]
+    if text.startswith('"'):
+        return text
+    return "NaN" if text == "-NaN" else f"{text}inity"
+
+
 def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     return made if len(made) == len(pairs) else dict(reversed(pairs))
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_first_of_each, parse_constant=_CONSTANTS.__getitem__)
 
 
 def _base64(text: str) -> bytes:

@@ -19,6 +19,7 @@ _LATENCY = ":tensorflow:serving:request_latency"
 _RUNTIME = ":tensorflow:serving:runtime_latency"
 _QUEUING = ":tensorflow:serving:batching_session:queuing_latency"
 _BATCHES = ":tensorflow:serving:batching_session:wrapped_run_count"
+_COUNTERS = (_COUNT, _LOGGED, _BATCHES)
 # Scale of 10, power of 1.8, 33 buckets; scale of 100, power of 1.2, 52 buckets.
 _REQUEST_BUCKETS = tuple(10 * 1.8**power for power in range(33))
 _QUEUING_BUCKETS = tuple(100 * 1.2**power for power in range(52))
@@ -84,11 +85,11 @@ class Metrics:
         """Counts a request that has been answered; the time of failed ones is not kept.
 
         Args:
-          model: name as the client gave it.
-          api: as in `predict` (REST) or `Predict` (gRPC).
+          model: name as the client gave it; empty if it asked about none.
+          api: as in `predict` (REST) or `Predict` (gRPC); empty for what is no inference.
           entrypoint: `REST` or `GRPC`.
         """
-        if model not in self._model_names():
+        if model and model not in self._model_names():
             model = UNKNOWN_MODEL
         self._requests.labels(model, code.name).inc()
         if code is grpc.StatusCode.OK:
@@ -119,11 +120,23 @@ class Metrics:
         """
         self._logged.labels(model, code.name).inc()
 
+    def count(self, name: str) -> int:
+        """The first value of a counter, as a reload's answer tells it; 0 for what is none.
+
+        Args:
+          name: as in `/tensorflow/serving/request_count`.
+        """
+        shown = name.replace("/", ":")
+        for family in self._registry.collect():
+            if family.name == shown and shown in _COUNTERS:
+                return int(family.samples[0].value) if family.samples else 0
+        return 0
+
     def text(self) -> bytes:
         """The page that Prometheus reads."""
         lines = generate_latest(self._registry).decode().splitlines(keepends=True)
         # When a histogram was made is an OpenMetrics sample; the real server has none.
         kept = "".join(line for line in lines if "_created" not in line.split("{")[0])
-        for name in (_COUNT, _LOGGED, _BATCHES):
+        for name in _COUNTERS:
             kept = kept.replace(f"# TYPE {name} gauge", f"# TYPE {name} counter")
         return kept.encode()

@@ -1,64 +1,84 @@
-"""Pictures that are too large are refused by their header, before anything decodes them.
+"""Pictures that are too large are refused by their headers, before anything decodes them.
 
 A PNG of a few kilobytes may decode to gigabytes.
 """
 
-import io
-import warnings
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from PIL import Image
-from tensorflow.core.example import example_pb2
 
 from core import features
+from core.picture_sizes import UnknownSize, picture_size
+from serving.server import wire
 from serving.server.errors import invalid
 
-_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
-"""What `tf.io.decode_image` reads."""
-_BEYOND = (2**32, 2**32)
-"""Stands for the size of a picture that Pillow refuses for its size."""
+_MAP_ENTRY, _KEY, _VALUE = 1, 1, 2
+"""Fields of Features in protobuf, and of the entries of a map."""
+_BYTES_LIST, _BYTES_VALUE = 1, 1
+"""Fields of Feature and BytesList."""
+_FEATURES = 1
+"""Field of Example."""
 
-# Pillow warns of sizes that it is for our limit to judge.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
+def count_pixels(inputs: Mapping[str, np.ndarray], max_pixels: int, max_together: int) -> int:
+    """How many pixels TensorFlow makes of inputs named `image` (encoded pictures) and `examples`
+    (that hold some).
 
-def check_sizes(inputs: Mapping[str, np.ndarray], max_pixels: int) -> None:
-    """Looks into inputs named `image` (encoded pictures) and `examples` (that hold some).
+    What is no picture at all passes: the model has an answer for it. Takes time that grows with the
+    bytes.
 
-    What is no picture at all passes: the model has an answer for it.
+    Args:
+      max_pixels: of a picture, all its frames together.
+      max_together: of all pictures.
 
     Raises:
-      ServingError: INVALID_ARGUMENT, naming the picture's number.
+      ServingError: INVALID_ARGUMENT, naming the number of the first picture that has too many, or
+        does not say how many it has; or they have too many together.
     """
-    for number, content in enumerate(_contents(inputs)):
-        found = size(content)
-        if found and found[0] * found[1] > max_pixels:
+    together = 0
+    for number, content in _contents(inputs):
+        try:
+            found = picture_size(content)
+        except UnknownSize as error:
+            raise invalid(f"picture {number} does not tell its size: {error}") from None
+        pixels = found.pixels if found else 0
+        if pixels > max_pixels:
             raise invalid(
                 f"picture {number} has more than the {max_pixels:,} pixels that this server takes"
             )
+        together += pixels
+        if together > max_together:
+            raise invalid(
+                f"the pictures have more than the {max_together:,} pixels that this server takes "
+                "in a request; send them in several"
+            )
+    return together
 
 
-def _contents(inputs: Mapping[str, np.ndarray]) -> Iterator[bytes]:
+def _contents(inputs: Mapping[str, np.ndarray]) -> Iterator[tuple[int, bytes]]:
+    """Pictures with the numbers of their rows."""
     images = inputs.get(features.IMAGE)
     if images is not None and images.dtype == object:
-        yield from images.flat
+        yield from enumerate(images.flat)
     examples = inputs.get(features.EXAMPLES)
     if examples is not None and examples.dtype == object:
-        for serialized in examples.flat:
-            try:
-                example = example_pb2.Example.FromString(serialized)
-            except ValueError:  # Protobuf's DecodeError. TensorFlow has its own words for it.
-                continue
-            yield from example.features.feature[features.IMAGE].bytes_list.value
+        for number, serialized in enumerate(examples.flat):
+            for content in _pictures(serialized):
+                yield number, content
 
 
-def size(content: bytes) -> tuple[int, int] | None:
-    """Width and height; None if it is no picture."""
+def _pictures(example: bytes) -> Iterator[bytes]:
+    """What a tf.Example holds under `image`.
+
+    Of a name that comes several times TensorFlow takes one; all are looked at here.
+    """
     try:
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            return image.size
-    except Image.DecompressionBombError:
-        return _BEYOND
-    except Exception:  # Pillow raises many kinds on broken pictures.
-        return None
+        for held in wire.members(memoryview(example), _FEATURES):
+            for entry in wire.members(held, _MAP_ENTRY):
+                if features.IMAGE.encode() not in map(bytes, wire.members(entry, _KEY)):
+                    continue
+                for feature in wire.members(entry, _VALUE):
+                    for values in wire.members(feature, _BYTES_LIST):
+                        yield from map(bytes, wire.members(values, _BYTES_VALUE))
+    except wire.Malformed:
+        return  # TensorFlow has its own words for it.

@@ -7,7 +7,6 @@ counted.
 """
 
 import logging
-import os
 import queue
 import random
 import threading
@@ -16,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
-import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from core.errors import DexmatchError
 from serving.server import tensors
 from serving.server.batching import Arrays
+from serving.server.record_file import RecordFile, cut_torn_record
 from serving.server.servable import Servable, Signature
 
 MAX_BYTES = 256 << 20
@@ -30,8 +29,6 @@ KEPT_FILES = 3
 
 _MAX_WAITING = 1000
 _MAX_WAITING_BYTES = 64 << 20
-_PRIVATE = 0o600
-"""Requests hold what belongs to users."""
 
 _logger = logging.getLogger(__name__)
 
@@ -83,7 +80,7 @@ class RequestLog:
         self._waiting_bytes = 0
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._is_failing = False
+        self._failed = 0
         try:
             self._begin_file()
         except OSError as error:
@@ -125,41 +122,45 @@ class RequestLog:
         if self._thread:
             self._waiting.put(None)
             self._thread.join()
-        self._writer.close()
+        self._file.close()
 
     def _write_all(self) -> None:
         while entry := self._waiting.get():
             try:
                 self._write(_serialized(entry, self._rate))
-                code, self._is_failing = grpc.StatusCode.OK, False
-            except (tf.errors.OpError, OSError) as error:
+                code = grpc.StatusCode.OK
+                if self._failed:
+                    _logger.warning(
+                        "requests are logged again: %s; %d were not", self._path, self._failed
+                    )
+                self._failed = 0
+            except OSError as error:
                 code = grpc.StatusCode.INTERNAL
                 # Once for a disk that is full, not once a request.
-                if not self._is_failing:
-                    _logger.error("requests are not logged: %s: %s", self._path, error)
-                self._is_failing = True
+                if not self._failed:
+                    _logger.error("requests are not logged: %s: %s", self._path, error.strerror)
+                self._failed += 1
             with self._lock:
                 self._waiting_bytes -= entry.size
             self._observe(entry.model, code)
 
     def _write(self, record: bytes) -> None:
-        if self._written and self._written + len(record) > self._max_bytes:
-            self._writer.close()
+        if self._file.size and self._file.size + len(record) > self._max_bytes:
+            full = self._file
             self._begin_file()
-        self._writer.write(record)
-        self._writer.flush()
-        self._written += len(record)
+            full.close()
+        self._file.append(record)
 
     def _begin_file(self) -> None:
         """Moves the files that are there on by one; the oldest gives way."""
-        if self._path.exists() and self._path.stat().st_size:
+        if self._path.is_file():
+            cut_torn_record(self._path)
+        if self._path.is_file() and self._path.stat().st_size:
             for number in range(KEPT_FILES - 1, 0, -1):
                 if self._numbered(number).exists():
                     self._numbered(number).replace(self._numbered(number + 1))
             self._path.replace(self._numbered(1))
-        os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT, _PRIVATE))
-        self._writer = tf.io.TFRecordWriter(str(self._path))
-        self._written = 0
+        self._file = RecordFile(self._path)
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")

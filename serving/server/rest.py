@@ -9,9 +9,8 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import grpc
@@ -25,14 +24,22 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
-from serving.server import json_examples, methods
+from results import versions
+from serving.server import methods
+from serving.server.budget import Share
 from serving.server.core import ServerCore
 from serving.server.errors import ServingError, invalid
-from serving.server.json_answers import write_predict
-from serving.server.json_tensors import read_predict
+from serving.server.json_answers import (
+    write_classifications,
+    write_predict,
+    write_regressions,
+)
+from serving.server.json_examples import read_examples
+from serving.server.json_tensors import read_predict, row_counts
 from serving.server.json_text import parse_object, signature_name
-from serving.server.limits import Bodies, BodyRefused
+from serving.server.limits import TOO_SLOW, Bodies, BodyRefused, count_values
 from serving.server.metrics import CONTENT_TYPE, Metrics
+from serving.server.servable import DEFAULT_SIGNATURE, Servable, Signature, off_loop
 
 HTTP_STATUS = {
     grpc.StatusCode.OK: 200,
@@ -63,23 +70,18 @@ _STATUS = re.compile(
     r"/v1/models(?:/([^/:]+))?(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?(?:/(metadata))?",
     re.IGNORECASE | re.ASCII,
 )
-_METHODS = {"classify": methods.CLASSIFY, "regress": methods.REGRESS}
+_OTHER_PAGE = re.compile(rb"https?://")
 _CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "POST, GET",
     "Access-Control-Allow-Headers": "Content-Type",
 }
-_LARGE = 1 << 18
-"""Bytes of JSON that a thread reads or writes, so that small requests are answered in between."""
 _FLOAT_TEXT = 12
 """Bytes of a float in an answer, roughly."""
-_BODIES = 16
-"""Bodies of the largest size that are held at a time."""
 _GZIP_MINIMUM = 2048
 _GZIP_LEVEL = 4
 
 _logger = logging.getLogger(__name__)
-_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class _RestApi:
         self._core = core
         self._settings = settings
         self._metrics = metrics
-        self._bodies = Bodies(settings.max_body_bytes, _BODIES * settings.max_body_bytes)
+        self._bodies = Bodies(settings.max_body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -124,6 +126,8 @@ class _RestApi:
             return
         except BodyRefused as error:
             response = _error(error.status, error.message)
+            if error.status == TOO_SLOW:
+                response.headers["Connection"] = "close"
         except ServingError as error:
             response = _error(HTTP_STATUS[error.code], error.message)
         except Exception:
@@ -135,42 +139,22 @@ class _RestApi:
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         method, target = scope["method"], _target(scope)
-        if self._settings.monitoring_path and target == self._settings.monitoring_path:
+        path = self._settings.monitoring_path
+        if path and target.partition("?")[0] == path:
+            if target != path:
+                text = f"Unexpected path: {target}. Should be {path}"
+                return Response(text, status_code=400, media_type=CONTENT_TYPE)
             return Response(self._metrics.text(), media_type=CONTENT_TYPE)
         if not target.lower().startswith("/v1/"):
             return _error(404, "Not Found")
-        if method == "OPTIONS" and self._settings.cors:
-            return _json(b"{}")
-        if method == "POST" and (found := _PREDICTION.fullmatch(target)):
-            return await self._answer(
-                found[4].lower(), _spec(*found.group(1, 2, 3)), scope, receive
-            )
-        if method == "GET" and (found := _STATUS.fullmatch(target)):
-            if not found[1]:
-                raise invalid("Missing model name in request.")
-            spec = _spec(*found.group(1, 2, 3))
-            return self._metadata(spec) if found[4] else self._status(spec)
-        raise invalid(f"Malformed request: {method} {target}")
-
-    async def _answer(
-        self, api: str, spec: model_pb2.ModelSpec, scope: Scope, receive: Receive
-    ) -> Response:
-        start, code = time.perf_counter(), grpc.StatusCode.UNKNOWN
+        asked = _Asked(time.perf_counter())
+        code = grpc.StatusCode.UNKNOWN
         try:
-            async with self._bodies.read(dict(scope["headers"]), receive) as body:
-                start = time.perf_counter()
-                limit_s = self._settings.timeout_ms / 1000 or None
-                async with asyncio.timeout(limit_s):
-                    response = _json(await self._run(api, spec, body))
+            response = await self._answer(asked, method, target, scope, receive)
             code = grpc.StatusCode.OK
         except ServingError as error:
             code = error.code
             raise
-        except TimeoutError:
-            code = grpc.StatusCode.DEADLINE_EXCEEDED
-            raise ServingError(
-                code, f"Deadline exceeded: no answer within {self._settings.timeout_ms:,} ms"
-            ) from None
         except BodyRefused:
             code = grpc.StatusCode.RESOURCE_EXHAUSTED
             raise
@@ -178,23 +162,69 @@ class _RestApi:
             code = grpc.StatusCode.CANCELLED
             raise
         finally:
-            self._metrics.observe(spec.name, api, "REST", code, time.perf_counter() - start)
+            seconds = time.perf_counter() - asked.began
+            self._metrics.observe(asked.model, asked.api, "REST", code, seconds)
         return response
 
-    async def _run(self, api: str, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
+    async def _answer(
+        self, asked: "_Asked", method: str, target: str, scope: Scope, receive: Receive
+    ) -> Response:
+        if method == "OPTIONS":
+            if not _OTHER_PAGE.search(dict(scope["headers"]).get(b"origin", b"")):
+                raise ServingError(
+                    grpc.StatusCode.FAILED_PRECONDITION,
+                    "Origin header is missing in CORS preflight",
+                )
+            return Response()
+        if method == "POST" and (found := _PREDICTION.fullmatch(target)):
+            asked.model, asked.api = _unquoted(found[1]), found[4].lower()
+            return await self._infer(asked, _spec(*found.group(1, 2, 3)), scope, receive)
+        if method == "GET" and (found := _STATUS.fullmatch(target)):
+            if not found[1]:
+                raise invalid("Missing model name in request.")
+            asked.model = _unquoted(found[1])
+            spec = _spec(*found.group(1, 2, 3))
+            return self._metadata(spec) if found[4] else self._status(spec)
+        raise invalid(f"Malformed request: {method} {target}")
+
+    async def _infer(
+        self, asked: "_Asked", spec: model_pb2.ModelSpec, scope: Scope, receive: Receive
+    ) -> Response:
+        with self._core.budget.share() as share:
+            body = await self._bodies.read(dict(scope["headers"]), receive, share)
+            asked.began = time.perf_counter()
+            limit_s = self._settings.timeout_ms / 1000 or None
+            try:
+                async with asyncio.timeout(limit_s):
+                    return _json(await self._run(asked.api, spec, body, share))
+            except TimeoutError:
+                raise ServingError(
+                    grpc.StatusCode.DEADLINE_EXCEEDED,
+                    f"Deadline exceeded: no answer within {self._settings.timeout_ms:,} ms",
+                ) from None
+
+    async def _run(
+        self, api: str, spec: model_pb2.ModelSpec, body: bytearray, share: Share
+    ) -> bytes:
         size = len(body)
-        document = await _off_loop(size, parse_object, body)
+        await off_loop(size, count_values, body, share)
+        document = await off_loop(size, parse_object, body)
         name = signature_name(document)
         if api != "predict":
-            json_examples.check_examples(document)
+            examples = await off_loop(size, read_examples, document)
+            del document
+            with self._core.acquire(spec) as servable:
+                if api == "classify":
+                    return write_classifications(await methods.classify(servable, name, examples))
+                return write_regressions(await methods.regress(servable, name, examples))
         with self._core.acquire(spec) as servable:
-            if api != "predict":
-                methods.refuse(servable, name, _METHODS[api])
-            request = await _off_loop(size, read_predict, document, servable.signature(name))
+            signature = _signature(servable, name)
+            servable.check_rows(signature, row_counts(document, signature))
+            request = await off_loop(size, read_predict, document, signature)
             del document
             outputs = await servable.run(name, request.inputs)
         size = _FLOAT_TEXT * sum(array.size for array in outputs.values())
-        return await _off_loop(size, write_predict, outputs, request.is_row)
+        return await off_loop(size, write_predict, outputs, request.is_row)
 
     def _status(self, spec: model_pb2.ModelSpec) -> Response:
         return _json(json.dumps(_as_dict(self._core.status(spec)), indent=1).encode())
@@ -210,6 +240,29 @@ class _RestApi:
         return _json(json.dumps(document, indent=1).encode())
 
 
+@dataclass
+class _Asked:
+    """What is known of a request, for the metrics.
+
+    Attributes:
+      began: when its body was there, by `time.perf_counter`.
+      model: name, empty for a request that is about none.
+      api: such as `predict`, empty for others.
+    """
+
+    began: float
+    model: str = ""
+    api: str = ""
+
+
+def _signature(servable: Servable, name: str) -> Signature:
+    """As `Servable.signature`, in the words of the REST API."""
+    name = name or DEFAULT_SIGNATURE
+    if name not in servable.signatures:
+        raise invalid(f'Serving signature name: "{name}" not found in signature def')
+    return servable.signature(name)
+
+
 def _target(scope: Scope) -> str:
     """Path and query as they were sent, which is what the real server looks at."""
     query = scope["query_string"]
@@ -219,9 +272,10 @@ def _target(scope: Scope) -> str:
 def _spec(name: str, version: str | None, label: str | None) -> model_pb2.ModelSpec:
     spec = model_pb2.ModelSpec(name=_unquoted(name))
     if version:
-        if int(version) >= 2**63:
+        number = versions.number_of(version)
+        if number is None:
             raise invalid(f"Failed to convert version: {version} to numeric.")
-        spec.version.value = int(version)
+        spec.version.value = number
     if label:
         spec.version_label = _unquoted(label)
     return spec
@@ -229,12 +283,6 @@ def _spec(name: str, version: str | None, label: str | None) -> model_pb2.ModelS
 
 def _unquoted(text: str) -> str:
     return unquote_to_bytes(text.encode("latin-1")).decode("utf-8", "replace")
-
-
-async def _off_loop(size: int, function: Callable[..., _Made], *arguments: Any) -> _Made:
-    if size < _LARGE:
-        return function(*arguments)
-    return await asyncio.to_thread(function, *arguments)
 
 
 def _as_dict(proto: message.Message) -> dict[str, Any]:

@@ -5,7 +5,8 @@ terabytes; here the shape must agree with the values.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -28,8 +29,29 @@ _FIELDS = {
     types_pb2.DT_UINT64: "uint64_val",
     types_pb2.DT_STRING: "string_val",
 }
-_MOST_REPEATED = 1 << 20
+_MAX_RANK = 64
+"""What NumPy can hold."""
+_MOST_REPEATED = 1 << 16
 """Values that may be left out of a proto, as TensorProto allows."""
+
+
+class Declared(NamedTuple):
+    """What a proto says that it holds."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+
+
+def declared(proto: tensor_pb2.TensorProto) -> Declared:
+    """What a proto says of itself, whether or not it holds as many values.
+
+    Raises:
+      ServingError: INVALID_ARGUMENT, its type or its shape makes no sense.
+    """
+    try:
+        return _declared(proto)
+    except ValueError as error:
+        raise invalid(f"tensor parsing error: {error}") from error
 
 
 def to_arrays(protos: Mapping[str, tensor_pb2.TensorProto]) -> dict[str, np.ndarray]:
@@ -45,6 +67,16 @@ def to_arrays(protos: Mapping[str, tensor_pb2.TensorProto]) -> dict[str, np.ndar
         except (ValueError, TypeError, OverflowError) as error:
             raise invalid(f"tensor parsing error: {name}: {error}") from error
     return arrays
+
+
+def fill_all(
+    protos: MutableMapping[str, tensor_pb2.TensorProto],
+    arrays: Mapping[str, np.ndarray],
+    infos: Mapping[str, TensorInfo],
+) -> None:
+    """Writes all outputs; see `fill`."""
+    for name, array in arrays.items():
+        fill(protos[name], array, infos[name])
 
 
 def fill(proto: tensor_pb2.TensorProto, array: np.ndarray, info: TensorInfo) -> None:
@@ -64,17 +96,23 @@ def fill(proto: tensor_pb2.TensorProto, array: np.ndarray, info: TensorInfo) -> 
         getattr(proto, field).extend(array.ravel().tolist())
 
 
-def _to_array(proto: tensor_pb2.TensorProto) -> np.ndarray:
+def _declared(proto: tensor_pb2.TensorProto) -> Declared:
     if proto.tensor_shape.unknown_rank:
         raise ValueError("its shape is not known")
+    if len(proto.tensor_shape.dim) > _MAX_RANK:
+        raise ValueError(f"more than {_MAX_RANK} dimensions")
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
     if any(size < 0 for size in shape):
         raise ValueError(f"shape {list(shape)} is not complete")
-    count = math.prod(shape)
     try:
-        dtype = np.dtype(tf.dtypes.as_dtype(proto.dtype).as_numpy_dtype)
-    except KeyError:
+        return Declared(np.dtype(tf.dtypes.as_dtype(proto.dtype).as_numpy_dtype), shape)
+    except (KeyError, TypeError):
         raise ValueError(f"type {proto.dtype} has no values") from None
+
+
+def _to_array(proto: tensor_pb2.TensorProto) -> np.ndarray:
+    dtype, shape = _declared(proto)
+    count = math.prod(shape)
     field = _FIELDS.get(proto.dtype)
     if proto.tensor_content and proto.dtype != types_pb2.DT_STRING:
         values = np.frombuffer(proto.tensor_content, dtype)

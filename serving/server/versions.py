@@ -1,7 +1,8 @@
 """The versions of one model: found by polling, loaded and warmed, unloaded when no one needs them.
 
 After TensorFlow Serving's FileSystemStoragePathSource and AvailabilityPreservingPolicy: a version
-that is no longer wanted stays until one that is wanted can answer, and the last one stays.
+that is no longer wanted stays until one that is wanted can answer. Where none is wanted any more,
+all are unloaded; a base path that cannot be read changes nothing.
 
 Everything here runs on the event loop; scans and loads run in threads.
 """
@@ -11,8 +12,7 @@ import contextlib
 import gc
 import logging
 import os
-import re
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from tensorflow_serving.apis.get_model_status_pb2 import ModelVersionStatus
 from tensorflow_serving.config import file_system_storage_path_source_pb2 as storage_path_source
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig
 
+from results.versions import number_of
 from serving.server.errors import ServingError, code_of
 from serving.server.servable import Servable
 
@@ -29,7 +30,6 @@ Load = Callable[[str, int, Path], Servable]
 """Model, version and folder to a version that was loaded and warmed; runs in a thread."""
 
 _logger = logging.getLogger(__name__)
-_NUMBER = re.compile(r"\d{1,18}")
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,15 @@ class _Version:
 class Model:
     """The versions of one model.
 
-    Args:
-      config: name, base path, policy and labels.
-      load: makes a `Servable`.
+    Attributes:
+      config: name, base path and policy.
+      labels: versions by label, whether they can answer or not.
     """
 
     def __init__(self, config: ModelConfig, load: Load, options: LoadOptions):
+        """Knows no version yet; `load` makes a `Servable`."""
         self.config = config
+        self.labels: Mapping[str, int] = {}
         self._load = load
         self._options = options
         self._versions: dict[int, _Version] = {}
@@ -91,7 +93,7 @@ class Model:
         try:
             found = await asyncio.to_thread(self._scan)
         except OSError as error:
-            self._tell(f"cannot list the versions of {self.name}: {error}")
+            self._notify(f"cannot list the versions of {self.name}: {error}")
             return
         wanted = _choose(self.config.model_version_policy, found)
         before, self._wanted = self._wanted, frozenset(wanted)
@@ -136,7 +138,9 @@ class Model:
           ServingError: NOT_FOUND, there is no such version; INVALID_ARGUMENT, no such label.
         """
         if label is not None:
-            number = self.labelled(label)
+            number = self.labels.get(label)
+            if number is None:
+                raise unknown_label(label)
         available = self._available()
         version = next((v for v in available if number in (None, v.number)), None)
         if version is None or version.servable is None:
@@ -151,19 +155,6 @@ class Model:
             version.users -= 1
             if not version.users:
                 version.unused.set()
-
-    def labelled(self, label: str) -> int:
-        """The version that a label points at.
-
-        Raises:
-          ServingError: INVALID_ARGUMENT, the label is unknown or its version is not loaded.
-        """
-        number = self.config.version_labels.get(label)
-        if number is None or number not in {version.number for version in self._available()}:
-            raise ServingError(
-                grpc.StatusCode.INVALID_ARGUMENT, f"Unrecognized servable version label: {label}"
-            )
-        return int(number)
 
     def states(self) -> list[ModelVersionStatus]:
         """What GetModelStatus says, newest version first."""
@@ -188,9 +179,9 @@ class Model:
         return None
 
     @property
-    def is_available(self) -> bool:
-        """Whether some version can answer."""
-        return bool(self._available())
+    def available(self) -> list[int]:
+        """The versions that can answer, newest first."""
+        return [version.number for version in self._available()]
 
     def _available(self) -> list[_Version]:
         """Newest first."""
@@ -201,19 +192,21 @@ class Model:
         """Version to folder and what tells it from another one of that name."""
         found = {}
         with os.scandir(self.config.base_path) as entries:
-            for entry in entries:
-                if not _NUMBER.fullmatch(entry.name):
-                    self._tell(f"{entry.path}: not a number, so not a version of {self.name}")
+            # Of "1" and "01", the former.
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                number = number_of(entry.name)
+                if number is None:
+                    self._notify(f"{entry.path}: not a number, so not a version of {self.name}")
                     continue
                 # It may be renamed away at any moment.
                 with contextlib.suppress(OSError):
                     if entry.is_dir():
                         stat = entry.stat()
                         identity = stat.st_ino, stat.st_mtime_ns
-                        found[int(entry.name)] = Path(entry.path), identity
+                        found[number] = Path(entry.path), identity
         return found
 
-    def _tell(self, text: str) -> None:
+    def _notify(self, text: str) -> None:
         """Logs something once, however often it is polled."""
         if text not in self._told:
             self._told.add(text)
@@ -251,10 +244,10 @@ class Model:
         self._settle()
 
     def _settle(self) -> None:
-        """Unloads what is not wanted, if something that is can answer."""
+        """Unloads what is not wanted, if something that is can answer, or nothing is wanted."""
         available = self._available()
-        if not any(version.number in self._wanted for version in available):
-            # The newest stays until another replaces it, however it came to be unwanted.
+        if self._wanted and not any(version.number in self._wanted for version in available):
+            # The newest stays until another can replace it.
             available = available[1:]
         for version in available:
             if version.number not in self._wanted:
@@ -266,15 +259,25 @@ class Model:
         while version.users:
             version.unused.clear()
             await version.unused.wait()
+        loop = asyncio.get_running_loop()
+        if version.servable:
+            await loop.run_in_executor(self._options.threads, version.servable.close)
         version.servable = None
-        # What TensorFlow loads refers to itself in circles.
-        await asyncio.get_running_loop().run_in_executor(self._options.threads, gc.collect)
+        # Graphs refer to themselves in circles.
+        await loop.run_in_executor(self._options.threads, gc.collect)
         await self._enter(version, ModelVersionStatus.END)
 
     async def _enter(self, version: _Version, state: int) -> None:
         version.state = state
         async with self._changed:
             self._changed.notify_all()
+
+
+def unknown_label(label: str) -> ServingError:
+    """What is answered to who asks for a label that points at no version."""
+    return ServingError(
+        grpc.StatusCode.INVALID_ARGUMENT, f"Unrecognized servable version label: {label}"
+    )
 
 
 def _choose(

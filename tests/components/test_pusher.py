@@ -80,6 +80,36 @@ def test_a_push_that_dies_leaves_no_version_and_the_next_one_clears_up(tmp_path,
     assert push.names() == [version]
 
 
+def test_a_leftover_that_is_a_link_is_unlinked_and_what_it_points_at_stays(tmp_path):
+    push = Push(tmp_path)
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "deep" / "file").write_text("precious")
+    (push.base / ".staging-dead").mkdir(parents=True)
+    for link in (".staging-x", ".removed-7", ".staging-dead/inner"):
+        (push.base / link).symlink_to(tmp_path / "elsewhere")
+    (push.base / ".staging-none").symlink_to(tmp_path / "none")
+    version = push.run().get_string_custom_property("pushed_version")
+    assert push.names() == [version]
+    assert (tmp_path / "elsewhere" / "deep" / "file").read_text() == "precious"
+
+
+def test_what_a_killed_removal_left_is_cleared_at_the_next_push(tmp_path):
+    push = Push(tmp_path)
+    (push.base / ".removed-3" / "variables").mkdir(parents=True)
+    (push.base / ".removed-3" / "variables" / "variables.index").write_bytes(b"weights")
+    (push.base / ".mine").mkdir()
+    version = push.run().get_string_custom_property("pushed_version")
+    assert push.names() == [".mine", version]
+
+
+def test_leftovers_are_found_below_a_folder_whose_name_looks_like_a_pattern(tmp_path):
+    (tmp_path / "a[1]*").mkdir()
+    push = Push(tmp_path / "a[1]*")
+    (push.base / ".staging-dead").mkdir(parents=True)
+    version = push.run().get_string_custom_property("pushed_version")
+    assert push.names() == [version]
+
+
 @pytest.fixture
 def known(tmp_path):
     """A push of a model that TensorFlow gave a fingerprint."""

@@ -117,6 +117,29 @@ def test_what_cannot_be_judged_is_zero_and_harms_no_neighbour(served, pictures):
     assert expected > 0
 
 
+@pytest.mark.parametrize("value", [1e38, 3e38, -1e38, np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("places", [slice(0, 1), slice(None), slice(None, None, 2)])
+def test_no_numbers_give_nan(served, value, places):
+    ordinary = np.random.default_rng(1).normal(size=(4, WIDTH)).astype(np.float32)
+    wild = ordinary.copy()
+    wild[1:3, places] = value
+    wild[2] *= -1
+
+    def probabilities(image, caption):
+        return served.signatures["score_embeddings"](
+            image_embedding=tf.constant(image), caption_embedding=tf.constant(caption)
+        )[features.PROBABILITY].numpy()
+
+    for images, captions in ((wild, ordinary), (ordinary, wild), (wild, wild)):
+        answers = probabilities(images, captions)
+        assert ((answers >= 0) & (answers <= 1)).all(), answers
+        if not np.isfinite(value):
+            assert (answers[1:3] == signatures.NOT_JUDGED).all()
+        # Their neighbours are answered as ever.
+        expected = probabilities(ordinary, ordinary)
+        np.testing.assert_array_equal(answers[[0, 3]], expected[[0, 3]])
+
+
 def test_a_session_loads_the_same_model(saved, served, pictures):
     """TensorFlow Serving, and tfx_bsl's RunInference, load a model so."""
     images, texts = [pictures["rgb.png"], pictures["tall.png"]], ["a blue bird", "two words"]

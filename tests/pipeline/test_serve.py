@@ -23,7 +23,7 @@ def test_it_serves_in_anybodys_folder_until_it_is_told_to_stop(
 ):
     command = ["serve", "--engine", "embedded", "--model", str(tiny_models.first)]
     process = subprocess.Popen(
-        [*dexmatch_command, *command, "--port", "0", "--rest-port", "0"],
+        [*dexmatch_command, *command, "--port", "auto", "--rest-port", "auto"],
         cwd=foreign_folder,
         stderr=subprocess.PIPE,
         text=True,
@@ -61,6 +61,9 @@ def test_it_serves_in_anybodys_folder_until_it_is_told_to_stop(
     [
         ([], "no pushed model yet; make one with `dexmatch run`"),
         (["--engine", "apache"], "apache: no engine"),
+        # To model servers it means no port at all.
+        (["--port", "0"], "--port 0: no port; a number from 1 to 65535, or `auto`"),
+        (["--rest-port", "65536"], "--rest-port 65536: no port"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path, monkeypatch, arguments, message):

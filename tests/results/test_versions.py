@@ -28,6 +28,27 @@ def test_versions_are_listed_by_number_not_by_name(base):
     assert versions.list_versions(base)[0].size == 12
 
 
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("7", 7),
+        ("007", 7),
+        ("1000000000000000000", 10**18),
+        ("9223372036854775807", 2**63 - 1),
+        ("9223372036854775808", None),
+        ("9" * 4301, None),
+        ("\uff11\uff12", None),  # Full-width digits.
+        ("\u0661", None),
+        ("1.0", None),
+        ("-1", None),
+        ("1\n", None),
+        ("", None),
+    ],
+)
+def test_a_version_is_ascii_digits_of_a_number_of_63_bits(name, number):
+    assert versions.number_of(name) == number
+
+
 def test_no_folder_is_no_version(tmp_path):
     assert versions.list_versions(tmp_path / "none") == []
     assert versions.served([]) is None

@@ -107,9 +107,27 @@ class Toy(tf.Module):
         """Fails where the text is no number."""
         return {"number": tf.strings.to_number(text)}
 
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "inputs")])
+    def classes(self, inputs):
+        """tf.Examples with a float `a` to two labels each, as Classify asks for."""
+        a = self._a(inputs)
+        return {
+            "classes": tf.tile([["much", "little"]], [tf.shape(a)[0], 1]),
+            "scores": tf.stack([a, 1 - a], axis=1),
+        }
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "inputs")])
+    def value(self, inputs):
+        """tf.Examples with a float `a` to a + offset, as Regress asks for."""
+        return {"outputs": self._a(inputs) + self.offset}
+
+    def _a(self, examples):
+        spec = {"a": tf.io.FixedLenFeature([], tf.float32, default_value=0.0)}
+        return tf.io.parse_example(examples, spec)["a"]
+
     def signatures(self):
         """By name."""
-        names = ("linger", "mixed", "total", "scalar", "summary", "parse")
+        names = ("linger", "mixed", "total", "scalar", "summary", "parse", "classes", "value")
         return {
             "serving_default": self.add,
             **{name: getattr(self, name) for name in names},

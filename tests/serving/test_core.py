@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import re
 import shutil
 import threading
 from collections import deque
@@ -440,14 +441,42 @@ def test_the_version_before_is_served_again_when_the_newest_is_renamed_away(base
     on_core(work, base)
 
 
-def test_the_last_version_stays_when_its_folder_goes(base):
+def test_the_last_version_is_unloaded_when_its_folder_goes_and_its_state_stays(base):
     async def work(core):
         (base / "1").rename(base / "gone")
-        await asyncio.sleep(0.3)
+        await until(lambda: states(core) == {1: "END"})
+        for asked, told in ((TOY, "Latest(toy)"), (spec(1), "Specific(toy, 1)")):
+            with pytest.raises(ServingError, match=re.escape(told)) as error, core.acquire(asked):
+                pass
+            assert error.value.code is grpc.StatusCode.NOT_FOUND
+        (base / "gone").rename(base / "1")
+        await until(lambda: states(core) == {1: "AVAILABLE"})
         assert await plus(core) == 1
-        shutil.rmtree(base)
-        await asyncio.sleep(0.3)
+
+    on_core(work, base)
+
+
+def test_a_base_path_that_is_gone_changes_nothing(base):
+    async def work(core):
+        model = core._models["toy"]
+        base.rename(base.with_name("gone"))
+        await model.refresh()
+        await model.refresh()
         assert states(core) == {1: "AVAILABLE"}
+        assert await plus(core) == 1
+
+    on_core(work, base, CoreOptions(poll_s=0))
+
+
+def test_versions_are_ascii_numbers_of_63_bits(base):
+    newest = 2**63 - 1
+    shutil.copytree(base / "1", base / str(newest))
+    for name in (str(newest + 1), "\uff19" * 19, "8" * 200):
+        (base / name).mkdir()
+
+    async def work(core):
+        assert states(core) == {newest: "AVAILABLE"}
+        assert await plus(core, newest) == 1
 
     on_core(work, base)
 
@@ -519,11 +548,64 @@ def test_labels_point_at_loaded_versions_only(base, newer):
             await plus(core, label="other")
         assert error.value.message == "Unrecognized servable version label: other"
         assert error.value.code is grpc.StatusCode.INVALID_ARGUMENT
+        # It may not be moved to a version that is not loaded, whatever new ones may.
         with pytest.raises(ServingError, match="not currently available for inference") as error:
             await core.reload(policed(base, ("all",), {"stable": 9}))
         assert error.value.code is grpc.StatusCode.FAILED_PRECONDITION
+        assert await plus(core, label="stable") == 1
+        await core.reload(policed(base, ("all",), {"stable": 2, "new": 9}))
+        assert await plus(core, label="stable") == 2
+        with pytest.raises(ServingError, match=r"Specific\(toy, 9\)") as error:
+            await plus(core, label="new")
+        assert error.value.code is grpc.StatusCode.NOT_FOUND
+        with pytest.raises(ServingError, match="Unrecognized servable version label: canary"):
+            await plus(core, label="canary")
 
-    on_core(work, base, config=policed(base, ("all",), {"stable": 1, "canary": 2}))
+    config = policed(base, ("all",), {"stable": 1, "canary": 2})
+    told = "version [12] of model toy, which is not currently available for inference"
+    with pytest.raises(ServingError, match=told):
+        on_core(work, base, config=config)
+    on_core(work, base, CoreOptions(poll_s=0, labels_unavailable=True), config)
+
+
+@pytest.mark.parametrize("field", ["version_labels", "empty", "bad", "name", "model_platform"])
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_reload_that_fails_leaves_everything_as_it_is(base, newer, tmp_path, field, stays):
+    shutil.copytree(newer, base / "2")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad" / "1").mkdir(parents=True)
+    # Fewer versions of the toy, or none, and another model that cannot be served.
+    config = policed(base, ("specific", 2))
+    if not stays:
+        config.model_config_list.config.pop()
+    entry = config.model_config_list.config.add()
+    entry.CopyFrom(files.one_model("other", base).model_config_list.config[0])
+    told = {
+        "version_labels": "not currently available",
+        "empty": "other did not become available: no version folder",
+        "bad": "other did not become available: .*saved_model",
+        "name": "a model has no name",
+        "model_platform": "Model other requests unsupported platform x",
+    }[field]
+    match field:
+        case "version_labels":
+            entry.version_labels["new"] = 9
+        case "empty" | "bad":
+            entry.base_path = str(tmp_path / field)
+        case _:
+            setattr(entry, field, "" if field == "name" else "x")
+
+    async def work(core):
+        await core.reload(policed(base, ("all",), {"old": 1}))
+        with pytest.raises(ServingError, match=told):
+            await core.reload(config)
+        await asyncio.gather(*core._closing)
+        assert states(core) == {1: "AVAILABLE", 2: "AVAILABLE"}
+        assert core.model_names() == ["toy"]
+        assert await plus(core, label="old") == 1
+        assert await plus(core) == 2
+
+    on_core(work, base, CoreOptions(poll_s=0, max_load_retries=0), policed(base, ("all",)))
 
 
 def test_a_model_that_is_no_longer_configured_is_unloaded(base):
@@ -534,6 +616,12 @@ def test_a_model_that_is_no_longer_configured_is_unloaded(base):
         with pytest.raises(ServingError) as error, core.acquire(TOY):
             pass
         assert error.value.message == "Servable not found for request: Latest(toy)"
+        await until(lambda: states(core) == {1: "END"})
+        # And loaded again when it comes back, though it may not have gone yet.
+        for _ in range(2):
+            await core.reload(files.one_model("toy", base))
+            assert await plus(core) == 1
+            await core.reload(other)
 
     on_core(work, base)
 

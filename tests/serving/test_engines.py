@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "serving_model"
 REAL_FLAGS = frozenset(
     (
+        "allow_version_labels_for_unavailable_models",
         "batching_parameters_file",
         "enable_batching",
         "enable_grpc_healthcheck_service",
@@ -224,7 +225,8 @@ VALUES = {
 
 @pytest.mark.parametrize("flag", sorted(REAL_FLAGS))
 def test_the_embedded_engine_takes_every_flag_of_the_real_server(flag):
-    value = VALUES.get(flag, "true" if flag.startswith("enable") or "cors" in flag else "1")
+    is_switch = flag.startswith(("enable", "allow")) or "cors" in flag
+    value = VALUES.get(flag, "true" if is_switch else "1")
     parsed = flags.parse([f"--{flag}={value}"])
     assert hasattr(parsed, flag)
     idle = ("enable_profiler", "grpc_max_threads", "num_unload_threads", "rest_api_num_threads")
@@ -242,6 +244,28 @@ def test_what_flags_become():
     both = "--tensorflow_session_parallelism=3"
     assert flags.threads(flags.parse([both])) == (3, 3)
     assert flags.threads(flags.parse([both, "--tensorflow_inter_op_parallelism=2"])) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--port=0"], "one of --port and --grpc_socket_path must be set"),
+        (["--port=1", "--rest_api_port=1"], "--rest_api_port must be another than --port"),
+        (["--port=65536"], "is no port"),
+        (["--rest_api_port=-1"], "is no port"),
+    ],
+)
+def test_ports_that_make_no_sense_are_told(capsys, words, told):
+    with pytest.raises(SystemExit) as ended:
+        flags.parse(words)
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_file_of_batching_parameters_without_batching_is_a_mistake():
+    parsed = flags.parse([f"--batching_parameters_file={SHIPPED / files.BATCHING}"])
+    with pytest.raises(DexmatchError, match="of no use without --enable_batching"):
+        flags.core_options(parsed)
 
 
 def test_the_embedded_engine_understands_its_command_line(options):
@@ -291,6 +315,8 @@ def test_compose_runs_what_the_docker_engine_runs():
                 assert (SHIPPED / mount["source"]).is_file()
         assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}
     assert {value for name, value in flagged.items() if name.endswith("_file")} <= mounts.keys()
+    # As the other engines are given it: models.config may hold labels.
+    assert flagged["allow_version_labels_for_unavailable_models"] == "true"
     (model,) = files.read_models(SHIPPED / files.MODELS).model_config_list.config
     assert mounts[model.base_path] == "./dexmatch"
     assert f"/v1/models/{model.name} " in serving["healthcheck"]["test"][-1]

@@ -2,6 +2,8 @@ import re
 from pathlib import Path
 
 import pytest
+from google.protobuf import text_format
+from tensorflow_serving.config.model_server_config_pb2 import ModelConfig
 
 from core.errors import DexmatchError
 from serving import files, protos
@@ -17,6 +19,11 @@ def test_the_shipped_files_are_what_a_model_server_reads():
     assert (model.name, model.model_platform) == ("dexmatch", "tensorflow")
     assert model.base_path == "/models/dexmatch"
     assert model.model_version_policy.latest.num_versions == 1
+    # What its comment proposes is sound as well.
+    proposed = re.findall(r"^ *#   (.*)$", (SHIPPED / files.MODELS).read_text(), re.MULTILINE)
+    entry = text_format.Parse("\n".join(proposed), ModelConfig())
+    assert list(entry.model_version_policy.specific.versions) == [1, 2]
+    assert dict(entry.version_labels) == {"stable": 1}
     batching = files.read_batching(SHIPPED / files.BATCHING)
     assert batching.num_batch_threads.value >= 1
     assert files.batch_sizes(SHIPPED / files.BATCHING)[0] == 1

@@ -1,5 +1,6 @@
 """The gRPC API of the embedded engine, point by point, through a real server."""
 
+import re
 import shutil
 
 import grpc
@@ -12,6 +13,7 @@ from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     inference_pb2,
+    input_pb2,
     model_management_pb2,
     model_service_pb2_grpc,
     predict_pb2,
@@ -47,7 +49,7 @@ def config(toy, pushed, tmp_path_factory):
     made = files.one_model("toy", folder)
     (entry,) = made.model_config_list.config
     entry.model_version_policy.all.SetInParent()
-    entry.version_labels["stable"] = 1
+    entry.version_labels.update({"stable": 1, "gone": 9})
     made.MergeFrom(files.one_model("dexmatch", pushed))
     return made
 
@@ -187,9 +189,15 @@ def test_what_cannot_be_judged_is_zero_and_harms_no_neighbour(stub, pictures):
         (request(label="x", x=X), INVALID, "Unrecognized servable version label: x"),
         (
             request(signature="none", x=X),
-            INVALID,
-            'Serving signature name: "none" not found in signature def',
+            grpc.StatusCode.FAILED_PRECONDITION,
+            'Serving signature key "none" not found.',
         ),
+        (
+            request(signature="é" * 1000, x=X),
+            grpc.StatusCode.FAILED_PRECONDITION,
+            f'Serving signature key "{"é" * 500}...TRUNCATED',
+        ),
+        (request(label="gone", x=X), NOT_FOUND, "Servable not found for request: Specific(toy, 9)"),
         (
             request(),
             INVALID,
@@ -260,27 +268,129 @@ def test_versions_and_labels_are_chosen(stub):
     assert stub.Predict(request(x=X, label="stable")).model_spec.version.value == 1
 
 
-def test_other_methods_say_that_the_signature_is_for_predict(stub):
-    for made, call, method, kind in (
-        (classification_pb2.ClassificationRequest(), stub.Classify, "classify", "classification"),
-        (regression_pb2.RegressionRequest(), stub.Regress, "regress", "regression"),
+def examples(*values, context=None):
+    """An Input; None stands for an example without the feature."""
+
+    def example(value):
+        made = tf.train.Example()
+        if value is not None:
+            made.features.feature["a"].float_list.value.append(value)
+        return made
+
+    made = input_pb2.Input()
+    if context is None:
+        made.example_list.examples.extend(map(example, values))
+    else:
+        made.example_list_with_context.context.CopyFrom(example(context))
+        made.example_list_with_context.examples.extend(map(example, values))
+    return made
+
+
+def about(kind, signature, asked, model="toy"):
+    made = kind(input=asked)
+    made.model_spec.name, made.model_spec.signature_name = model, signature
+    return made
+
+
+CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
+CLASSES = [[("much", 0.25), ("little", 0.75)], [("much", 0.0), ("little", 1.0)]]
+
+
+def labels(result):
+    return [
+        [(each.label, each.score) for each in found.classes] for found in result.classifications
+    ]
+
+
+def test_a_signature_classifies_and_regresses_if_its_inputs_and_outputs_are_named_so(stub):
+    made = about(classification_pb2.ClassificationRequest, "classes", examples(0.25, None))
+    answer = stub.Classify(made)
+    assert labels(answer.result) == CLASSES
+    spec = answer.model_spec
+    assert (spec.name, spec.version.value, spec.signature_name) == ("toy", 2, "classes")
+    made = about(regression_pb2.RegressionRequest, "value", examples(0.25, None, context=3))
+    answer = stub.Regress(made)
+    assert [each.value for each in answer.result.regressions] == [1.25, 4]
+    assert answer.model_spec.signature_name == "value"
+
+
+def test_several_inferences_about_the_same_examples(stub):
+    many = inference_pb2.MultiInferenceRequest(input=examples(0.25, None))
+    for method, signature in ((CLASSIFY, "classes"), (REGRESS, "value")):
+        task = many.tasks.add(method_name=method)
+        task.model_spec.name, task.model_spec.signature_name = "toy", signature
+    classified, regressed = stub.MultiInference(many).results
+    assert labels(classified.classification_result) == CLASSES
+    assert [each.value for each in regressed.regression_result.regressions] == [1.25, 1]
+    assert classified.model_spec.signature_name == "classes"
+    assert regressed.model_spec.version.value == 2
+    many.tasks[1].model_spec.signature_name = "classes"
+    told = "Duplicate evaluation of signature: classes"
+    assert refused(stub.MultiInference, many) == (INVALID, told)
+    many.tasks[1].model_spec.signature_name = "value"
+    many.tasks[1].method_name = "tensorflow/serving/predict"
+    assert refused(stub.MultiInference, many)[0] is grpc.StatusCode.UNIMPLEMENTED
+    many.tasks[1].model_spec.name = "dexmatch"
+    assert "must access the same model" in refused(stub.MultiInference, many)[1]
+    many.tasks[1].model_spec.name = ""
+    assert "empty model name" in refused(stub.MultiInference, many)[1]
+
+
+def test_other_methods_are_refused_to_signatures_that_cannot_answer(stub):
+    for kind, call, method, word, other in (
+        (classification_pb2.ClassificationRequest, stub.Classify, CLASSIFY, "class", "value"),
+        (regression_pb2.RegressionRequest, stub.Regress, REGRESS, "regress", "classes"),
     ):
-        assert refused(call, made) == (INVALID, "Missing ModelSpec")
-        made.model_spec.name = "toy"
-        expected = (
-            f"Expected {kind} signature method_name to be tensorflow/serving/{method}. Was: "
-            "tensorflow/serving/predict"
-        )
-        assert refused(call, made) == (INVALID, expected)
-        many = inference_pb2.MultiInferenceRequest()
-        task = many.tasks.add(method_name=f"tensorflow/serving/{method}")
-        task.model_spec.name = "toy"
-        assert refused(stub.MultiInference, many) == (INVALID, expected)
-        made.model_spec.signature_name = "none"
-        assert refused(call, made) == (INVALID, "No signature was found with the name: none")
-        made.model_spec.name = "none"
-        assert refused(call, made)[0] is NOT_FOUND
+        assert refused(call, kind()) == (INVALID, "Missing ModelSpec")
+        for signature, told in (
+            ("", f"No {word}.*ion inputs found in SignatureDef: "),
+            ("mixed", "Expected one input Tensor."),
+            (other, "Expected (classification signature outputs to contain|one output Tensor)"),
+        ):
+            code, message = refused(call, about(kind, signature, examples(1)))
+            assert code is INVALID and re.match(told, message), message
+            many = inference_pb2.MultiInferenceRequest()
+            task = many.tasks.add(method_name=method)
+            task.model_spec.name, task.model_spec.signature_name = "toy", signature
+            assert refused(stub.MultiInference, many) == (code, message)
+        code, message = refused(call, about(kind, "none", examples(1)))
+        assert (code, message) == (INVALID, "No signature was found with the name: none")
+        good = "classes" if other == "value" else "value"
+        assert refused(call, about(kind, good, examples())) == (INVALID, "Input is empty.")
+        assert refused(call, about(kind, good, examples(1), "none"))[0] is NOT_FOUND
     assert refused(stub.MultiInference, inference_pb2.MultiInferenceRequest())[0] is INVALID
+
+
+@pytest.mark.parametrize("content", [b"\x01", b"\xff" * 100, b"\x0a\xff\xff\xff\xff\x0f"])
+def test_bytes_that_are_no_message_are_the_senders_mistake_and_leave_the_log_alone(
+    channel, server, content
+):
+    said = list(server.said)
+    for service, method in (
+        ("PredictionService", "Predict"),
+        ("PredictionService", "Classify"),
+        ("PredictionService", "MultiInference"),
+        ("PredictionService", "GetModelMetadata"),
+        ("ModelService", "GetModelStatus"),
+        ("ModelService", "HandleReloadConfigRequest"),
+    ):
+        code, told = refused(
+            channel.unary_unary(f"/tensorflow.serving.{service}/{method}"), content
+        )
+        assert (code, told) == (INVALID, "The request is no message of this method")
+    call = channel.unary_unary("/grpc.health.v1.Health/Check")
+    assert refused(call, content)[0] is INVALID
+    watch = channel.unary_stream("/grpc.health.v1.Health/Watch")
+    with pytest.raises(grpc.RpcError) as error:
+        next(watch(content, timeout=60))
+    assert error.value.code() is INVALID
+    assert list(server.said) == said
+
+
+@pytest.mark.parametrize("content", [b"x", b"\xff\xd8", b"\n\x05\xe6\xd8"])
+def test_examples_that_are_none_are_the_senders_mistake(stub, content):
+    code, told = refused(stub.Predict, request("dexmatch", "serve_examples", examples=[content]))
+    assert code is INVALID and "Could not parse example input" in told
 
 
 def test_metadata_is_the_signatures(stub):
@@ -318,12 +428,18 @@ def test_status_tells_of_all_versions_or_one(models_stub):
         NOT_FOUND,
         "Could not find version 9 of model toy",
     )
-    asked.model_spec.Clear()
-    asked.model_spec.name = "none"
-    assert refused(models_stub.GetModelStatus, asked) == (
-        NOT_FOUND,
-        "Could not find any versions of model none",
-    )
+    for label in ("stable", "none"):
+        asked.model_spec.version_label = label
+        answer = models_stub.GetModelStatus(asked).model_version_status
+        assert [one.version for one in answer] == [2, 1]
+    for name in ("none", ""):
+        asked.model_spec.Clear()
+        asked.model_spec.name = name
+        asked.model_spec.SetInParent()
+        assert refused(models_stub.GetModelStatus, asked) == (
+            NOT_FOUND,
+            f"Could not find any versions of model {name}",
+        )
 
 
 def test_the_configuration_is_reloaded_on_request(stub, models_stub, config, toy):
@@ -336,8 +452,17 @@ def test_the_configuration_is_reloaded_on_request(stub, models_stub, config, toy
     asked.config.model_config_list.config.add(name="twin", base_path="/", model_platform="x")
     assert refused(models_stub.HandleReloadConfigRequest, asked)[0] is INVALID
     asked.config.CopyFrom(config)
-    models_stub.HandleReloadConfigRequest(asked)
+    asked.metric_names.extend(["/tensorflow/serving/request_count", "/none"])
+    answer = models_stub.HandleReloadConfigRequest(asked)
+    assert {each.name: each.int64_value_increase for each in answer.metric} == {
+        "/tensorflow/serving/request_count": 0,
+        "/none": 0,
+    }
     assert refused(stub.Predict, request("twin", x=X))[0] is NOT_FOUND
+    asked = get_model_status_pb2.GetModelStatusRequest()
+    asked.model_spec.name = "twin"
+    (state,) = models_stub.GetModelStatus(asked).model_version_status
+    assert (state.version, state.state) == (1, get_model_status_pb2.ModelVersionStatus.END)
 
 
 def test_too_large_a_message_is_refused(stub):

@@ -111,11 +111,6 @@ def test_a_single_base64_value_is_a_scalar():
         (b"{a", "JSON Parse error: Missing a name for object member. at offset: 1"),
         (b'{"a": "b', "JSON Parse error: Missing a closing quotation mark in string. at offset: 6"),
         (
-            '{"ä": 1} x'.encode(),
-            "JSON Parse error: The document root must not be followed by other values. "
-            "at offset: 10",
-        ),
-        (
             b'{"instances": [' + b"9" * 5000 + b"]}",
             "JSON Parse error: Number too big to be stored in double.",
         ),
@@ -216,13 +211,6 @@ def test_bad_bodies_are_told_in_the_words_of_the_real_server(body, message):
         ("bool", 1, "JSON Value: 1 Type: Number is not of expected type: bool"),
         ("float", "1", 'JSON Value: "1" Type: String is not of expected type: float'),
         ("float", False, "JSON Value: false Type: False is not of expected type: float"),
-        ("float", 2**24, "Cannot convert JSON value: 16777216 to float without loss of precision."),
-        ("float", 1e39, "Cannot convert JSON value: 1e+39 to float without loss of precision."),
-        (
-            "double",
-            2**53,
-            "Cannot convert JSON value: 9007199254740992 to double without loss of precision.",
-        ),
         ("string", 5, "JSON Value: 5 Type: Number is not of expected type: string"),
         ("string", False, "JSON Value: false Type: False is not of expected type: string"),
         (
@@ -275,10 +263,51 @@ def test_a_number_too_big_for_a_double_is_refused_and_infinity_is_not():
     of = signature(x="double")
     too_big = "JSON Parse error: Number too big to be stored in double."
     assert refused(b'{"inputs": [1, 1e999]}', of) == too_big
-    assert "loss of precision" in refused(b'{"inputs": [' + b"9" * 400 + b"]}", of)
+    assert refused(b'{"inputs": [' + b"9" * 400 + b"]}", of) == too_big
+    assert too_big in refused(b'{"instances": [1.5, ' + b"9" * 400 + b"]}", of)
     assert parse(b'{"inputs": [' + b"9" * 300 + b"]}", of).inputs["x"] == [1e300]
     made = parse(b'{"inputs": [NaN, Infinity, -Infinity]}', of).inputs["x"]
     np.testing.assert_array_equal(made, [np.nan, np.inf, -np.inf])
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "expected"),
+    [
+        ("float", b"16777217", np.float32(2**24)),
+        ("float", b"-18446744073709551615", np.float32(-(2**64))),
+        ("float", b"1e39", np.float32(np.inf)),
+        ("float", b"-1e300", np.float32(-np.inf)),
+        ("double", b"9007199254740993", float(2**53)),
+        ("double", b"123456789012345678901234567890", 123456789012345678901234567890.0),
+    ],
+)
+def test_numbers_that_lose_precision_are_taken(kind, text, expected):
+    made = parse(b'{"inputs": [' + text + b", 1]}", signature(x=kind)).inputs["x"]
+    assert made.dtype == DTYPES[kind][0]
+    assert made.tolist() == [expected, 1]
+
+
+def test_nan_and_infinity_are_read_in_all_their_spellings():
+    body = b'{"instances": [NaN, -NaN, Inf, -Inf, Infinity, -Infinity], "note": "-NaN \\" Inf"}'
+    document = parse_object(body)
+    made = read_predict(document, signature(x="float")).inputs["x"]
+    np.testing.assert_array_equal(
+        made, np.float32([np.nan, np.nan, np.inf, -np.inf, np.inf, -np.inf])
+    )
+    assert document["note"] == '-NaN " Inf'
+    assert refused(b'{"inputs": [Infinit]}', signature(x="float")).startswith("JSON Parse error")
+    assert refused(b'{"inputs": [-NaNs]}', signature(x="float")).startswith("JSON Parse error")
+
+
+def test_an_endless_string_after_an_uncommon_word_is_told_at_once():
+    # Looked into from each of its quotes, it would take hours.
+    assert "closing quotation mark" in refused(b'{"a": [Inf, "' + b'\\"' * 2_000_000)
+
+
+@pytest.mark.parametrize("more", [b" x", b"}", b"\0", b"\xff", b'{"inputs": [2]}', b"\n\n"])
+def test_what_follows_the_document_does_not_count(more):
+    assert parse(b' {"inputs": [1]}' + more, signature(x="int32")).inputs["x"] == [1]
+    assert refused(b"5" + more) == "JSON Value: 5 Is not object"
 
 
 def test_of_a_key_that_comes_twice_the_first_counts():

@@ -15,7 +15,12 @@ import httpx
 import psutil
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from tensorflow_serving.apis import (
+    model_management_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
 
 from core.errors import DexmatchError
 from serving import engines, files
@@ -211,6 +216,80 @@ def test_the_models_file_is_read_again_and_grpc_listens_at_a_path(toy, tmp_path)
         config.write_text("nonsense")
         until(lambda: "the models stay as they are" in server.last_lines())
         assert twin_answers()
+        # A file that asks for too much changes nothing, and is tried until it can be had.
+        other = files.one_model("other", tmp_path / "other")
+        files.write(other, config)
+        until(lambda: "other did not become available" in server.last_lines(), server.last_lines)
+        assert twin_answers()
+        shutil.copytree(toy, tmp_path / "other")
+        until(lambda: not twin_answers())
+        assert ask(stub, 5.0, "other")[1] == 1.0
+
+
+class Changed(Embedded):
+    """With flags of its own, the last of which count."""
+
+    def __init__(self, *flags):
+        self._flags = flags
+
+    def command(self, options):
+        return [*super().command(options), *self._flags]
+
+
+def test_port_0_turns_rest_off(toy):
+    with (
+        engines.started(Changed("--rest_api_port=0"), options(toy)) as server,
+        grpc.insecure_channel(server.grpc_address) as channel,
+    ):
+        grpc.channel_ready_future(channel).result(PATIENCE_S)
+        assert ask(prediction_service_pb2_grpc.PredictionServiceStub(channel), 5.0)[1] == 1.0
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(server.rest_url, trust_env=False)
+    assert server.process.returncode == 0
+
+
+def test_port_0_turns_grpc_off_but_for_its_socket(toy, tmp_path):
+    socket_flag = f"--grpc_socket_path={tmp_path}/grpc"
+    with (
+        engines.started(Changed("--port=0", socket_flag), options(toy)) as server,
+        grpc.insecure_channel(f"unix:{tmp_path}/grpc") as channel,
+    ):
+        grpc.channel_ready_future(channel).result(PATIENCE_S)
+        assert ask(prediction_service_pb2_grpc.PredictionServiceStub(channel), 5.0)[1] == 1.0
+        host, port = server.grpc_address.split(":")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((host, int(port)))
+
+
+def test_what_clients_send_forges_no_lines_of_the_log_and_fills_it_with_nothing(toy, tmp_path):
+    (tmp_path / "bad" / "1").mkdir(parents=True)
+    name = "mine\nERROR serving.server: forged\r\x1b[2K\u2028"
+    reload = model_management_pb2.ReloadConfigRequest(
+        config=files.one_model(name, tmp_path / "bad")
+    )
+    with (
+        engines.running(Changed("--max_num_load_retries=0"), options(toy)) as server,
+        grpc.insecure_channel(server.grpc_address) as channel,
+    ):
+        for content in (
+            b"\x01",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(230),
+            b"\x16\x03\x01" * 99,
+        ):
+            host, port = server.grpc_address.split(":")
+            with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as made:
+                made.sendall(content)
+        with pytest.raises(grpc.RpcError) as error:
+            model_service_pb2_grpc.ModelServiceStub(channel).HandleReloadConfigRequest(
+                reload, timeout=PATIENCE_S
+            )
+        assert error.value.code() is grpc.StatusCode.UNKNOWN
+        until(lambda: server.said, server.last_lines)
+        assert [line.split(" of ")[1].split(" cannot")[0] for line in server.said] == [
+            r"mine\nERROR serving.server: forged\r\x1b[2K\u2028"
+        ]
+        # And the models have stayed as they were.
+        assert ask(prediction_service_pb2_grpc.PredictionServiceStub(channel), 5.0)[1] == 1.0
 
 
 def test_a_full_queue_refuses_and_is_itself_again(toy, tmp_path):

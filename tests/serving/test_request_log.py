@@ -1,8 +1,11 @@
 """The log of sampled requests: what is in it, and that it stands in nobody's way."""
 
 import base64
+import contextlib
 import os
+import resource
 import stat
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -140,13 +143,24 @@ class Offers:
     def __init__(self, servable, path, rate=1.0, **options):
         self._servable = servable
         self._log = RequestLog(path, rate, **options)
-        self._log.start(lambda model, code: self.told.append((model, code)))
         self.told = []
+        self._settled = threading.Semaphore(0)
+        self._log.start(self._observe)
+
+    def _observe(self, model, code):
+        self.told.append((model, code))
+        self._settled.release()
 
     def offer(self, value=0.0, count=1):
         array = np.full(count, value, np.float32)
         signature = self._servable.signature("")
         self._log.offer(self._servable, signature, {"x": array}, {"y": array})
+
+    def settle(self, value=0.0, count=1):
+        """Offers one, and returns once it is written or dropped: how it fared."""
+        self.offer(value, count)
+        assert self._settled.acquire(timeout=60)
+        return self.told[-1][1].name
 
     def close(self):
         self._log.close()
@@ -218,3 +232,54 @@ def test_a_full_disk_is_counted_and_told_once(servable, caplog):
     offers.close()
     assert [code.name for _, code in offers.told] == ["INTERNAL"] * 3
     assert [each.levelname for each in caplog.records] == ["ERROR"]
+
+
+@contextlib.contextmanager
+def no_room_beyond(size):
+    """Files may not grow beyond that, as on a full disk; what fits is written."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def values_in(path):
+    return [log.predict_log.request.inputs["x"].float_val[0] for log in records(path)]
+
+
+def test_what_is_logged_after_a_full_disk_is_readable(servable, tmp_path, caplog):
+    path = tmp_path / "log"
+    offers = Offers(servable, path)
+    assert [offers.settle(value) for value in (1, 2)] == ["OK", "OK"]
+    with no_room_beyond(path.stat().st_size + 50):
+        assert [offers.settle(value, count=100) for value in (3, 4, 5)] == ["INTERNAL"] * 3
+    assert [offers.settle(value) for value in (6, 7)] == ["OK", "OK"]
+    offers.close()
+    assert values_in(path) == [1, 2, 6, 7]
+    assert [each.levelname for each in caplog.records] == ["ERROR", "WARNING"]
+    assert "3 were not" in caplog.messages[1]
+
+
+@pytest.mark.parametrize("lost", [1, 5, 40])
+def test_half_a_record_of_a_killed_server_is_cut_off_at_the_next_start(servable, tmp_path, lost):
+    path = tmp_path / "log"
+    offers = Offers(servable, path)
+    for value in (1, 2, 3):
+        offers.settle(value)
+    offers.close()
+    whole = path.stat().st_size
+    os.truncate(path, whole - lost)
+    offers = Offers(servable, path)
+    offers.settle(4)
+    offers.close()
+    assert (values_in(path.with_name("log.1")), values_in(path)) == ([1, 2], [4])
+
+
+@pytest.mark.parametrize("content", [b"short", b"no log of requests, and nobody's to cut" * 9])
+def test_a_file_that_is_no_log_is_kept_as_it_is(tmp_path, content):
+    (tmp_path / "log").write_bytes(content)
+    RequestLog(tmp_path / "log", 1.0).close()
+    assert (tmp_path / "log.1").read_bytes() == content
+    assert (tmp_path / "log").read_bytes() == b""

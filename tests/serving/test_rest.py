@@ -128,6 +128,8 @@ def test_several_outputs_are_objects(client):
         ("/v1/models/toy/labels/stable:predict", 400),
         ("/v1/models/toy/versions/1/labels/stable:predict", 400),
         ("/v1/models/toy/versions/9223372036854775808:predict", 400),
+        (f"/v1/models/toy/versions/{'9' * 4301}:predict", 400),
+        ("/v1/models/toy/versions/%EF%BC%91:predict", 400),
         ("/v1/models/toy/versions/x:predict", 400),
         ("/v1/models/toy:predict?a=b", 400),
         ("/v1/models/toy/:predict", 400),
@@ -165,19 +167,37 @@ def test_a_bad_body_is_told_before_an_unknown_model(client):
     assert error_of(client.post("/v1/models/other:predict", json={}), 404)
 
 
+def test_a_signature_classifies_and_regresses_if_its_inputs_and_outputs_are_named_so(client):
+    body = {"examples": [{"a": 0.25}, {"a": [0.5], "b": ["c", b64(b"\xff")], "d": [1, True]}, {}]}
+    response = client.post("/v1/models/toy:classify", json={"signature_name": "classes", **body})
+    assert response.json() == {
+        "results": [
+            [["much", 0.25], ["little", 0.75]],
+            [["much", 0.5], ["little", 0.5]],
+            [["much", 0.0], ["little", 1.0]],
+        ]
+    }
+    response = client.post("/v1/models/toy:regress", json={"signature_name": "value", **body})
+    assert response.json() == {"results": [1.25, 1.5, 1.0]}
+    body = {"examples": [{"a": 1.0}, {}], "context": {"a": 0.5}}
+    response = client.post("/v1/models/toy:regress", json={"signature_name": "value", **body})
+    assert response.json() == {"results": [2.0, 1.5]}
+    # Infinity, as 1e39 becomes one.
+    body = {"signature_name": "value", "examples": [{"a": 1e39}]}
+    assert client.post("/v1/models/toy:regress", json=body).text == '{"results": [Infinity]}'
+
+
 @pytest.mark.parametrize(
     ("api", "kind"), [("classify", "classification"), ("regress", "regression")]
 )
-def test_classify_and_regress_are_refused_to_signatures_for_predict(client, api, kind):
+def test_classify_and_regress_are_refused_where_they_cannot_be(client, api, kind):
     def refused(body, status=400, model="toy"):
         return error_of(client.post(f"/v1/models/{model}:{api}", json=body), status)
 
     good = {"examples": [{"a": [1, True], "b": 1.5, "c": ["d", b64(b"e")], "f": []}], "context": {}}
-    assert refused(good) == (
-        f"Expected {kind} signature method_name to be tensorflow/serving/{api}. "
-        "Was: tensorflow/serving/predict"
-    )
+    assert refused(good).startswith(f"No {kind} inputs found in SignatureDef: ")
     assert refused({**good, "signature_name": "X"}) == "No signature was found with the name: X"
+    assert refused({**good, "signature_name": "mixed"}) == "Expected one input Tensor."
     refused(good, 404, "other")
     assert refused({"context": 5}) == "Example must be JSON object but got JSON Number"
     assert refused({"examples": []}).endswith("'examples' value is an empty array")
@@ -190,9 +210,10 @@ def test_classify_and_regress_are_refused_to_signatures_for_predict(client, api,
         "Feature: a has element with unexpected JSON type: Null"
     )
     assert refused({"examples": [{"a": 2**63}]}) == (
-        "Feature: a has uint64 element. Only int64 is supported."
+        "Feature: a has uint64_t element. Only int64_t is supported."
     )
-    assert "without loss of precision" in refused({"examples": [{"a": 1e39}]})
+    bad = b'{"examples": [{"a": 1e999}]}'
+    assert "too big" in error_of(client.post(f"/v1/models/toy:{api}", content=bad), 400)
 
 
 @pytest.mark.parametrize(
@@ -204,6 +225,7 @@ def test_classify_and_regress_are_refused_to_signatures_for_predict(client, api,
         ("mixed", {"inputs": {"count": [1]}}),
         ("summary", {"instances": [1.0, 2.0]}),
         ("parse", {"instances": ["no number"]}),
+        ("value", {"instances": ["no example"]}),
     ],
 )
 def test_what_the_model_cannot_take_or_the_format_cannot_hold(client, signature, body):
@@ -252,15 +274,21 @@ def test_metadata(client):
 
 
 def test_labels(support, folders):
-    options = CoreOptions(poll_s=0)
+    options = CoreOptions(poll_s=0, labels_unavailable=True)
     toys = {"toy": folders["a b/c:d"]}
-    with support.serving(toys, options=options, labels={"st:able": 1}) as url:
+    labels = {"st:able": 1, "none": 9}
+    with support.serving(toys, options=options, labels=labels) as url:
         address = f"{url}/v1/models/toy/labels/st%3Aable"
         body = {"instances": [1.0]}
         assert httpx.post(f"{address}:predict", json=body).json() == {"predictions": [2.0]}
-        [status] = httpx.get(address).json()["model_version_status"]
-        assert status["version"] == "1"
-        error_of(httpx.get(f"{url}/v1/models/toy/labels/other"), 400)
+        unloaded = httpx.post(f"{url}/v1/models/toy/labels/none:predict", json=body)
+        assert error_of(unloaded, 404) == "Servable not found for request: Specific(toy, 9)"
+        unknown = httpx.post(f"{url}/v1/models/toy/labels/other:predict", json=body)
+        assert error_of(unknown, 400) == "Unrecognized servable version label: other"
+        # The status is of all versions, whatever the label.
+        for label in ("st%3Aable", "none", "other"):
+            states = httpx.get(f"{url}/v1/models/toy/labels/{label}").json()
+            assert [each["version"] for each in states["model_version_status"]] == ["2", "1"]
 
 
 def test_every_grpc_code_has_its_http_status():
@@ -290,18 +318,43 @@ def test_gzip_both_ways(client):
 
 def test_cors_headers_only_if_asked_for(support, client, toy):
     assert "access-control-allow-origin" not in client.get("/v1/models/toy").headers
-    error_of(client.options("/v1/models/toy:predict"), 400)
+    asks = {"Origin": "https://example.org"}
     with support.serving({"toy": toy}, RestSettings(cors=True)) as url:
         for response in (
             httpx.get(f"{url}/v1/models/toy"),
             httpx.get(f"{url}/v1/models/other"),
-            httpx.options(f"{url}/v1/models/toy:predict"),
+            httpx.options(f"{url}/v1/models/toy:predict", headers=asks),
         ):
             assert response.headers["access-control-allow-origin"] == "*"
             assert response.headers["access-control-allow-methods"] == "POST, GET"
             assert response.headers["access-control-allow-headers"] == "Content-Type"
         assert response.status_code == 200
         error_of(httpx.get(f"{url}{PROMETHEUS_PATH}"), 404)
+
+
+def test_options_are_for_pages_of_other_origins(client):
+    for path in ("/v1/models/toy:predict", "/v1/anything"):
+        assert client.options(path, headers={"Origin": "http://example.org"}).status_code == 200
+        assert error_of(client.options(path), 400) == "Origin header is missing in CORS preflight"
+        error_of(client.options(path, headers={"Origin": "null"}), 400)
+    assert client.options("/", headers={"Origin": "http://example.org"}).status_code == 404
+
+
+def test_other_content_encodings_are_taken_for_none(client):
+    for encoding in ("deflate", "br", "identity", "x"):
+        response = client.post(
+            "/v1/models/toy:predict",
+            content=b'{"instances": [1.5]}',
+            headers={"Content-Encoding": encoding},
+        )
+        assert response.json() == {"predictions": [2.5]}
+
+
+def test_the_metrics_have_no_query(client):
+    response = client.get(f"{PROMETHEUS_PATH}?a=b")
+    assert response.status_code == 400
+    assert response.headers["content-type"].startswith("text/plain")
+    assert response.text == f"Unexpected path: {PROMETHEUS_PATH}?a=b. Should be {PROMETHEUS_PATH}"
 
 
 def test_a_deadline(support, toy):
@@ -338,6 +391,16 @@ def test_metrics(client):
     bucket = ':tensorflow:serving:request_latency_bucket{API="predict",entrypoint="REST",le="18.0",'
     assert bucket in page
     assert "other0" not in page
+    # What asks about no model, and what is no inference, is counted as well.
+    rows = [good, *(good.replace("toy", "").replace("OK", s) for s in ("OK", "INVALID_ARGUMENT"))]
+    before = [value(row) for row in rows]
+    client.get("/v1/anything")
+    client.get("/v1/models")
+    client.get("/v1/models/toy")
+    client.get("/v1/models/toy/metadata")
+    client.options("/v1/", headers={"Origin": "http://example.org"})
+    client.get("/elsewhere")
+    assert np.subtract([value(row) for row in rows], before).tolist() == [2, 1, 2]
     assert "_created" not in page
     assert "_total" not in page
 
