@@ -25,6 +25,7 @@ from tensorflow_serving.apis import (
 from serving.server import methods, tensors
 from serving.server.core import ServerCore
 from serving.server.errors import ServingError, invalid
+from serving.server.grpc_reading import Reading
 from serving.server.health import Health
 from serving.server.servable import off_loop
 
@@ -69,7 +70,8 @@ def create_server(
             ("grpc.server.max_pending_requests", _MAX_PENDING),
             ("grpc.server.max_pending_requests_hard_limit", _MAX_PENDING),
             *channel_arguments,
-        ]
+        ],
+        interceptors=[Reading(core.budget)],
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         _PredictionService(core, observe), server

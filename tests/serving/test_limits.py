@@ -23,7 +23,7 @@ from core.config import ModelConfig
 from modules.export import signatures
 from modules.network import model
 from serving import files
-from serving.server import limits, pictures, tensors
+from serving.server import grpc_reading, limits, pictures, tensors
 from serving.server.batching import Batching
 from serving.server.core import CoreOptions, ServerCore
 from serving.server.errors import ServingError
@@ -394,3 +394,23 @@ def test_a_burst_over_grpc_is_answered_in_words(server):
         go_on.set()
         codes = Counter(call.code() for call in calls)
     assert codes.keys() <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}, codes
+
+
+def test_slow_messages_over_grpc_make_room(server, monkeypatch):
+    monkeypatch.setattr(grpc_reading, "GRACE_S", 0.1)
+    asked = request("toy", "", x=claim(1, 1, float_val=[1]))
+    with stub_of(server) as stub, grpc.insecure_channel(server.grpc_address) as channel:
+        # Calls that are begun, and whose messages never come.
+        call = channel.stream_unary("/tensorflow.serving.PredictionService/Predict")
+        ended = threading.Event()
+
+        def nothing():
+            ended.wait(PATIENCE_S)
+            yield from ()
+
+        slow = [call.future(nothing(), timeout=PATIENCE_S) for _ in range(3 * grpc_reading.MOST)]
+        assert stub.Predict(asked, timeout=PATIENCE_S).outputs["y"].float_val == [2]
+        ended.set()
+        codes = {each.code() for each in slow}
+    assert codes <= {grpc.StatusCode.DEADLINE_EXCEEDED, INVALID}
+    assert server.core.budget.held_bytes == 0
