@@ -26,6 +26,7 @@ from serving.server import methods, tensors
 from serving.server.budget import Share
 from serving.server.core import ServerCore
 from serving.server.errors import ServingError, invalid
+from serving.server.grpc_reading import Reading
 from serving.server.health import Health
 from serving.server.metrics import Metrics
 from serving.server.servable import off_loop
@@ -73,7 +74,8 @@ def create_server(
             ("grpc.server.max_pending_requests_hard_limit", _MAX_PENDING),
             *channel_arguments,
         ],
-        interceptors=[_Unreadable()],
+        # The first stands outside: it reads by means of the second.
+        interceptors=[Reading(core.budget), _Unreadable()],
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         _PredictionService(core, metrics), server

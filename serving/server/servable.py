@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import sys
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
@@ -164,27 +165,33 @@ class Servable:
         try:
             with self._session.graph.as_default():
                 tf.compat.v1.saved_model.load(self._session, options.tags, str(path))
-            self._functions = {
-                name: self._function(self.signature_defs[name]) for name in self.signatures
-            }
         except BaseException:
             self._session.close()
             raise
+        self._functions: dict[str, Callable[..., list[Any]]] = {}
+        self._making = threading.Lock()
         self._batcher = None
         if options.batching and options.slots:
             self._batcher = Batcher(
                 options.batching, self.call, options.threads, options.slots, options.observe_batch
             )
 
-    def _function(self, definition: meta_graph_pb2.SignatureDef) -> Callable[..., list[Any]]:
-        """From inputs to outputs, both in the order of their names."""
-        options = config_pb2.CallableOptions()
-        options.feed.extend(info.name for _, info in sorted(definition.inputs.items()))
-        options.fetch.extend(info.name for _, info in sorted(definition.outputs.items()))
-        if self._options.timeout_s:
-            options.run_options.timeout_in_ms = round(self._options.timeout_s * 1000)
-        # `Session.run` is the same in public, and takes two milliseconds more for every call.
-        return self._session._make_callable_from_options(options)
+    def _function(self, signature: str) -> Callable[..., list[Any]]:
+        """From inputs to outputs, both in the order of their names.
+
+        The first call of a signature takes long: TensorFlow optimises its part of the graph.
+        """
+        with self._making:
+            if signature not in self._functions:
+                definition = self.signature_defs[signature]
+                options = config_pb2.CallableOptions()
+                options.feed.extend(info.name for _, info in sorted(definition.inputs.items()))
+                options.fetch.extend(info.name for _, info in sorted(definition.outputs.items()))
+                if self._options.timeout_s:
+                    options.run_options.timeout_in_ms = round(self._options.timeout_s * 1000)
+                # `Session.run` is the same in public, and takes milliseconds more for every call.
+                self._functions[signature] = self._session._make_callable_from_options(options)
+        return self._functions[signature]
 
     def close(self) -> None:
         """Lets go of the model; what it computes just now is given up."""
@@ -322,7 +329,7 @@ class Servable:
         """
         outputs = self.signatures[signature].outputs
         try:
-            answer = self._functions[signature](*(inputs[name] for name in sorted(inputs)))
+            answer = self._function(signature)(*(inputs[name] for name in sorted(inputs)))
         except tf.errors.DeadlineExceededError as error:
             raise ServingError(
                 grpc.StatusCode.DEADLINE_EXCEEDED,

@@ -180,6 +180,29 @@ def test_a_signal_drains(toy, tmp_path, number):
     assert answers == [1.0] * 6
 
 
+def test_what_tensorflow_computes_does_not_outlive_the_draining(models, tmp_path, monkeypatch):
+    class InHaste(Embedded):
+        def command(self, options):
+            return [*super().command(options), "--drain_seconds=1", "--rest_api_timeout_in_ms=0"]
+
+    monkeypatch.setattr(models, "LINGER_S", 3600.0)
+    models.save_toy(tmp_path / "toy" / "1")
+    with (
+        engines.running(InHaste(), options(tmp_path / "toy")) as server,
+        grpc.insecure_channel(server.grpc_address) as channel,
+    ):
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name, request.model_spec.signature_name = "toy", "linger"
+        request.inputs["x"].CopyFrom(tf.make_tensor_proto([5.0], tf.float32))
+        asking = stub.Predict.future(request, timeout=10 * PATIENCE_S)
+        # It is under way once another is answered after it.
+        assert ask(stub, 5.0)[1] == 1.0
+        os.kill(server.pid, signal.SIGTERM)
+        assert server.process.wait(PATIENCE_S) == 0
+        assert asking.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+
+
 def test_the_models_file_is_read_again_and_grpc_listens_at_a_path(toy, tmp_path):
     listening, config = tmp_path / "grpc.socket", tmp_path / "models.config"
 
