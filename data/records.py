@@ -15,6 +15,7 @@ class Reason(enum.StrEnum):
 
     FIELD_COUNT = "field_count"
     MALFORMED_CSV = "malformed_csv"
+    OPEN_QUOTE = "open_quote"
     INVALID_JSON = "invalid_json"
     NOT_UTF8 = "not_utf8"
     NUL_BYTE = "nul_byte"

@@ -77,13 +77,73 @@ def test_csv_rejects_single_rows(tmp_path):
     [
         ("", "must name the columns"),
         ("image,image\n", "two columns are named 'image'"),
-        ('image,caption\na.png,x\nb.png,"open\nc.png,y\n', "line 3: a quoted field never ends"),
+        ('image,caption,"note\na.png,x,y\nb.png,x,a 40"\n', "opens in the header"),
         ("image,caption\n".encode("utf-16"), "not UTF-8"),
     ],
 )
 def test_csv_refuses_a_broken_file(tmp_path, content, message):
     with pytest.raises(DexmatchError, match=message):
         read(write(tmp_path / "c.csv", content))
+
+
+@pytest.mark.parametrize(("name", "mark"), [("c.csv", ","), ("c.tsv", "\t")])
+@pytest.mark.parametrize("caption_first", [False, True])
+def test_an_open_quote_costs_its_own_row_only(tmp_path, name, mark, caption_first):
+    captions = [f"shape {number}" for number in range(1, 61)]
+    captions[10] = '"a red square that is wide'
+    captions[50] = 'a blue bar of 40"'
+    rows = [(f"pics/{number:02}.png", caption) for number, caption in enumerate(captions)]
+    order = -1 if caption_first else 1
+    lines = [mark.join(row[::order]) for row in [("image", "caption"), *rows]]
+    records = read(write(tmp_path / name, "\n".join(lines) + "\n"))
+    assert rejects(records) == [(12, Reason.OPEN_QUOTE)]
+    assert "lines 12 to 52" in records[10].detail
+    good = [
+        tuple(record.fields[name] for name in ("image", "caption"))
+        for record in records[:10] + records[11:]
+    ]
+    assert good == rows[:10] + rows[11:]
+    assert [record.origin.row for record in records] == list(range(2, 62))
+
+
+@pytest.mark.parametrize(
+    ("lines", "rejected"),
+    [
+        # Closed by the quote that opens the next one: the parser finds an error there.
+        (['1.png,"open', "2.png,x", '3.png,"y, z"', "4.png,x"], [2]),
+        # Never closed.
+        (["1.png,x", '2.png,"open', "3.png,y", "4.png,z"], [3]),
+        (["1.png,x", "2.png,x", "3.png,y", '4.png,"open'], [5]),
+        # In the very next line.
+        (["1.png,x", '2.png,"a 4', '3.png,a 40"', "4.png,z"], [3]),
+        # Two of them, one right after the other.
+        (['1.png,"open', '2.png,"open', "3.png,y", "4.png,z"], [2, 3]),
+        # With a number of fields that is wrong.
+        (["1.png,x", '2.png,"open', '3.png,a 40",b', "4.png,z"], [3, 4]),
+    ],
+)
+def test_every_line_under_an_open_quote_is_accounted_for(tmp_path, lines, rejected):
+    records = read(write(tmp_path / "c.csv", "\n".join(["image,caption", *lines])))
+    assert [record.origin.row for record in records] == [2, 3, 4, 5]
+    assert [row for row, _ in rejects(records)] == rejected
+
+
+@pytest.mark.parametrize(
+    ("caption", "columns"),
+    [
+        ("two\nlines, with a comma", 2),
+        ("roses are red, violets blue\nroses, again\nand again, and again", 2),
+        ("a list:\n1, 2\n3, 4", 2),
+        ("see a.png\nb.png", 2),
+        ("one\ntwo, three, four\nfive, six, seven", 3),
+    ],
+)
+def test_a_caption_may_have_lines_with_commas(tmp_path, caption, columns):
+    text = io.StringIO()
+    row = ["a.png", caption, "7"][:columns]
+    csv.writer(text).writerows([["image", "caption", "n"][:columns], row, row])
+    records = read(write(tmp_path / "c.csv", text.getvalue()))
+    assert [record["caption"] for record in fields(records)] == [caption] * 2
 
 
 @given(captions=st.lists(st.text(st.characters(codec="utf-8")), min_size=1))
