@@ -43,6 +43,7 @@ def import_pairs(
     format_name: str | None = None,
     columns: Columns = ALL_GUESSED,
     image_folder: Path | None = None,
+    allow_outside_paths: bool = False,
     max_rejects: str = "5%",
     num_workers: int | None = None,
     overwrite: bool = False,
@@ -59,6 +60,8 @@ def import_pairs(
       format_name: one of `readers.FORMATS`; None to guess it.
       columns: the columns to use; what is None is guessed.
       image_folder: what picture paths are relative to; None for the source's own folder.
+      allow_outside_paths: whether picture paths in the source may be absolute, or lead out of that
+        folder by `..`; links in the folder are followed in any case.
       max_rejects: `5%` or `0.05` of the rows, or a count; one more fails the import.
       num_workers: processes at most; None for one per core.
       overwrite: whether a data set in `out` may be replaced.
@@ -74,7 +77,7 @@ def import_pairs(
     allowed(max_rejects, 0)  # A mistyped option should not come out after an hour.
     out = Path(out).absolute()
     with staged(out, overwrite=overwrite) as folder:
-        plan = _plan(str(source), format_name, columns, image_folder, say)
+        plan = _plan(str(source), format_name, columns, image_folder, allow_outside_paths, say)
         outcome = _run(plan, folder, num_workers or workers.available_cores())
         _check(outcome, plan, max_rejects, folder, out, say)
         _write(folder / dataset.DESCRIPTION, _describe(outcome, plan).to_json())
@@ -87,6 +90,7 @@ class _Plan:
     """What is decided before the first picture is opened."""
 
     reader: Reader
+    allow_outside: bool
     name: str
     rows: int
     columns: Columns
@@ -98,12 +102,14 @@ def _plan(
     format_name: str | None,
     asked: Columns,
     image_folder: Path | None,
+    allow_outside: bool,
     say: Callable[[str], None],
 ) -> _Plan:
     if format_name is None:
         format_name, source = readers.locate(source)
     reader = readers.open_reader(source, format_name, image_folder)
-    name = Path(source).resolve().name
+    # Not what a link leads to: in a download from Hugging Face that is a digest.
+    name = Path(os.path.abspath(source)).name
     say(f"{name}: format {format_name}")
     with terminal.progress(f"Looking at {name}"):
         found = survey(reader)
@@ -118,7 +124,7 @@ def _plan(
             "split; name what belongs together with --group-column"
         )
     rows = found.rows(columns.caption or "")
-    return _Plan(reader, name, rows, columns, metadata_of(found, columns, say))
+    return _Plan(reader, allow_outside, name, rows, columns, metadata_of(found, columns, say))
 
 
 def _parts(columns: Columns) -> dict[str, str]:
@@ -170,12 +176,12 @@ def _tasks(plan: _Plan, folder: Path) -> Iterator[Task]:
         if isinstance(row, Row) and isinstance(row.image, EmbeddedImage):
             embedded_bytes += len(row.image.content)
         if len(rows) == ROWS_PER_SHARD or embedded_bytes >= _EMBEDDED_BYTES_PER_SHARD:
-            yield Task(folder / f"{number:05}", plan.reader.folder, rows)
+            yield Task(folder / f"{number:05}", plan.reader.folder, plan.allow_outside, rows)
             rows = []
             embedded_bytes = 0
             number += 1
     if rows:
-        yield Task(folder / f"{number:05}", plan.reader.folder, rows)
+        yield Task(folder / f"{number:05}", plan.reader.folder, plan.allow_outside, rows)
 
 
 def _rows(plan: _Plan) -> Iterator[Row | Reject]:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from core.errors import DexmatchError
 from data.readers.base import Reader
+from data.readers.folders import files_below
 from data.records import EmbeddedImage, Origin, Reason, Record, Reject
 
 _BATCH = 16
@@ -30,7 +31,7 @@ class ParquetReader(Reader):
     def __init__(self, source: str):
         path = Path(source)
         self._root = path if path.is_dir() else path.parent
-        self._files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+        self._files = files_below(path, ".parquet") if path.is_dir() else [path]
         if not self._files:
             raise DexmatchError(f"{source}: no *.parquet file in this folder")
         self.folder = self._root

@@ -53,6 +53,14 @@ def import_(
             help="What the picture paths are relative to.", show_default="the source's folder"
         ),
     ] = None,
+    allow_outside_paths: Annotated[
+        bool,
+        typer.Option(
+            "--allow-outside-paths",
+            help="Picture paths may be absolute, or lead out of the picture folder by `..`. Links "
+            "in the folder are always followed.",
+        ),
+    ] = False,
     image_column: Annotated[
         str | None, _column("Path of the picture, or the picture itself.", "image, file_name, ...")
     ] = None,
@@ -123,6 +131,7 @@ def import_(
             format_name=format_name,
             columns=columns,
             image_folder=image_folder,
+            allow_outside_paths=allow_outside_paths,
             max_rejects=max_rejects,
             num_workers=workers,
             overwrite=overwrite,

@@ -239,6 +239,50 @@ class TestOutput:
         assert len(imported.files) == 6
 
 
+@pytest.mark.usefixtures("in_process")
+class TestLinks:
+    def as_downloaded(self, images, tmp_path):
+        """As the Hugging Face Hub's client stores what it downloads: names are links to blobs."""
+        write_table(images, [(f"{n}.png", f"picture {n}", "red", n) for n in range(10)])
+        snapshot, blobs = tmp_path / "hub" / "snapshots" / "0f3a", tmp_path / "hub" / "blobs"
+        snapshot.mkdir(parents=True)
+        blobs.mkdir()
+        for path in images.iterdir():
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            (blobs / digest).write_bytes(path.read_bytes())
+            (snapshot / path.name).symlink_to(f"../../blobs/{digest}")
+        return snapshot
+
+    def test_a_download_whose_files_are_links(self, images, tmp_path):
+        snapshot = self.as_downloaded(images, tmp_path)
+        imported = import_pairs(snapshot / "captions.csv", tmp_path / "out", say=quiet)
+        assert (imported.imported, imported.rejected) == (10, 0)
+        assert imported.source.name == "captions.csv"
+
+    def test_such_a_download_with_a_metadata_file(self, images, tmp_path):
+        snapshot = self.as_downloaded(images, tmp_path)
+        (snapshot / "captions.csv").rename(snapshot / "metadata.csv")
+        imported = import_pairs(snapshot, tmp_path / "out", say=quiet)
+        assert (imported.imported, imported.rejected) == (10, 0)
+
+    def test_a_linked_folder(self, images, tmp_path):
+        (tmp_path / "set").mkdir()
+        (tmp_path / "set" / "images").symlink_to(images)
+        source = write_table(tmp_path / "set", [(f"images/{n}.png", "x", 1, 1) for n in range(10)])
+        assert import_pairs(source, tmp_path / "out", say=quiet).imported == 10
+
+    def test_a_path_to_elsewhere_needs_the_option(self, images, tmp_path):
+        (tmp_path / "set").mkdir()
+        rows = [("../source/0.png", "x", 1, 1), (str(images / "1.png"), "y", 1, 1)]
+        source = write_table(tmp_path / "set", rows)
+        said = []
+        with pytest.raises(DexmatchError, match="2 of 2 rows rejected"):
+            import_pairs(source, tmp_path / "out", say=said.append)
+        assert sum("--allow-outside-paths" in line for line in said) == 2
+        imported = import_pairs(source, tmp_path / "out", allow_outside_paths=True, say=quiet)
+        assert imported.imported == 2
+
+
 def test_guesses_are_told(images, tmp_path, in_process):
     said = []
     import_pairs(write_source(images, "csv"), tmp_path / "out", say=said.append)

@@ -415,3 +415,14 @@ def test_says_that_a_source_is_missing(tmp_path, name):
 def test_every_reader_says_that_its_file_is_missing(tmp_path, name):
     with pytest.raises(DexmatchError, match=name):
         read(tmp_path / name)
+
+
+def test_finds_parquet_files_behind_links(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    pq.write_table(pa.table({"image": ["a.png"], "caption": ["x"]}), elsewhere / "0.parquet")
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "data").symlink_to(elsewhere)
+    (source / "loop").symlink_to(source)
+    assert fields(read(source)) == [{"image": "a.png", "caption": "x"}]
