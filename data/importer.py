@@ -113,6 +113,8 @@ def _plan(
     say(f"{name}: format {format_name}")
     with terminal.progress(f"Looking at {name}"):
         found = survey(reader)
+    for remark in reader.remarks:
+        say(f"{name}: {remark}")
     if not found.records:
         raise DexmatchError(f"{source}: holds no records; nothing to import")
     columns = choose(found, asked, name)

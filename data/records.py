@@ -17,6 +17,7 @@ class Reason(enum.StrEnum):
     MALFORMED_CSV = "malformed_csv"
     OPEN_QUOTE = "open_quote"
     INVALID_JSON = "invalid_json"
+    REPEATED_MEMBER = "repeated_member"
     NOT_UTF8 = "not_utf8"
     NUL_BYTE = "nul_byte"
     MISSING_IMAGE = "missing_image"

@@ -328,6 +328,97 @@ def test_webdataset_of_several_shards(tmp_path, source):
     assert fields(records) == [{"image": EmbeddedImage("a", b""), "caption": "one"}] * 2
 
 
+def samples(path):
+    """Name, picture and caption of every record."""
+    return [
+        (
+            each["image"] and each["image"].name,
+            each["image"] and each["image"].content,
+            each.get("caption"),
+        )
+        for each in fields(read(path))
+    ]
+
+
+def test_webdataset_names_may_have_dots(tmp_path):
+    members = {}
+    for number in range(20):
+        members[f"v1.0/photo.{number:04}.jpg"] = b"%d" % number
+        members[f"v1.0/photo.{number:04}.txt"] = b"caption %d" % number
+    assert samples(tar(tmp_path / "0.tar", members)) == [
+        (f"v1.0/photo.{number:04}", b"%d" % number, f"caption {number}") for number in range(20)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        # As WebDataset itself has it: the name ends at the first dot.
+        ({"12.left.jpg": b"x", "12.caption.txt": b"one"}, [("12", b"x", "one")]),
+        (
+            {"a.b.1.jpg": b"x", "a.b.txt": b"one", "a.c.jpg": b"y", "a.c.txt": b"two"},
+            [("a.c", b"y", "two"), ("a.b", b"x", "one")],
+        ),
+        # A mask beside a whole sample is no sample.
+        ({"12.jpg": b"x", "12.seg.png": b"m", "12.txt": b"one"}, [("12", b"x", "one")]),
+        ({"12.seg.png": b"m", "12.jpg": b"x", "12.txt": b"one"}, [("12", b"x", "one")]),
+        ({"1.gif": b"x", "1.txt": b"one"}, [("1", b"x", "one")]),
+        # Halves are not lost: each will be a reject.
+        (
+            {"p.1.jpg": b"x", "p.2.jpg": b"y", "p.3.txt": b"z", "q.txt": b"w"},
+            [("p.1", b"x", None), ("p.2", b"y", None), (None, None, "z"), (None, None, "w")],
+        ),
+        ({"p.1.jpg": b"x", "p.2.jpg": b"y"}, [("p.1", b"x", None), ("p.2", b"y", None)]),
+    ],
+)
+def test_webdataset_goes_by_the_longest_names_that_make_pairs(tmp_path, members, expected):
+    assert samples(tar(tmp_path / "0.tar", members)) == expected
+
+
+def test_webdataset_tells_of_files_that_are_no_part_of_a_pair(tmp_path):
+    members = {}
+    for number in range(3):
+        members |= {f"{number}.jpg": b"x", f"{number}.seg.png": b"m", f"{number}.txt": b"one"}
+        members |= {f"{number}.cls": b"1", f"._{number}.jpg": b"mac"}
+    path = tar(tmp_path / "0.tar", members)
+    with tarfile.open(path, "a") as archive:
+        link = tarfile.TarInfo("4.jpg")
+        link.type, link.linkname = tarfile.SYMTYPE, "../../secret.png"
+        archive.addfile(link)
+    reader = readers.open_reader(str(path), "webdataset")
+    assert len(list(reader.records(with_images=True))) == 3
+    (remark,) = reader.remarks
+    for part in (
+        "10 files",
+        "*.seg.png (3)",
+        "*.cls (3)",
+        "hidden files (3)",
+        "links and devices (1)",
+    ):
+        assert part in remark
+
+
+def test_webdataset_of_names_that_all_begin_alike_does_not_end_up_in_memory(tmp_path):
+    members = {f"p.{number}.{suffix}": b"x" for number in range(99) for suffix in ("jpg", "txt")}
+    members |= {f"p.{number}.png": b"x" for number in range(99, 140)}
+    reader = readers.open_reader(str(tar(tmp_path / "0.tar", members)), "webdataset")
+    position = []
+    for record in reader.records(with_images=True):
+        position.append(int(record.fields["image"].name[2:]))
+    assert position == list(range(140))
+
+
+def test_webdataset_rejects_a_sample_with_a_file_twice(tmp_path):
+    path = tmp_path / "0.tar"
+    with tarfile.open(path, "w") as archive:
+        for name in ("a.jpg", "a.txt", "a.jpg", "b.jpg", "b.txt"):
+            archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+    records = read(path)
+    assert rejects(records) == [(1, Reason.REPEATED_MEMBER)]
+    assert "a.jpg" in records[0].detail and "\n" not in records[0].detail
+    assert records[1].fields["image"].name == "b"
+
+
 def test_webdataset_compressed(tmp_path):
     path = tar(tmp_path / "0.tar.gz", {"a.jpg": b"x", "a.txt": b"one"}, "w:gz")
     assert len(fields(read(path))) == 1
