@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import DexmatchError
+from core.limits import MAX_PIXELS
 from serving import files
 from serving.server import request_log
 from serving.server.batching import Batching
 from serving.server.core import CoreOptions
 
 MAX_BODY_BYTES = 64 << 20
-MAX_PIXELS = 50_000_000
 MAX_REQUESTS = 1000
 DRAIN_SECONDS = 30
 BFLOAT16 = "bfloat16"
