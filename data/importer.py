@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
 from core import features, terminal
+from core.config import CaptionConfig
 from core.errors import DexmatchError
 from data import dataset, readers, workers
 from data.columns import ALL_GUESSED, Columns, FeatureType, Metadata, choose, metadata_of, survey
@@ -44,6 +45,7 @@ def import_pairs(
     columns: Columns = ALL_GUESSED,
     image_folder: Path | None = None,
     allow_outside_paths: bool = False,
+    keep_wordless_captions: bool = False,
     max_rejects: str = "5%",
     num_workers: int | None = None,
     overwrite: bool = False,
@@ -62,6 +64,8 @@ def import_pairs(
       image_folder: what picture paths are relative to; None for the source's own folder.
       allow_outside_paths: whether picture paths in the source may be absolute, or lead out of that
         folder by `..`; links in the folder are followed in any case.
+      keep_wordless_captions: whether captions without a letter or digit are imported. The model
+        says 0 of them, which the evaluation counts; by default they are rejected.
       max_rejects: `5%` or `0.05` of the rows, or a count; one more fails the import.
       num_workers: processes at most; None for one per core.
       overwrite: whether a data set in `out` may be replaced.
@@ -77,12 +81,29 @@ def import_pairs(
     allowed(max_rejects, 0)  # A mistyped option should not come out after an hour.
     out = Path(out).absolute()
     with staged(out, overwrite=overwrite) as folder:
-        plan = _plan(str(source), format_name, columns, image_folder, allow_outside_paths, say)
+        plan = _plan(
+            str(source),
+            format_name,
+            columns,
+            image_folder,
+            _Answers(allow_outside_paths, keep_wordless_captions),
+            say,
+        )
         outcome = _run(plan, folder, num_workers or workers.available_cores())
         _check(outcome, plan, max_rejects, folder, out, say)
+        for remark in _unread_words(outcome.statistics):
+            say(f"{plan.name}: {remark}")
         _write(folder / dataset.DESCRIPTION, _describe(outcome, plan).to_json())
         publish(folder, out)
     return dataset.load(out)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Answers:
+    """What the user allows."""
+
+    outside_paths: bool
+    wordless_captions: bool
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -90,7 +111,7 @@ class _Plan:
     """What is decided before the first picture is opened."""
 
     reader: Reader
-    allow_outside: bool
+    allowed: _Answers
     name: str
     rows: int
     columns: Columns
@@ -102,7 +123,7 @@ def _plan(
     format_name: str | None,
     asked: Columns,
     image_folder: Path | None,
-    allow_outside: bool,
+    allowed: _Answers,
     say: Callable[[str], None],
 ) -> _Plan:
     if format_name is None:
@@ -126,7 +147,7 @@ def _plan(
             "split; name what belongs together with --group-column"
         )
     rows = found.rows(columns.caption or "")
-    return _Plan(reader, allow_outside, name, rows, columns, metadata_of(found, columns, say))
+    return _Plan(reader, allowed, name, rows, columns, metadata_of(found, columns, say))
 
 
 def _parts(columns: Columns) -> dict[str, str]:
@@ -178,16 +199,20 @@ def _tasks(plan: _Plan, folder: Path) -> Iterator[Task]:
         if isinstance(row, Row) and isinstance(row.image, EmbeddedImage):
             embedded_bytes += len(row.image.content)
         if len(rows) == ROWS_PER_SHARD or embedded_bytes >= _EMBEDDED_BYTES_PER_SHARD:
-            yield Task(folder / f"{number:05}", plan.reader.folder, plan.allow_outside, rows)
+            yield Task(
+                folder / f"{number:05}", plan.reader.folder, plan.allowed.outside_paths, rows
+            )
             rows = []
             embedded_bytes = 0
             number += 1
     if rows:
-        yield Task(folder / f"{number:05}", plan.reader.folder, plan.allow_outside, rows)
+        yield Task(folder / f"{number:05}", plan.reader.folder, plan.allowed.outside_paths, rows)
 
 
 def _rows(plan: _Plan) -> Iterator[Row | Reject]:
-    maker = RowMaker(plan.columns, plan.metadata, plan.reader.is_typed)
+    maker = RowMaker(
+        plan.columns, plan.metadata, plan.reader.is_typed, plan.allowed.wordless_captions
+    )
     for record in plan.reader.records(with_images=True):
         if isinstance(record, Reject):
             yield record
@@ -225,6 +250,23 @@ def _check(
         f"{plan.name}: {rejects.total} of {outcome.read} rows rejected, {max_rejects} allowed; "
         f"mend the rows listed in {kept}, or raise --max-rejects"
     )
+
+
+def _unread_words(statistics: Statistics) -> Iterator[str]:
+    """What a model with the default configuration will not read of the captions."""
+    max_tokens = CaptionConfig().max_tokens
+    pairs = f"of {statistics.pairs:,} captions"
+    if cut := sum(count for words, count in statistics.words.items() if words > max_tokens):
+        longest = [f"{name!r} ({words:,})" for words, name in statistics.longest]
+        yield (
+            f"{cut:,} {pairs} have more than {max_tokens} words and will be cut there, the longest "
+            f"in {', '.join(longest[:cut])}; raise caption.max_tokens to keep all of their words"
+        )
+    if without := statistics.words[0]:
+        yield (
+            f"{without:,} {pairs} hold no word: the model will say 0 of them, and the evaluation "
+            "counts that"
+        )
 
 
 def _describe(outcome: _Outcome, plan: _Plan) -> Dataset:

@@ -23,6 +23,7 @@ class Reason(enum.StrEnum):
     MISSING_IMAGE = "missing_image"
     MISSING_CAPTION = "missing_caption"
     EMPTY_CAPTION = "empty_caption"
+    WORDLESS_CAPTION = "wordless_caption"
     CAPTION_NOT_TEXT = "caption_not_text"
     DUPLICATE_ID = "duplicate_id"
     FILE_NOT_FOUND = "file_not_found"

@@ -98,6 +98,7 @@ def create_pipeline(
         example_gen.outputs["examples"],
         **config.pairs.model_dump(),
         metadata_columns=metadata_columns,
+        max_tokens=config.caption.max_tokens,
         code=code_digest.of("components.pair_sampler"),
     )
     examples = pair_sampler.outputs["sampled_examples"]
@@ -127,7 +128,7 @@ def create_pipeline(
         splits_config=tfx.proto.SplitsConfig(
             analyze=[features.TRAIN], transform=[features.TRAIN, features.VAL]
         ),
-        custom_config={**preprocessing, "code": code_digest.of("modules")},
+        custom_config={**preprocessing, "code": code_digest.of("modules", "core")},
     )
     for guard in (anomaly_guard, leakage_guard):
         transform.add_upstream_node(guard)

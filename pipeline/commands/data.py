@@ -61,6 +61,14 @@ def import_(
             "in the folder are always followed.",
         ),
     ] = False,
+    keep_wordless_captions: Annotated[
+        bool,
+        typer.Option(
+            "--keep-wordless-captions",
+            help="Import captions without a letter or digit too. The model says 0 of them, which "
+            "the evaluation counts.",
+        ),
+    ] = False,
     image_column: Annotated[
         str | None, _column("Path of the picture, or the picture itself.", "image, file_name, ...")
     ] = None,
@@ -132,6 +140,7 @@ def import_(
             columns=columns,
             image_folder=image_folder,
             allow_outside_paths=allow_outside_paths,
+            keep_wordless_captions=keep_wordless_captions,
             max_rejects=max_rejects,
             num_workers=workers,
             overwrite=overwrite,

@@ -240,6 +240,33 @@ class TestOutput:
 
 
 @pytest.mark.usefixtures("in_process")
+class TestUnreadWords:
+    def source(self, images):
+        captions = ["fine"] * 7 + ["word " * 60, "word " * 49, "!?"]
+        rows = [(f"{n}.png", caption, "red", 1) for n, caption in enumerate(captions)]
+        return write_table(images, rows)
+
+    def test_captions_that_will_be_cut_are_told(self, images, tmp_path):
+        said = []
+        import_pairs(self.source(images), tmp_path / "out", max_rejects="1", say=said.append)
+        (line,) = (line for line in said if "cut" in line)
+        assert "2 of 9 captions have more than 48 words" in line
+        assert "'7.png' (60), '8.png' (49)" in line
+        assert "caption.max_tokens" in line
+
+    def test_captions_without_a_word_are_rejected_or_kept(self, images, tmp_path):
+        source, said = self.source(images), []
+        with pytest.raises(DexmatchError, match="1 of 10 rows rejected"):
+            import_pairs(source, tmp_path / "out", say=said.append)
+        assert "wordless_caption: 1 rows" in said
+        assert any("--keep-wordless-captions" in line for line in said)
+        said.clear()
+        kept = import_pairs(source, tmp_path / "out", keep_wordless_captions=True, say=said.append)
+        assert (kept.imported, kept.caption_words.minimum) == (10, 0)
+        assert any("1 of 10 captions hold no word" in line for line in said)
+
+
+@pytest.mark.usefixtures("in_process")
 class TestLinks:
     def as_downloaded(self, images, tmp_path):
         """As the Hugging Face Hub's client stores what it downloads: names are links to blobs."""

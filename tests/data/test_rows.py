@@ -188,6 +188,7 @@ def test_group_is_text():
         (["a|b", " ", None, "x"], True, ("a|b",)),
         ("a|b", True, ("a|b",)),
         (None, True, ()),
+        (["...", "a"], True, ("a",)),
     ],
 )
 def test_hard_captions(value, is_typed, expected):
@@ -207,6 +208,8 @@ def test_hard_captions(value, is_typed, expected):
         (one(caption=5), Reason.CAPTION_NOT_TEXT),
         (one(caption={"en": "x"}), Reason.CAPTION_NOT_TEXT),
         (one(caption=" \u00a0\t"), Reason.EMPTY_CAPTION),
+        (one(caption="\U0001f426\u2764\ufe0f"), Reason.WORDLESS_CAPTION),
+        (one(caption="?! ..."), Reason.WORDLESS_CAPTION),
         (one(caption="\udcff"), Reason.NOT_UTF8),
         (one(caption="a\0b"), Reason.NUL_BYTE),
         (one(image=None), Reason.MISSING_IMAGE),
