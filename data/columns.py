@@ -1,10 +1,16 @@
-"""What the columns of a source are for, and which type they are stored as."""
+"""What the columns of a source are for, and which type they are stored as.
+
+A model is measured on slices by value, and a value is what is written: release 2.10 is not 2.1, and
+12E3 is another name than 12000. So a column is stored as text, unless all of its values are whole
+numbers in their one spelling, or the user says which type it is.
+"""
 
 import collections
 import dataclasses
 import math
 import re
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Literal
 
 from core import features
@@ -18,9 +24,11 @@ FeatureType = Literal["int64", "float", "bytes"]
 _IMAGE_NAMES = ("image", "file_name", "filename", "image_path", "image_file", "path", "file", "img")
 _CAPTION_NAMES = ("caption", "captions", "text", "description", "sentence", "sentences", "prompt")
 
-# No leading zero: 007 is a name. No "nan" or "inf" either.
-_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+TYPES: Mapping[str, FeatureType] = {"int": "int64", "float": "float", "text": "bytes"}
+"""The types that a user may ask for."""
+
+# No leading zero: 007 is a name. No -0 either.
+_INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 _INT64 = range(-(2**63), 2**63)
 _MAX_FLOAT32 = 3.4028234e38
 
@@ -109,17 +117,26 @@ def value_type(value: object, is_typed: bool) -> FeatureType | None:
             return None
         case int():  # And bool, as 0 or 1.
             return "int64" if value in _INT64 else "bytes"
-        case float():
-            return "float" if abs(value) <= _MAX_FLOAT32 else "bytes"
         case str() if not is_typed and _INTEGER.fullmatch(value):
-            return "int64" if int(value) in _INT64 else "bytes"
-        case str() if not is_typed and _NUMBER.fullmatch(value):
-            return "float" if abs(float(value)) <= _MAX_FLOAT32 else "bytes"
+            # The longest has 20 characters; Python takes its time over thousands of digits.
+            return "int64" if len(value) <= 20 and int(value) in _INT64 else "bytes"
     return "bytes"
 
 
+def typed(value: object, kind: FeatureType) -> int | float | None:
+    """A value in the numeric type that a user asked for; None if it is no such number."""
+    try:
+        if kind == "float":
+            number = float(value)  # type: ignore[arg-type]
+            return number if abs(number) <= _MAX_FLOAT32 else None
+        whole = int(value)  # type: ignore[call-overload]
+        return whole if whole in _INT64 and (isinstance(value, str) or whole == value) else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
 def _wider(first: FeatureType | None, second: FeatureType | None) -> FeatureType | None:
-    order: tuple[FeatureType | None, ...] = (None, "int64", "float", "bytes")
+    order: tuple[FeatureType | None, ...] = (None, "int64", "bytes")
     return max(first, second, key=order.index)
 
 
@@ -190,18 +207,32 @@ class Metadata:
     type: FeatureType
 
 
-def metadata_of(found: Survey, chosen: Columns, say: Callable[[str], None]) -> tuple[Metadata, ...]:
+def metadata_of(
+    found: Survey,
+    chosen: Columns,
+    say: Callable[[str], None],
+    asked: Mapping[str, FeatureType] = MappingProxyType({}),
+) -> tuple[Metadata, ...]:
     """Every column that plays no other part, with a name and a type.
 
     Args:
       found: the columns that there are.
       chosen: the parts they play.
       say: told about each column that is renamed or left out.
+      asked: the types that the user wants columns to have.
 
     Returns:
       The metadata columns in the order of the source.
+
+    Raises:
+      DexmatchError: a type is asked for a column that is no metadata.
     """
     taken = set(dataclasses.astuple(chosen))
+    for column in asked:
+        if column not in found.types:
+            raise DexmatchError(f"--type {column}: no such column; {_known(found)}")
+        if column in taken | found.pictures:
+            raise DexmatchError(f"--type {column}: this column is no metadata; leave its type out")
     kept: dict[str, Metadata] = {}
     for column, kind in found.types.items():
         if column in taken:
@@ -214,7 +245,7 @@ def metadata_of(found: Survey, chosen: Columns, say: Callable[[str], None]) -> t
             feature = _feature_name(column, kept)
             if feature != column:
                 say(f"column {column!r} is stored as {feature!r}")
-            kept[feature] = Metadata(column, feature, kind)
+            kept[feature] = Metadata(column, feature, asked.get(column, kind))
     return tuple(kept.values())
 
 

@@ -14,6 +14,7 @@ import hashlib
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from core import features, terminal
 from core.config import CaptionConfig
@@ -43,6 +44,7 @@ def import_pairs(
     *,
     format_name: str | None = None,
     columns: Columns = ALL_GUESSED,
+    types: Mapping[str, FeatureType] = MappingProxyType({}),
     image_folder: Path | None = None,
     allow_outside_paths: bool = False,
     keep_wordless_captions: bool = False,
@@ -61,6 +63,8 @@ def import_pairs(
       out: folder to make; nothing appears there unless the import succeeds.
       format_name: one of `readers.FORMATS`; None to guess it.
       columns: the columns to use; what is None is guessed.
+      types: metadata column to the type that it is stored as; the others are text, or whole
+        numbers where all of their values are.
       image_folder: what picture paths are relative to; None for the source's own folder.
       allow_outside_paths: whether picture paths in the source may be absolute, or lead out of that
         folder by `..`; links in the folder are followed in any case.
@@ -85,6 +89,7 @@ def import_pairs(
             str(source),
             format_name,
             columns,
+            types,
             image_folder,
             _Answers(allow_outside_paths, keep_wordless_captions),
             say,
@@ -122,6 +127,7 @@ def _plan(
     source: str,
     format_name: str | None,
     asked: Columns,
+    types: Mapping[str, FeatureType],
     image_folder: Path | None,
     allowed: _Answers,
     say: Callable[[str], None],
@@ -147,7 +153,7 @@ def _plan(
             "split; name what belongs together with --group-column"
         )
     rows = found.rows(columns.caption or "")
-    return _Plan(reader, allowed, name, rows, columns, metadata_of(found, columns, say))
+    return _Plan(reader, allowed, name, rows, columns, metadata_of(found, columns, say, types))
 
 
 def _parts(columns: Columns) -> dict[str, str]:

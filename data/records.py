@@ -25,6 +25,7 @@ class Reason(enum.StrEnum):
     EMPTY_CAPTION = "empty_caption"
     WORDLESS_CAPTION = "wordless_caption"
     CAPTION_NOT_TEXT = "caption_not_text"
+    WRONG_TYPE = "wrong_type"
     DUPLICATE_ID = "duplicate_id"
     FILE_NOT_FOUND = "file_not_found"
     NOT_A_FILE = "not_a_file"
@@ -80,6 +81,18 @@ class EmbeddedImage:
 
     name: str
     content: bytes
+
+
+class WrittenNumber(float):
+    """A number with the text that the source has for it, such as `2.10` or `12E3`."""
+
+    text: str
+
+    def __new__(cls, text: str) -> "WrittenNumber":
+        """From the text."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

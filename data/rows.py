@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from core.words import count_words
 from data import picture_files
-from data.columns import Columns, Metadata, plain
-from data.records import EmbeddedImage, Reason, Record, Reject, Rejected, Row
+from data.columns import Columns, Metadata, plain, typed
+from data.records import EmbeddedImage, Reason, Record, Reject, Rejected, Row, WrittenNumber
 
 WORDLESS_OPTION = "--keep-wordless-captions"
 
@@ -136,13 +136,15 @@ class RowMaker:
             value = plain(record.fields.get(column.column))
             if value is None:
                 continue
-            match column.type:
-                case "int64":
-                    yield column.feature, int(value)  # type: ignore[call-overload]
-                case "float":
-                    yield column.feature, float(value)  # type: ignore[arg-type]
-                case _:
-                    yield column.feature, as_text(value)
+            if column.type == "bytes":
+                yield column.feature, as_text(value)
+                continue
+            number = typed(value, column.type)
+            if number is None:
+                kind = "whole number" if column.type == "int64" else "number"
+                detail = f"column {column.column}: {as_text(value)!r} is no {kind} (--type)"
+                raise Rejected(Reason.WRONG_TYPE, detail)
+            yield column.feature, number
 
     def _text_of(self, record: Record, column: str | None) -> str | None:
         value = plain(record.fields.get(column)) if column else None
@@ -176,6 +178,8 @@ def as_text(value: object) -> str:
     """A value as text: lists and dicts as compact JSON, what JSON does not know as it prints."""
     if isinstance(value, str):
         return value
+    if isinstance(value, WrittenNumber):
+        return value.text
     if value is None:
         return ""
     if isinstance(value, bool | int | float | list | dict):

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.errors import DexmatchError
 from data.readers.base import Reader
 from data.readers.folders import files_below
-from data.records import EmbeddedImage, Origin, Reason, Record, Reject
+from data.records import EmbeddedImage, Origin, Reason, Record, Reject, WrittenNumber
 
 _BATCH = 16
 """Records held at once, with their pictures."""
@@ -49,13 +50,18 @@ class ParquetReader(Reader):
 
 def _records(file: pq.ParquetFile, name: str, with_images: bool) -> Iterator[Record | Reject]:
     images = {field.name for field in file.schema_arrow if _holds_images(field.type)}
+    narrow = {
+        field.name
+        for field in file.schema_arrow
+        if pa.types.is_float32(field.type) or pa.types.is_float16(field.type)
+    }
     columns = [field.name for field in file.schema_arrow]
     wanted = columns if with_images else [column for column in columns if column not in images]
     row = 0
     for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
         for index in range(batch.num_rows):
             row += 1
-            yield _record(Origin(name, row), batch.slice(index, 1), images)
+            yield _record(Origin(name, row), batch.slice(index, 1), images, narrow)
 
 
 def _holds_images(kind: pa.DataType) -> bool:
@@ -64,11 +70,17 @@ def _holds_images(kind: pa.DataType) -> bool:
     return bool(is_binary or is_struct_with_bytes)
 
 
-def _record(origin: Origin, cells: pa.RecordBatch, images: set[str]) -> Record | Reject:
+def _record(
+    origin: Origin, cells: pa.RecordBatch, images: set[str], narrow: set[str]
+) -> Record | Reject:
     try:
         fields: dict[str, object] = cells.to_pylist()[0] if cells.num_columns else {}
     except UnicodeDecodeError as error:  # Parquet promises UTF-8; not every writer keeps it.
         return Reject(origin, "", Reason.NOT_UTF8, str(error))
+    for name in narrow:
+        if isinstance(value := fields.get(name), float):
+            # 0.1 in 32 bits is 0.10000000149011612 in 64; nobody wrote that.
+            fields[name] = WrittenNumber(str(np.float32(value)))
     pictures = {name: _image(fields.get(name), name in fields) for name in images}
     return Record(origin, {**fields, **pictures})
 

@@ -25,7 +25,7 @@ from webdataset.shardlists import expand_urls
 
 from core.errors import DexmatchError
 from data.readers.base import Reader
-from data.records import EmbeddedImage, Origin, Reason, Record, Reject
+from data.records import EmbeddedImage, Origin, Reason, Record, Reject, WrittenNumber
 
 _PICTURES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
 _TEXTS = ("txt", "json")
@@ -238,7 +238,7 @@ def _record(origin: Origin, sample: _Sample, left_out: collections.Counter[str])
     fields: dict[str, object] = {}
     if described is not None:
         try:
-            content = json.loads(described.content)
+            content = json.loads(described.content, parse_float=WrittenNumber)
         except UnicodeDecodeError as error:
             detail = f"{described.path}: byte {error.start + 1}"
             return Reject(origin, name, Reason.NOT_UTF8, detail)

@@ -7,8 +7,9 @@ import typer
 from rich.markup import escape
 
 from core import terminal
+from core.errors import DexmatchError
 from data import dataset, readers
-from data.columns import Columns
+from data.columns import TYPES, Columns, FeatureType
 from data.dataset import Dataset, Feature, Quantiles
 
 app = typer.Typer(
@@ -93,6 +94,16 @@ def import_(
             "hard_caption",
         ),
     ] = None,
+    types: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type",
+            help="The type of a metadata column: int, float or text; repeatable. Else a column is "
+            "text, as it is written, or int where every value is a whole number.",
+            metavar="NAME=TYPE",
+            rich_help_panel=_WHICH_COLUMN,
+        ),
+    ] = None,
     max_rejects: Annotated[
         str,
         typer.Option(help="More bad rows than this fail the import: 5%, 0.05, or a count like 20."),
@@ -138,6 +149,7 @@ def import_(
             out,
             format_name=format_name,
             columns=columns,
+            types=dict(map(_column_type, types or ())),
             image_folder=image_folder,
             allow_outside_paths=allow_outside_paths,
             keep_wordless_captions=keep_wordless_captions,
@@ -152,6 +164,14 @@ def import_(
     if imported.rejected:
         terminal.say(f"Rejected rows: {imported.path / dataset.REJECTS}")
     terminal.say(f"Next: dexmatch run --data {out}")
+
+
+def _column_type(text: str) -> tuple[str, FeatureType]:
+    """A column and its type out of `NAME=TYPE`."""
+    column, equals, kind = text.rpartition("=")
+    if not equals or kind not in TYPES:
+        raise DexmatchError(f"--type {text}: write NAME=TYPE, the type one of {', '.join(TYPES)}")
+    return column, TYPES[kind]
 
 
 @app.command()

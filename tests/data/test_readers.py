@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from core.errors import DexmatchError
 from data import readers
 from data.records import EmbeddedImage, Reason, Record, Reject
+from data.rows import as_text
 
 
 def read(source, format_name=None, with_images=True):
@@ -517,3 +518,13 @@ def test_finds_parquet_files_behind_links(tmp_path):
     (source / "data").symlink_to(elsewhere)
     (source / "loop").symlink_to(source)
     assert fields(read(source)) == [{"image": "a.png", "caption": "x"}]
+
+
+def test_numbers_are_kept_as_they_are_written(tmp_path):
+    (record,) = read(write(tmp_path / "c.jsonl", '{"a": 2.10, "b": 12E3, "c": 12000}'))
+    assert [as_text(record.fields[name]) for name in "abc"] == ["2.10", "12E3", "12000"]
+    pq.write_table(
+        pa.table({"a": pa.array([0.1], pa.float32()), "b": [0.1]}), tmp_path / "c.parquet"
+    )
+    (record,) = read(tmp_path / "c.parquet")
+    assert [as_text(record.fields[name]) for name in "ab"] == ["0.1", "0.1"]
