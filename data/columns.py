@@ -21,7 +21,7 @@ from data.records import EmbeddedImage, Record
 FeatureType = Literal["int64", "float", "bytes"]
 
 # In the order in which they are looked for. A URL is no picture.
-_IMAGE_NAMES = ("image", "file_name", "filename", "image_path", "image_file", "path", "file", "img")
+IMAGE_NAMES = ("image", "file_name", "filename", "image_path", "image_file", "path", "file", "img")
 _CAPTION_NAMES = ("caption", "captions", "text", "description", "sentence", "sentences", "prompt")
 
 TYPES: Mapping[str, FeatureType] = {"int": "int64", "float": "float", "text": "bytes"}
@@ -53,6 +53,9 @@ class Columns:
 
 
 ALL_GUESSED = Columns()
+NO_COLUMN = "none"
+"""Asked for as a column, it says that none plays the part; unless a column is really called so."""
+_OPTIONAL_PARTS = ("id", "group", "hard_caption")
 
 
 @dataclasses.dataclass(slots=True)
@@ -64,12 +67,14 @@ class Survey:
       types: column name to type, in order of first appearance; None: no value seen.
       list_items: column name to the number of list items in it, the first of each list left out.
       pictures: the columns that hold pictures.
+      id_repeats: whether the column that would be guessed to name the pairs has a value twice.
     """
 
     records: int = 0
     types: dict[str, FeatureType | None] = dataclasses.field(default_factory=dict)
     list_items: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     pictures: set[str] = dataclasses.field(default_factory=set)
+    id_repeats: bool = False
 
     def rows(self, caption: str) -> int:
         """How many rows the records make, if `caption` is the caption column."""
@@ -79,9 +84,14 @@ class Survey:
 def survey(reader: Reader) -> Survey:
     """Looks at every record of a source, without its pictures."""
     found = Survey()
+    ids: set[int] = set()
     for record in reader.records(with_images=False):
         found.records += 1
         if isinstance(record, Record):
+            if not found.id_repeats and (pair_id := plain(record.fields.get(features.ID))):
+                key = hash(str(pair_id))
+                found.id_repeats = key in ids
+                ids.add(key)
             for name, value in record.fields.items():
                 if isinstance(value, EmbeddedImage):
                     found.pictures.add(name)
@@ -156,22 +166,23 @@ def choose(found: Survey, asked: Columns, source: str) -> Columns:
     """
     for field in dataclasses.fields(asked):
         name = getattr(asked, field.name)
-        if name is not None and name not in found.types:
+        is_none = name == NO_COLUMN and field.name in _OPTIONAL_PARTS
+        if name is not None and name not in found.types and not is_none:
             option = f"--{field.name.replace('_', '-')}-column"
             raise DexmatchError(f"{source}: {option} {name}: no such column; {_known(found)}")
     return Columns(
         image=asked.image or _guess_image(found, source),
         caption=asked.caption or _guess(found, _CAPTION_NAMES, "caption", source),
-        id=asked.id or _same_name(found, features.ID),
-        group=asked.group or _same_name(found, features.GROUP),
-        hard_caption=asked.hard_caption or _same_name(found, features.HARD_CAPTION),
+        id=_optional(found, asked.id, "" if found.id_repeats else features.ID),
+        group=_optional(found, asked.group, features.GROUP),
+        hard_caption=_optional(found, asked.hard_caption, features.HARD_CAPTION),
     )
 
 
 def _guess_image(found: Survey, source: str) -> str:
-    named = [name for name in found.pictures if name.lower() in _IMAGE_NAMES]
+    named = [name for name in found.pictures if name.lower() in IMAGE_NAMES]
     pictures = sorted(named or found.pictures)
-    return pictures[0] if pictures else _guess(found, _IMAGE_NAMES, "image", source)
+    return pictures[0] if pictures else _guess(found, IMAGE_NAMES, "image", source)
 
 
 def _guess(found: Survey, names: tuple[str, ...], part: str, source: str) -> str:
@@ -184,7 +195,9 @@ def _guess(found: Survey, names: tuple[str, ...], part: str, source: str) -> str
     )
 
 
-def _same_name(found: Survey, name: str) -> str | None:
+def _optional(found: Survey, asked: str | None, usual: str) -> str | None:
+    """The column that was asked for, else the one with the usual name, if there is one."""
+    name = asked or usual
     return name if name in found.types else None
 
 

@@ -147,6 +147,8 @@ def _plan(
     columns = choose(found, asked, name)
     for part, column in _parts(columns).items():
         say(f"{part}: column {column!r}")
+    if found.id_repeats and asked.id is None:
+        say("id: none; column 'id' repeats, so it does not name pairs and is kept as metadata")
     if columns.group is None:
         say(
             "group: none, each picture is its own. Near-duplicates may end up on both sides of a "

@@ -94,6 +94,11 @@ class CsvReader(Reader):
             raise DexmatchError(f"{self._path}: broken header line: {error}") from error
         if not any(header):
             raise DexmatchError(f"{self._path}: the first line must name the columns; it is empty")
+        if len(header) == 1 and (other := _other_delimiter(header[0])):
+            raise DexmatchError(
+                f"{self._path}: the first line names one column, {header[0]!r}; it seems to be "
+                f"separated by {other!r}: save it with commas as .csv or with tabs as .tsv"
+            )
         if self._read_as_rows(lines.taken[1:], (), len(header)):
             raise DexmatchError(
                 f"{self._path}: a quote that opens in the header takes in the rows; close it"
@@ -172,6 +177,10 @@ class _Lines:
 
 
 _KINDS_THAT_TELL = ("number", "file", "word")
+
+
+def _other_delimiter(header: str) -> str | None:
+    return next((mark for mark in ("\t", ";", "|", ",") if mark in header), None)
 
 
 def _kind(value: str) -> str:

@@ -43,7 +43,14 @@ def _parse(origin: Origin, line: bytes) -> Record | Reject:
     except UnicodeDecodeError as error:
         return Reject(origin, "", Reason.NOT_UTF8, f"byte {error.start + 1} of the line")
     except (ValueError, RecursionError) as error:
-        return Reject(origin, "", Reason.INVALID_JSON, str(error))
+        return Reject(
+            origin, "", Reason.INVALID_JSON, f"{error}; a line must hold one whole object"
+        )
     if not isinstance(fields, dict):
-        return Reject(origin, "", Reason.INVALID_JSON, "not an object in { }")
+        return Reject(
+            origin,
+            "",
+            Reason.INVALID_JSON,
+            "not an object in { }; a line must hold one whole object",
+        )
     return Record(origin, fields)

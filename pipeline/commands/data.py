@@ -77,7 +77,11 @@ def import_(
         str | None, _column("The caption, or a list of captions.", "caption, text, ...")
     ] = None,
     id_column: Annotated[
-        str | None, _column("Names the pair; no two may be equal.", "id, else the picture's path")
+        str | None,
+        _column(
+            "Names the pair; no two may be equal. `none`: no column does.",
+            "id, else the picture's path",
+        ),
     ] = None,
     group_column: Annotated[
         str | None,

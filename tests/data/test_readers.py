@@ -80,6 +80,7 @@ def test_csv_rejects_single_rows(tmp_path):
         ("image,image\n", "two columns are named 'image'"),
         ('image,caption,"note\na.png,x,y\nb.png,x,a 40"\n', "opens in the header"),
         ("image,caption\n".encode("utf-16"), "not UTF-8"),
+        ("image;caption\na.png;x\n", "seems to be separated by ';'"),
     ],
 )
 def test_csv_refuses_a_broken_file(tmp_path, content, message):
@@ -528,3 +529,27 @@ def test_numbers_are_kept_as_they_are_written(tmp_path):
     )
     (record,) = read(tmp_path / "c.parquet")
     assert [as_text(record.fields[name]) for name in "ab"] == ["0.1", "0.1"]
+
+
+def test_parquet_text_in_a_binary_column(tmp_path):
+    table = pa.table({"image": [b"x"], "caption": [b"one"], "photo": [b"\x89PNG"]})
+    pq.write_table(table, tmp_path / "c.parquet")
+    assert fields(read(tmp_path / "c.parquet")) == [
+        {"image": EmbeddedImage("", b"x"), "caption": "one", "photo": EmbeddedImage("", b"\x89PNG")}
+    ]
+    assert fields(read(tmp_path / "c.parquet", with_images=False))[0]["caption"] == "one"
+
+
+def test_imagefolder_tells_of_metadata_files_that_it_does_not_read(tmp_path):
+    (tmp_path / "more").mkdir()
+    for name in ("metadata.csv", "metadata.jsonl", "more/metadata.csv"):
+        write(tmp_path / name, "file_name,text\na.png,x\n")
+    reader = readers.open_reader(str(tmp_path), "imagefolder")
+    (remark,) = reader.remarks
+    assert "not more/metadata.csv, metadata.jsonl" in remark
+
+
+def test_jsonl_says_what_a_line_must_hold(tmp_path):
+    records = read(write(tmp_path / "c.jsonl", '[\n{"image": "a.png"}\n]\n'))
+    assert rejects(records) == [(1, Reason.INVALID_JSON), (3, Reason.INVALID_JSON)]
+    assert "one whole object" in records[0].detail

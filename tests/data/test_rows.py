@@ -212,15 +212,35 @@ def test_ids_are_always_unique(images):
 
 
 def test_explicit_ids():
-    rows = rows_of(one(id=1), one(id=2, caption=["x", "y"]), one(id=1), one(image="c.png", id=None))
+    records = (one(id=1), one(id=2, caption=["x", "y"]), one(id=1), one(image="c.png", id=None))
+    rows = rows_of(*records, id="id")
     assert [row.id for row in rows if not isinstance(row, Reject)] == ["1", "2", "2#2", "c.png"]
     assert [(row.origin.row, row.reason) for row in rows if isinstance(row, Reject)] == [
         (3, Reason.DUPLICATE_ID)
     ]
 
 
+def test_a_guessed_id_that_repeats_is_dropped():
+    rows = rows_of(one(id=1), one(id=2), one(id=1))
+    assert [row.id for row in rows] == ["a.png", "a.png#2", "a.png#3"]
+    assert [row.metadata["id_column"] for row in rows] == [1, 2, 1]
+
+
+@pytest.mark.parametrize("part", ["id", "group", "hard_caption"])
+def test_a_part_may_be_played_by_no_column(part):
+    (row,) = rows_of(one(id="7", group="g", hard_caption="h"), **{part: "none"})
+    played = {
+        "id": row.id == "7",
+        "group": row.group == "g",
+        "hard_caption": bool(row.hard_captions),
+    }
+    assert [name for name, is_played in played.items() if not is_played] == [part]
+    (row,) = rows_of(one(none="really"), **{part: "none"})
+    assert "none" not in row.metadata
+
+
 def test_a_row_that_is_rejected_takes_no_id():
-    rows = rows_of(one(id=1, caption=""), one(id=1))
+    rows = rows_of(one(id=1, caption=""), one(id=1), id="id")
     assert rows[0].reason == Reason.EMPTY_CAPTION
     assert rows[1].id == "1"
 
