@@ -10,9 +10,6 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-MAX_PIXELS = 50_000_000
-"""Of one picture, all its frames together."""
-
 _GIF_TRAILER, _GIF_EXTENSION, _GIF_FRAME = 0x3B, 0x21, 0x2C
 _STEPS, _BYTES_A_STEP = 1024, 4
 """A GIF may have so many blocks, and one more for so many of its bytes. Encoders make far fewer; a

@@ -1,10 +1,16 @@
-"""What the columns of a source are for, and which type they are stored as."""
+"""What the columns of a source are for, and which type they are stored as.
+
+A model is measured on slices by value, and a value is what is written: release 2.10 is not 2.1, and
+12E3 is another name than 12000. So a column is stored as text, unless all of its values are whole
+numbers in their one spelling, or the user says which type it is.
+"""
 
 import collections
 import dataclasses
 import math
 import re
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Literal
 
 from core import features
@@ -15,12 +21,14 @@ from data.records import EmbeddedImage, Record
 FeatureType = Literal["int64", "float", "bytes"]
 
 # In the order in which they are looked for. A URL is no picture.
-_IMAGE_NAMES = ("image", "file_name", "filename", "image_path", "image_file", "path", "file", "img")
+IMAGE_NAMES = ("image", "file_name", "filename", "image_path", "image_file", "path", "file", "img")
 _CAPTION_NAMES = ("caption", "captions", "text", "description", "sentence", "sentences", "prompt")
 
-# No leading zero: 007 is a name. No "nan" or "inf" either.
-_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+TYPES: Mapping[str, FeatureType] = {"int": "int64", "float": "float", "text": "bytes"}
+"""The types that a user may ask for."""
+
+# No leading zero: 007 is a name. No -0 either.
+_INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 _INT64 = range(-(2**63), 2**63)
 _MAX_FLOAT32 = 3.4028234e38
 
@@ -45,6 +53,9 @@ class Columns:
 
 
 ALL_GUESSED = Columns()
+NO_COLUMN = "none"
+"""Asked for as a column, it says that none plays the part; unless a column is really called so."""
+_OPTIONAL_PARTS = ("id", "group", "hard_caption")
 
 
 @dataclasses.dataclass(slots=True)
@@ -56,12 +67,14 @@ class Survey:
       types: column name to type, in order of first appearance; None: no value seen.
       list_items: column name to the number of list items in it, the first of each list left out.
       pictures: the columns that hold pictures.
+      id_repeats: whether the column that would be guessed to name the pairs has a value twice.
     """
 
     records: int = 0
     types: dict[str, FeatureType | None] = dataclasses.field(default_factory=dict)
     list_items: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     pictures: set[str] = dataclasses.field(default_factory=set)
+    id_repeats: bool = False
 
     def rows(self, caption: str) -> int:
         """How many rows the records make, if `caption` is the caption column."""
@@ -71,9 +84,14 @@ class Survey:
 def survey(reader: Reader) -> Survey:
     """Looks at every record of a source, without its pictures."""
     found = Survey()
+    ids: set[int] = set()
     for record in reader.records(with_images=False):
         found.records += 1
         if isinstance(record, Record):
+            if not found.id_repeats and (pair_id := plain(record.fields.get(features.ID))):
+                key = hash(str(pair_id))
+                found.id_repeats = key in ids
+                ids.add(key)
             for name, value in record.fields.items():
                 if isinstance(value, EmbeddedImage):
                     found.pictures.add(name)
@@ -109,17 +127,26 @@ def value_type(value: object, is_typed: bool) -> FeatureType | None:
             return None
         case int():  # And bool, as 0 or 1.
             return "int64" if value in _INT64 else "bytes"
-        case float():
-            return "float" if abs(value) <= _MAX_FLOAT32 else "bytes"
         case str() if not is_typed and _INTEGER.fullmatch(value):
-            return "int64" if int(value) in _INT64 else "bytes"
-        case str() if not is_typed and _NUMBER.fullmatch(value):
-            return "float" if abs(float(value)) <= _MAX_FLOAT32 else "bytes"
+            # The longest has 20 characters; Python takes its time over thousands of digits.
+            return "int64" if len(value) <= 20 and int(value) in _INT64 else "bytes"
     return "bytes"
 
 
+def typed(value: object, kind: FeatureType) -> int | float | None:
+    """A value in the numeric type that a user asked for; None if it is no such number."""
+    try:
+        if kind == "float":
+            number = float(value)  # type: ignore[arg-type]
+            return number if abs(number) <= _MAX_FLOAT32 else None
+        whole = int(value)  # type: ignore[call-overload]
+        return whole if whole in _INT64 and (isinstance(value, str) or whole == value) else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
 def _wider(first: FeatureType | None, second: FeatureType | None) -> FeatureType | None:
-    order: tuple[FeatureType | None, ...] = (None, "int64", "float", "bytes")
+    order: tuple[FeatureType | None, ...] = (None, "int64", "bytes")
     return max(first, second, key=order.index)
 
 
@@ -139,22 +166,23 @@ def choose(found: Survey, asked: Columns, source: str) -> Columns:
     """
     for field in dataclasses.fields(asked):
         name = getattr(asked, field.name)
-        if name is not None and name not in found.types:
+        is_none = name == NO_COLUMN and field.name in _OPTIONAL_PARTS
+        if name is not None and name not in found.types and not is_none:
             option = f"--{field.name.replace('_', '-')}-column"
             raise DexmatchError(f"{source}: {option} {name}: no such column; {_known(found)}")
     return Columns(
         image=asked.image or _guess_image(found, source),
         caption=asked.caption or _guess(found, _CAPTION_NAMES, "caption", source),
-        id=asked.id or _same_name(found, features.ID),
-        group=asked.group or _same_name(found, features.GROUP),
-        hard_caption=asked.hard_caption or _same_name(found, features.HARD_CAPTION),
+        id=_optional(found, asked.id, "" if found.id_repeats else features.ID),
+        group=_optional(found, asked.group, features.GROUP),
+        hard_caption=_optional(found, asked.hard_caption, features.HARD_CAPTION),
     )
 
 
 def _guess_image(found: Survey, source: str) -> str:
-    named = [name for name in found.pictures if name.lower() in _IMAGE_NAMES]
+    named = [name for name in found.pictures if name.lower() in IMAGE_NAMES]
     pictures = sorted(named or found.pictures)
-    return pictures[0] if pictures else _guess(found, _IMAGE_NAMES, "image", source)
+    return pictures[0] if pictures else _guess(found, IMAGE_NAMES, "image", source)
 
 
 def _guess(found: Survey, names: tuple[str, ...], part: str, source: str) -> str:
@@ -167,7 +195,9 @@ def _guess(found: Survey, names: tuple[str, ...], part: str, source: str) -> str
     )
 
 
-def _same_name(found: Survey, name: str) -> str | None:
+def _optional(found: Survey, asked: str | None, usual: str) -> str | None:
+    """The column that was asked for, else the one with the usual name, if there is one."""
+    name = asked or usual
     return name if name in found.types else None
 
 
@@ -190,18 +220,32 @@ class Metadata:
     type: FeatureType
 
 
-def metadata_of(found: Survey, chosen: Columns, say: Callable[[str], None]) -> tuple[Metadata, ...]:
+def metadata_of(
+    found: Survey,
+    chosen: Columns,
+    say: Callable[[str], None],
+    asked: Mapping[str, FeatureType] = MappingProxyType({}),
+) -> tuple[Metadata, ...]:
     """Every column that plays no other part, with a name and a type.
 
     Args:
       found: the columns that there are.
       chosen: the parts they play.
       say: told about each column that is renamed or left out.
+      asked: the types that the user wants columns to have.
 
     Returns:
       The metadata columns in the order of the source.
+
+    Raises:
+      DexmatchError: a type is asked for a column that is no metadata.
     """
     taken = set(dataclasses.astuple(chosen))
+    for column in asked:
+        if column not in found.types:
+            raise DexmatchError(f"--type {column}: no such column; {_known(found)}")
+        if column in taken | found.pictures:
+            raise DexmatchError(f"--type {column}: this column is no metadata; leave its type out")
     kept: dict[str, Metadata] = {}
     for column, kind in found.types.items():
         if column in taken:
@@ -214,7 +258,7 @@ def metadata_of(found: Survey, chosen: Columns, say: Callable[[str], None]) -> t
             feature = _feature_name(column, kept)
             if feature != column:
                 say(f"column {column!r} is stored as {feature!r}")
-            kept[feature] = Metadata(column, feature, kind)
+            kept[feature] = Metadata(column, feature, asked.get(column, kind))
     return tuple(kept.values())
 
 

@@ -115,7 +115,7 @@ class Dataset(_Part):
       groups: distinct groups.
       source: where the pairs come from.
       features: everything an example can hold.
-      caption_words: words per caption.
+      caption_words: words per caption, as the model counts them.
       image_height: pixels.
       image_width: pixels.
       samples: a few pairs.

@@ -11,10 +11,13 @@ here, so the result is the same byte for byte, whatever the number of workers.
 import contextlib
 import dataclasses
 import hashlib
+import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from core import features, terminal
+from core.config import CaptionConfig
 from core.errors import DexmatchError
 from core.files import write_atomically
 from core.progress import show_progress
@@ -43,7 +46,10 @@ def import_pairs(
     *,
     format_name: str | None = None,
     columns: Columns = ALL_GUESSED,
+    types: Mapping[str, FeatureType] = MappingProxyType({}),
     image_folder: Path | None = None,
+    allow_outside_paths: bool = False,
+    keep_wordless_captions: bool = False,
     max_rejects: str = "5%",
     num_workers: int | None = None,
     overwrite: bool = False,
@@ -59,7 +65,13 @@ def import_pairs(
       out: folder to make; nothing appears there unless the import succeeds.
       format_name: one of `readers.FORMATS`; None to guess it.
       columns: the columns to use; what is None is guessed.
+      types: metadata column to the type that it is stored as; the others are text, or whole
+        numbers where all of their values are.
       image_folder: what picture paths are relative to; None for the source's own folder.
+      allow_outside_paths: whether picture paths in the source may be absolute, or lead out of that
+        folder by `..`; links in the folder are followed in any case.
+      keep_wordless_captions: whether captions without a letter or digit are imported. The model
+        says 0 of them, which the evaluation counts; by default they are rejected.
       max_rejects: `5%` or `0.05` of the rows, or a count; one more fails the import.
       num_workers: processes at most; None for one per core.
       overwrite: whether a data set in `out` may be replaced.
@@ -75,12 +87,30 @@ def import_pairs(
     allowed(max_rejects, 0)  # A mistyped option should not come out after an hour.
     out = Path(out).absolute()
     with staged(out, overwrite=overwrite) as folder:
-        plan = _plan(str(source), format_name, columns, image_folder, say)
+        plan = _plan(
+            str(source),
+            format_name,
+            columns,
+            types,
+            image_folder,
+            _Answers(allow_outside_paths, keep_wordless_captions),
+            say,
+        )
         outcome = _run(plan, folder, num_workers or workers.available_cores())
         _check(outcome, plan, max_rejects, folder, out, say)
+        for remark in _unread_words(outcome.statistics):
+            say(f"{plan.name}: {remark}")
         write_atomically(folder / dataset.DESCRIPTION, _describe(outcome, plan).to_json())
         publish(folder, out)
     return dataset.load(out)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Answers:
+    """What the user allows."""
+
+    outside_paths: bool
+    wordless_captions: bool
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,6 +118,7 @@ class _Plan:
     """What is decided before the first picture is opened."""
 
     reader: Reader
+    allowed: _Answers
     name: str
     rows: int
     columns: Columns
@@ -98,28 +129,35 @@ def _plan(
     source: str,
     format_name: str | None,
     asked: Columns,
+    types: Mapping[str, FeatureType],
     image_folder: Path | None,
+    allowed: _Answers,
     say: Callable[[str], None],
 ) -> _Plan:
     if format_name is None:
         format_name, source = readers.locate(source)
     reader = readers.open_reader(source, format_name, image_folder)
-    name = Path(source).resolve().name
+    # Not what a link leads to: in a download from Hugging Face that is a digest.
+    name = Path(os.path.abspath(source)).name
     say(f"{name}: format {format_name}")
     with show_progress(f"Looking at {name}"):
         found = survey(reader)
+    for remark in reader.remarks:
+        say(f"{name}: {remark}")
     if not found.records:
         raise DexmatchError(f"{source}: holds no records; nothing to import")
     columns = choose(found, asked, name)
     for part, column in _parts(columns).items():
         say(f"{part}: column {column!r}")
+    if found.id_repeats and asked.id is None:
+        say("id: none; column 'id' repeats, so it does not name pairs and is kept as metadata")
     if columns.group is None:
         say(
             "group: none, each picture is its own. Near-duplicates may end up on both sides of a "
             "split; name what belongs together with --group-column"
         )
     rows = found.rows(columns.caption or "")
-    return _Plan(reader, name, rows, columns, metadata_of(found, columns, say))
+    return _Plan(reader, allowed, name, rows, columns, metadata_of(found, columns, say, types))
 
 
 def _parts(columns: Columns) -> dict[str, str]:
@@ -171,16 +209,20 @@ def _tasks(plan: _Plan, folder: Path) -> Iterator[Task]:
         if isinstance(row, Row) and isinstance(row.image, EmbeddedImage):
             embedded_bytes += len(row.image.content)
         if len(rows) == ROWS_PER_SHARD or embedded_bytes >= _EMBEDDED_BYTES_PER_SHARD:
-            yield Task(folder / f"{number:05}", plan.reader.folder, rows)
+            yield Task(
+                folder / f"{number:05}", plan.reader.folder, plan.allowed.outside_paths, rows
+            )
             rows = []
             embedded_bytes = 0
             number += 1
     if rows:
-        yield Task(folder / f"{number:05}", plan.reader.folder, rows)
+        yield Task(folder / f"{number:05}", plan.reader.folder, plan.allowed.outside_paths, rows)
 
 
 def _rows(plan: _Plan) -> Iterator[Row | Reject]:
-    maker = RowMaker(plan.columns, plan.metadata, plan.reader.is_typed)
+    maker = RowMaker(
+        plan.columns, plan.metadata, plan.reader.is_typed, plan.allowed.wordless_captions
+    )
     for record in plan.reader.records(with_images=True):
         if isinstance(record, Reject):
             yield record
@@ -218,6 +260,23 @@ def _check(
         f"{plan.name}: {rejects.total} of {outcome.read} rows rejected, {max_rejects} allowed; "
         f"mend the rows listed in {kept}, or raise --max-rejects"
     )
+
+
+def _unread_words(statistics: Statistics) -> Iterator[str]:
+    """What a model with the default configuration will not read of the captions."""
+    max_tokens = CaptionConfig().max_tokens
+    pairs = f"of {statistics.pairs:,} captions"
+    if cut := sum(count for words, count in statistics.words.items() if words > max_tokens):
+        longest = [f"{name!r} ({words:,})" for words, name in statistics.longest]
+        yield (
+            f"{cut:,} {pairs} have more than {max_tokens} words and will be cut there, the longest "
+            f"in {', '.join(longest[:cut])}; raise caption.max_tokens to keep all of their words"
+        )
+    if without := statistics.words[0]:
+        yield (
+            f"{without:,} {pairs} hold no word: the model will say 0 of them, and the evaluation "
+            "counts that"
+        )
 
 
 def _describe(outcome: _Outcome, plan: _Plan) -> Dataset:

@@ -1,8 +1,9 @@
 """Checks an encoded picture and brings it into a form that TensorFlow decodes to the same pixels.
 
-What TensorFlow reads exactly as Pillow does is kept byte for byte: 8-bit PNG in grey, RGB, RGBA or
-palette colours, and upright JPEG in grey or RGB. Everything else that Pillow reads (CMYK, 16-bit,
-1-bit, EXIF-rotated, WebP, TIFF, BMP, the first frame of a GIF, ...) is stored as 8-bit PNG.
+What TensorFlow reads as Pillow does is kept byte for byte: 8-bit PNG in grey, RGB, RGBA or palette
+colours, and upright JPEG in grey or RGB. A JPEG that lies on its side by EXIF is stored upright, as
+JPEG. Everything else that Pillow reads (CMYK, 16-bit, 1-bit, WebP, TIFF, BMP, the first frame of a
+GIF, damaged files of which the two make different pictures, ...) is stored as 8-bit PNG.
 """
 
 import dataclasses
@@ -12,12 +13,12 @@ import warnings
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from core.limits import MAX_PIXELS
+from core.picture_sizes import UnknownSize, picture_size
 from data.records import Reason, Rejected
 
 MIN_SIDE = 8
 """Pixels. Anything smaller is a tracking pixel or a spacer."""
-MAX_PIXELS = 64_000_000
-"""Checked in the header, before a pixel is decoded: a small file can hold a huge picture."""
 MAX_BYTES = 128 * 2**20
 """Of one encoded picture. Keeps a record far below protobuf's limit of 2 GB."""
 
@@ -27,7 +28,14 @@ _PNG_BIT_DEPTH = 24
 """Offset of the bit depth in a PNG file; the header chunk always comes first."""
 _PNG_END = b"IEND\xaeB`\x82"
 """The last chunk. Pillow does without it, TensorFlow does not."""
+_MAY_TURN_A_PNG = (b"eXIf", b"exif", b"xmp")
+"""Names of what may hold an orientation: a chunk, a text, another text."""
 _UPRIGHT = 1
+_JPEG = ("JPEG", "MPO")
+"""MPO: a JPEG followed by more pictures, from phones."""
+_JPEG_QUALITY = 92
+_ALL_COLOURS = 0
+"""Pillow's number for a JPEG whose colours are as fine as its brightness."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -94,18 +102,47 @@ def _check_size(image: Image.Image) -> None:
 
 
 def _decode(image: Image.Image, content: bytes) -> Picture:
+    # Here, because only worker processes decode pictures.
+    from data import tensorflow_decoder
+
+    if _is_plain_png(image, content) and tensorflow_decoder.size(content) == image.size:
+        # Without loss, so whoever reads it sees the same: one decoder is enough.
+        return Picture(content, height=image.height, width=image.width)
     image.load()
-    if not _tensorflow_agrees(image, content):
-        image = _plain(image)
-        content = _as_png(image)
-    return Picture(content, height=image.height, width=image.width)
+    agrees = (
+        _can_be_read(image, content)
+        and _is_within_limit(content)
+        and tensorflow_decoder.agrees(content, image)
+    )
+    is_upright = image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT) == _UPRIGHT
+    if agrees and is_upright:
+        return Picture(content, height=image.height, width=image.width)
+    plain = _plain(image)
+    content = _as_jpeg(plain) if agrees and image.format in _JPEG else _as_png(plain)
+    return Picture(content, height=plain.height, width=plain.width)
 
 
-def _tensorflow_agrees(image: Image.Image, content: bytes) -> bool:
-    """Whether TensorFlow decodes `content` to the pixels of `image`."""
-    if image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT) != _UPRIGHT:
+def _is_within_limit(content: bytes) -> bool:
+    """Whether TensorFlow may decode it: of an animation Pillow has seen the first frame only."""
+    try:
+        size = picture_size(content)
+    except UnknownSize:
         return False
-    if image.format in ("JPEG", "MPO"):  # MPO: a JPEG followed by more pictures, from phones.
+    return size is not None and size.pixels <= MAX_PIXELS
+
+
+def _is_plain_png(image: Image.Image, content: bytes) -> bool:
+    """Whether it is a PNG that surely stands upright; Pillow decodes a PNG to look for EXIF."""
+    return (
+        image.format == "PNG"
+        and _can_be_read(image, content)
+        and not any(name in content for name in _MAY_TURN_A_PNG)
+    )
+
+
+def _can_be_read(image: Image.Image, content: bytes) -> bool:
+    """Whether TensorFlow reads pictures of this kind."""
+    if image.format in _JPEG:
         return image.mode in ("L", "RGB")
     if image.format == "PNG":
         is_animated = getattr(image, "is_animated", False)
@@ -130,6 +167,14 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         return image.convert("RGBA")
     return image.convert("L" if image.mode in ("1", "L") else "RGB")
+
+
+def _as_jpeg(image: Image.Image) -> bytes:
+    """With hardly a loss, but not at the many times larger size of a PNG."""
+    file = io.BytesIO()
+    image.info = {}
+    image.save(file, format="JPEG", quality=_JPEG_QUALITY, subsampling=_ALL_COLOURS)
+    return file.getvalue()
 
 
 def _as_png(image: Image.Image) -> bytes:

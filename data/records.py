@@ -15,13 +15,17 @@ class Reason(enum.StrEnum):
 
     FIELD_COUNT = "field_count"
     MALFORMED_CSV = "malformed_csv"
+    OPEN_QUOTE = "open_quote"
     INVALID_JSON = "invalid_json"
+    REPEATED_MEMBER = "repeated_member"
     NOT_UTF8 = "not_utf8"
     NUL_BYTE = "nul_byte"
     MISSING_IMAGE = "missing_image"
     MISSING_CAPTION = "missing_caption"
     EMPTY_CAPTION = "empty_caption"
+    WORDLESS_CAPTION = "wordless_caption"
     CAPTION_NOT_TEXT = "caption_not_text"
+    WRONG_TYPE = "wrong_type"
     DUPLICATE_ID = "duplicate_id"
     FILE_NOT_FOUND = "file_not_found"
     NOT_A_FILE = "not_a_file"
@@ -77,6 +81,18 @@ class EmbeddedImage:
 
     name: str
     content: bytes
+
+
+class WrittenNumber(float):
+    """A number with the text that the source has for it, such as `2.10` or `12E3`."""
+
+    text: str
+
+    def __new__(cls, text: str) -> "WrittenNumber":
+        """From the text."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -5,9 +5,12 @@ import hashlib
 import json
 from collections.abc import Iterator
 
+from core.words import count_words
 from data import picture_files
-from data.columns import Columns, Metadata, plain
-from data.records import EmbeddedImage, Reason, Record, Reject, Rejected, Row
+from data.columns import Columns, Metadata, plain, typed
+from data.records import EmbeddedImage, Reason, Record, Reject, Rejected, Row, WrittenNumber
+
+WORDLESS_OPTION = "--keep-wordless-captions"
 
 _CAPTION_SEPARATOR = "|"
 """Between the hard captions of one cell, where a cell cannot be a list."""
@@ -20,13 +23,20 @@ class RowMaker:
     so the outcome does not depend on which worker is faster.
     """
 
-    def __init__(self, columns: Columns, metadata: tuple[Metadata, ...], is_typed: bool):
+    def __init__(
+        self,
+        columns: Columns,
+        metadata: tuple[Metadata, ...],
+        is_typed: bool,
+        keep_wordless: bool = False,
+    ):
         """Makes rows of one source.
 
         Args:
           columns: as `columns.choose` gives them.
           metadata: as `columns.metadata_of` gives them.
           is_typed: see `Reader.is_typed`.
+          keep_wordless: whether captions without a word are rows.
         """
         assert columns.image is not None and columns.caption is not None
         self._image = columns.image
@@ -36,6 +46,7 @@ class RowMaker:
         self._hard_caption = columns.hard_caption
         self._metadata = metadata
         self._is_typed = is_typed
+        self._keep_wordless = keep_wordless
         # Eight bytes each instead of the names: a million ids are some 100 MB less.
         self._uses: collections.Counter[int] = collections.Counter()
 
@@ -72,7 +83,8 @@ class RowMaker:
             caption=caption,
             id=self._claim(explicit_id, number) if explicit_id else self._next_id(name),
             group=group,
-            hard_captions=hard_captions,
+            # Without a word it would be wrong by itself, whatever the picture.
+            hard_captions=tuple(text for text in hard_captions if count_words(text)),
             metadata=metadata,
         )
 
@@ -100,6 +112,14 @@ class RowMaker:
         _check_text(caption, self._caption)
         if not caption.strip():
             raise Rejected(Reason.EMPTY_CAPTION, f"column {self._caption}: only white space")
+        if not (self._keep_wordless or count_words(caption)):
+            # The model says 0 of it, whatever the picture: in the evaluation that would count as
+            # its mistake, so it takes a decision to have such pairs.
+            detail = (
+                f"column {self._caption}: no letter and no digit, so the model can't read it; keep "
+                f"such captions with {WORDLESS_OPTION}"
+            )
+            raise Rejected(Reason.WORDLESS_CAPTION, detail)
         return caption.strip()
 
     def _hard_captions(self, record: Record, caption: str) -> tuple[str, ...]:
@@ -116,13 +136,15 @@ class RowMaker:
             value = plain(record.fields.get(column.column))
             if value is None:
                 continue
-            match column.type:
-                case "int64":
-                    yield column.feature, int(value)  # type: ignore[call-overload]
-                case "float":
-                    yield column.feature, float(value)  # type: ignore[arg-type]
-                case _:
-                    yield column.feature, as_text(value)
+            if column.type == "bytes":
+                yield column.feature, as_text(value)
+                continue
+            number = typed(value, column.type)
+            if number is None:
+                kind = "whole number" if column.type == "int64" else "number"
+                detail = f"column {column.column}: {as_text(value)!r} is no {kind} (--type)"
+                raise Rejected(Reason.WRONG_TYPE, detail)
+            yield column.feature, number
 
     def _text_of(self, record: Record, column: str | None) -> str | None:
         value = plain(record.fields.get(column)) if column else None
@@ -156,6 +178,8 @@ def as_text(value: object) -> str:
     """A value as text: lists and dicts as compact JSON, what JSON does not know as it prints."""
     if isinstance(value, str):
         return value
+    if isinstance(value, WrittenNumber):
+        return value.text
     if value is None:
         return ""
     if isinstance(value, bool | int | float | list | dict):

@@ -22,7 +22,7 @@ def write(task: Task) -> Result:
     """Writes one shard, and has it safely on disk when it returns."""
     statistics = Statistics()
     rejects = []
-    album = _Album(task.folder)
+    album = _Album(task.folder, task.allow_outside)
     with tf.io.TFRecordWriter(str(task.path), _OPTIONS) as writer:
         for row in task.rows:
             tick()
@@ -43,8 +43,9 @@ def write(task: Task) -> Result:
 class _Album:
     """Remembers the last picture: captions of one picture mostly follow each other."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, allow_outside: bool):
         self._folder = folder
+        self._allow_outside = allow_outside
         self._last: tuple[object, tuple[Picture, str] | Rejected] | None = None
 
     def picture(self, row: Row) -> tuple[Picture, str]:
@@ -62,7 +63,7 @@ class _Album:
             if isinstance(image, EmbeddedImage):
                 content = image.content
             else:
-                content = picture_files.read(self._folder, image)
+                content = picture_files.read(self._folder, image, allow_outside=self._allow_outside)
             return pictures.normalise(content), examples.content_group(content)
         except Rejected as error:
             return error

@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Sequence
 
 from core import features
+from core.words import count_words
 from data.dataset import MAX_DISTINCT, Quantiles, Sample, Value
 from data.pictures import Picture
 from data.records import Row
 
 _SAMPLES = 5
+_LONGEST = 3
 
 
 @dataclasses.dataclass(slots=True)
@@ -24,6 +26,7 @@ class Statistics:
       present: feature name to the number of pairs that have it.
       values: metadata feature to its values with their counts; None where they are too many.
       words: number of words of a caption to the number of such captions.
+      longest: (words, id) of a few pairs with the longest captions.
       heights: pixels to the number of pictures.
       widths: pixels to the number of pictures.
       samples: some pairs, in order.
@@ -35,6 +38,7 @@ class Statistics:
     present: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     values: dict[str, collections.Counter[Value] | None] = dataclasses.field(default_factory=dict)
     words: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
+    longest: list[tuple[int, str]] = dataclasses.field(default_factory=list)
     heights: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
     widths: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
     samples: list[Sample] = dataclasses.field(default_factory=list)
@@ -44,7 +48,7 @@ class Statistics:
         self.pairs += 1
         self.groups.add(_fingerprint(group))
         self.images.add(_fingerprint(image))
-        self.words[len(row.caption.split())] += 1
+        self._add_words(row)
         self.heights[picture.height] += 1
         self.widths[picture.width] += 1
         self.present.update(features.REQUIRED)
@@ -62,6 +66,7 @@ class Statistics:
         self.images |= other.images
         self.present += other.present
         self.words += other.words
+        self.longest = sorted((*self.longest, *other.longest), reverse=True)[:_LONGEST]
         self.heights += other.heights
         self.widths += other.widths
         self.samples += other.samples
@@ -72,6 +77,12 @@ class Statistics:
         """A few of the samples, evenly spaced over the data set."""
         step = max(1, len(self.samples) // _SAMPLES)
         return tuple(self.samples[::step][:_SAMPLES])
+
+    def _add_words(self, row: Row) -> None:
+        words = count_words(row.caption)
+        self.words[words] += 1
+        if len(self.longest) < _LONGEST or words > self.longest[-1][0]:
+            self.longest = sorted((*self.longest, (words, row.id)), reverse=True)[:_LONGEST]
 
     def _add_values(self, name: str, counts: collections.Counter[Value] | None) -> None:
         known = self.values.setdefault(name, collections.Counter())

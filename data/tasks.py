@@ -16,11 +16,13 @@ class Task:
     Attributes:
       path: the file to write.
       folder: what picture paths are relative to.
+      allow_outside: whether picture paths may lead out of that folder.
       rows: the rows, and the rejects between them.
     """
 
     path: Path
     folder: Path
+    allow_outside: bool
     rows: Sequence[Row | Reject]
 
 

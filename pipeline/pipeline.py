@@ -103,6 +103,7 @@ def create_pipeline(
         example_gen.outputs["examples"],
         **config.pairs.model_dump(),
         metadata_columns=metadata_columns,
+        max_tokens=config.caption.max_tokens,
     )
     examples = pair_sampler.outputs["sampled_examples"]
     leakage_guard = LeakageGuard(

@@ -18,6 +18,7 @@ class PairSamplerSpec(types.ComponentSpec):
         executor.RANDOM_NEGATIVES: component_spec.ExecutionParameter(type=int),
         executor.HARD_NEGATIVES: component_spec.ExecutionParameter(type=int),
         executor.TRAIN_HARD_NEGATIVES: component_spec.ExecutionParameter(type=int),
+        executor.MAX_TOKENS: component_spec.ExecutionParameter(type=int),
         executor.METADATA_COLUMNS: component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -56,6 +57,7 @@ class PairSampler(base_beam_component.BaseBeamComponent):
         hard_negatives: int,
         train_hard_negatives: int,
         metadata_columns: Sequence[str],
+        max_tokens: int,
     ):
         """Builds the component.
 
@@ -66,6 +68,7 @@ class PairSampler(base_beam_component.BaseBeamComponent):
           hard_negatives: hard negatives per image of a judged split.
           train_hard_negatives: hard captions beside a true pair, for the Trainer.
           metadata_columns: features that say how close two pairs are.
+          max_tokens: words of a caption that the model reads; a warning tells how many have more.
         """
         super().__init__(
             spec=PairSamplerSpec(
@@ -75,6 +78,7 @@ class PairSampler(base_beam_component.BaseBeamComponent):
                 random_negatives=random_negatives,
                 hard_negatives=hard_negatives,
                 train_hard_negatives=train_hard_negatives,
+                max_tokens=max_tokens,
                 metadata_columns=json_utils.dumps(list(metadata_columns)),
             )
         )

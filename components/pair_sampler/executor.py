@@ -1,5 +1,6 @@
 """PairSampler's executor: one Beam job over all splits."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import apache_beam as beam
 import tensorflow as tf
 from apache_beam.metrics import Metrics, MetricsFilter
+from apache_beam.metrics.metric import MetricResults
 from tfx import types
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
@@ -14,9 +16,13 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 from tfx.utils import json_utils
 
+from components.pair_sampler import caption_words
+from components.pair_sampler.caption_words import CaptionWords
 from components.pair_sampler.sampling import Candidate, CandidatePool
 from core import buckets, features
+from core.words import count_words
 from data.pair_examples import first_bytes, values_as_bytes
+from results.metadata import WARNING
 
 EXAMPLES = "examples"
 SAMPLED = "sampled_examples"
@@ -25,9 +31,15 @@ RANDOM_NEGATIVES = "random_negatives"
 HARD_NEGATIVES = "hard_negatives"
 TRAIN_HARD_NEGATIVES = "train_hard_negatives"
 METADATA_COLUMNS = "metadata_columns"
+MAX_TOKENS = "max_tokens"
 
 COUNTS = "pairs"
 """`sampled_examples` gets a custom property `pairs_<split>` for each split: how many it holds."""
+
+_WORDS, _CUT, _WITHOUT = "words", "cut", "without"
+"""Beam's counters of what `CaptionWords` holds, one for each split."""
+
+_log = logging.getLogger("dexmatch.pairs")
 
 _FILE_PREFIX = "data_tfrecord"
 
@@ -60,6 +72,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                     pipeline
                     | f"Read {split}" >> beam.io.ReadFromTFRecord(f"{uri}/*")
                     | f"Parse {split}" >> beam.Map(tf.train.Example.FromString)
+                    | f"Count words {split}"
+                    >> beam.Map(_count_words, split, exec_properties[MAX_TOKENS])
                 )
                 pool = (
                     pairs
@@ -77,6 +91,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                     | f"Write {split}"
                     >> beam.io.WriteToTFRecord(str(target / _FILE_PREFIX), file_name_suffix=".gz")
                 )
+        warning = caption_words.warning(
+            _caption_words(pipeline.result.metrics()), exec_properties[MAX_TOKENS]
+        )
+        if warning:
+            # For the log file; the user is told at the end of the run, cached or not.
+            _log.info("%s", warning)
+            sampled.set_string_custom_property(WARNING, warning)
         counted = pipeline.result.metrics().query(MetricsFilter().with_namespace(COUNTS))
         for counter in counted["counters"]:
             sampled.set_int_custom_property(f"{COUNTS}_{counter.key.metric.name}", counter.result)
@@ -85,6 +106,29 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 def _serialize(example: tf.train.Example, split: str) -> bytes:
     Metrics.counter(COUNTS, split).inc()
     return example.SerializeToString(deterministic=True)
+
+
+def _count_words(example: tf.train.Example, split: str, max_tokens: int) -> tf.train.Example:
+    """Counts the words of a true caption, and gives the example on."""
+    words = count_words(first_bytes(example, features.CAPTION).decode("utf-8", "replace"))
+    Metrics.distribution(_WORDS, split).update(words)
+    Metrics.counter(_CUT, split).inc(int(words > max_tokens))
+    Metrics.counter(_WITHOUT, split).inc(int(not words))
+    return example
+
+
+def _caption_words(metrics: MetricResults) -> dict[str, CaptionWords]:
+    """What was counted, for each split."""
+
+    def query(kind: str, namespace: str) -> dict[str, Any]:
+        found = metrics.query(MetricsFilter().with_namespace(namespace))[kind]
+        return {each.key.metric.name: each.result for each in found}
+
+    cut, without = query("counters", _CUT), query("counters", _WITHOUT)
+    return {
+        split: CaptionWords(words.count, words.max, cut[split], without[split])
+        for split, words in sorted(query("distributions", _WORDS).items())
+    }
 
 
 def _pool(candidates: list[Candidate], split: str, seed: int) -> CandidatePool:

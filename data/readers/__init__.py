@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core.errors import DexmatchError
 from data.readers.base import Reader
+from data.readers.folders import files_below
 
 _READERS = {
     "csv": "data.readers.csv_table:CsvReader",
@@ -89,7 +90,7 @@ def _locate_in_folder(folder: Path) -> tuple[str, str]:
         return "imagefolder", str(folder)
     if any(name.endswith(".tar") for name in names):
         return "webdataset", str(folder)
-    if next(folder.rglob("*.parquet"), None):
+    if files_below(folder, ".parquet"):
         return "parquet", str(folder)
     tables = [name for name in names if name.lower().endswith(_TABLES)]
     if len(tables) == 1:

@@ -1,7 +1,7 @@
 """What every reader offers."""
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,6 +12,7 @@ class Reader(abc.ABC):
     """Reads one source, record by record, as often as asked.
 
     Attributes:
+      remarks: what the user should know that is no row, in sentences; filled by `records`.
       format: the name for `--format`.
       is_typed: False where every value is text, as in CSV, and numbers must be told from words.
       folder: the folder that picture paths are relative to.
@@ -20,6 +21,7 @@ class Reader(abc.ABC):
     format: ClassVar[str]
     is_typed: ClassVar[bool] = True
     folder: Path
+    remarks: Sequence[str] = ()
 
     @abc.abstractmethod
     def records(self, *, with_images: bool) -> Iterator[Record | Reject]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from core.errors import DexmatchError
 from data.readers.base import Reader
-from data.records import Origin, Reason, Record, Reject
+from data.records import Origin, Reason, Record, Reject, WrittenNumber
 
 
 class CocoReader(Reader):
@@ -62,7 +62,7 @@ class CocoReader(Reader):
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
+        content: dict[str, Any] = json.loads(path.read_bytes(), parse_float=WrittenNumber)
     except OSError as error:
         raise DexmatchError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:

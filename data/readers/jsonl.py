@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.errors import DexmatchError
 from data.readers.base import Reader
-from data.records import Origin, Reason, Record, Reject
+from data.records import Origin, Reason, Record, Reject, WrittenNumber
 
 
 class JsonlReader(Reader):
@@ -37,11 +37,20 @@ class JsonlReader(Reader):
 def _parse(origin: Origin, line: bytes) -> Record | Reject:
     try:
         # The mark that some editors put before the first line; json would refuse it.
-        fields = json.loads(line.decode("utf-8-sig" if origin.row == 1 else "utf-8"))
+        fields = json.loads(
+            line.decode("utf-8-sig" if origin.row == 1 else "utf-8"), parse_float=WrittenNumber
+        )
     except UnicodeDecodeError as error:
         return Reject(origin, "", Reason.NOT_UTF8, f"byte {error.start + 1} of the line")
     except (ValueError, RecursionError) as error:
-        return Reject(origin, "", Reason.INVALID_JSON, str(error))
+        return Reject(
+            origin, "", Reason.INVALID_JSON, f"{error}; a line must hold one whole object"
+        )
     if not isinstance(fields, dict):
-        return Reject(origin, "", Reason.INVALID_JSON, "not an object in { }")
+        return Reject(
+            origin,
+            "",
+            Reason.INVALID_JSON,
+            "not an object in { }; a line must hold one whole object",
+        )
     return Record(origin, fields)

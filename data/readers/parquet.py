@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.errors import DexmatchError
+from data.columns import IMAGE_NAMES
 from data.readers.base import Reader
-from data.records import EmbeddedImage, Origin, Reason, Record, Reject
+from data.readers.folders import files_below
+from data.records import EmbeddedImage, Origin, Reason, Record, Reject, WrittenNumber
 
 _BATCH = 16
 """Records held at once, with their pictures."""
@@ -30,7 +33,7 @@ class ParquetReader(Reader):
     def __init__(self, source: str):
         path = Path(source)
         self._root = path if path.is_dir() else path.parent
-        self._files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+        self._files = files_below(path, ".parquet") if path.is_dir() else [path]
         if not self._files:
             raise DexmatchError(f"{source}: no *.parquet file in this folder")
         self.folder = self._root
@@ -47,14 +50,37 @@ class ParquetReader(Reader):
 
 
 def _records(file: pq.ParquetFile, name: str, with_images: bool) -> Iterator[Record | Reject]:
-    images = {field.name for field in file.schema_arrow if _holds_images(field.type)}
+    texts = {field.name for field in file.schema_arrow if _is_binary_text(file, field)}
+    images = {
+        field.name
+        for field in file.schema_arrow
+        if _holds_images(field.type) and field.name not in texts
+    }
+    narrow = {
+        field.name
+        for field in file.schema_arrow
+        if pa.types.is_float32(field.type) or pa.types.is_float16(field.type)
+    }
     columns = [field.name for field in file.schema_arrow]
     wanted = columns if with_images else [column for column in columns if column not in images]
     row = 0
     for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
         for index in range(batch.num_rows):
             row += 1
-            yield _record(Origin(name, row), batch.slice(index, 1), images)
+            yield _record(Origin(name, row), batch.slice(index, 1), images, narrow, texts)
+
+
+def _is_binary_text(file: pq.ParquetFile, field: pa.Field) -> bool:
+    """Whether a binary column holds text, as some writers store it: no picture is UTF-8."""
+    is_binary = pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)
+    if not is_binary or field.name.lower() in IMAGE_NAMES:
+        return False
+    batch = next(file.iter_batches(batch_size=_BATCH, columns=[field.name]), None)
+    values = [] if batch is None else [value for value in batch[0].to_pylist() if value]
+    try:
+        return bool(values) and all(value.decode() for value in values)
+    except UnicodeDecodeError:
+        return False
 
 
 def _holds_images(kind: pa.DataType) -> bool:
@@ -63,11 +89,21 @@ def _holds_images(kind: pa.DataType) -> bool:
     return bool(is_binary or is_struct_with_bytes)
 
 
-def _record(origin: Origin, cells: pa.RecordBatch, images: set[str]) -> Record | Reject:
+def _record(
+    origin: Origin, cells: pa.RecordBatch, images: set[str], narrow: set[str], texts: set[str]
+) -> Record | Reject:
     try:
         fields: dict[str, object] = cells.to_pylist()[0] if cells.num_columns else {}
     except UnicodeDecodeError as error:  # Parquet promises UTF-8; not every writer keeps it.
         return Reject(origin, "", Reason.NOT_UTF8, str(error))
+    for name in texts:
+        if isinstance(text := fields.get(name), bytes):
+            # Bytes that are not UTF-8 are found with those of all other columns.
+            fields[name] = text.decode("utf-8", errors="surrogateescape")
+    for name in narrow:
+        if isinstance(value := fields.get(name), float):
+            # 0.1 in 32 bits is 0.10000000149011612 in 64; nobody wrote that.
+            fields[name] = WrittenNumber(str(np.float32(value)))
     pictures = {name: _image(fields.get(name), name in fields) for name in images}
     return Record(origin, {**fields, **pictures})
 

@@ -4,6 +4,9 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from core.words import unspaced
+from modules.preprocessing.normalization import nfkc
+
 PADDING_ID = 0
 OOV_ID = 1
 FIRST_WORD_ID = 2
@@ -12,13 +15,17 @@ FIRST_WORD_ID = 2
 VOCABULARY = "caption_words"
 """Name of the vocabulary among Transform's assets."""
 
-# Chinese and Japanese are written without spaces: each sign is a word of its own.
-_SIGN = r"([\p{Han}\p{Hiragana}\p{Katakana}])"
-_NOT_A_WORD = r"[^\p{L}\p{M}\p{N}]+"
+_MARK = r"\p{M}"
+_UNSPACED = f"({unspaced(_MARK)})"
+# A mark on nothing is no word, such as the one that makes a heart an emoji.
+_NOT_A_WORD = r"[^\p{L}\p{M}\p{N}]+\p{M}*|^\p{M}+"
 
 
 def words(captions: tf.Tensor) -> tf.RaggedTensor:
     """Splits captions into lower-case words; punctuation separates, invalid UTF-8 is replaced.
+
+    Letters are normalised (NFKC), so that it does not matter how they were typed. `core.words` says
+    what a word is in scripts without spaces.
 
     Args:
       captions: string [N].
@@ -27,8 +34,8 @@ def words(captions: tf.Tensor) -> tf.RaggedTensor:
       string [N, (words)].
     """
     text = tf.strings.unicode_transcode(captions, "UTF-8", "UTF-8", errors="replace")
-    text = tf.strings.lower(text, encoding="utf-8")
-    text = tf.strings.regex_replace(text, _SIGN, r" \1 ")
+    text = tf.strings.lower(nfkc(text), encoding="utf-8")
+    text = tf.strings.regex_replace(text, _UNSPACED, r" \1 ")
     text = tf.strings.regex_replace(text, _NOT_A_WORD, " ")
     return tf.strings.split(text)
 

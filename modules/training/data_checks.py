@@ -9,7 +9,7 @@ import tensorflow as tf
 from core import features, reporting
 from core.config import TrainerConfig
 from core.errors import DexmatchError
-from modules.preprocessing.captions import OOV_ID
+from modules.preprocessing.captions import OOV_ID, PADDING_ID
 from modules.training import inputs
 
 FEW_PAIRS = 100
@@ -49,6 +49,12 @@ def check_data(train: tf.data.Dataset, val: tf.data.Dataset, settings: TrainerCo
             "caption.min_count, or check the caption column (dexmatch data import --help)"
         )
     if len(captions) == 1:
+        tokens = np.frombuffer(next(iter(captions)), np.int64)
+        if tokens[-1] != PADDING_ID:
+            raise DexmatchError(
+                f"all {pairs} captions to train on hold the same words up to where they are cut, "
+                f"caption.max_tokens = {len(tokens)}; raise it, or check the caption column"
+            )
         raise DexmatchError(
             f"all {pairs} captions to train on hold the same words, so none could be wrong; "
             "check the caption column (dexmatch data import --help)"

@@ -7,8 +7,9 @@ import typer
 from rich.markup import escape
 
 from core import terminal
+from core.errors import DexmatchError
 from data import dataset, readers
-from data.columns import Columns
+from data.columns import TYPES, Columns, FeatureType
 from data.dataset import Dataset, Feature, Quantiles
 
 app = typer.Typer(
@@ -53,6 +54,22 @@ def import_(
             help="What the picture paths are relative to.", show_default="the source's folder"
         ),
     ] = None,
+    allow_outside_paths: Annotated[
+        bool,
+        typer.Option(
+            "--allow-outside-paths",
+            help="Picture paths may be absolute, or lead out of the picture folder by `..`. Links "
+            "in the folder are always followed.",
+        ),
+    ] = False,
+    keep_wordless_captions: Annotated[
+        bool,
+        typer.Option(
+            "--keep-wordless-captions",
+            help="Import captions without a letter or digit too. The model says 0 of them, which "
+            "the evaluation counts.",
+        ),
+    ] = False,
     image_column: Annotated[
         str | None, _column("Path of the picture, or the picture itself.", "image, file_name, ...")
     ] = None,
@@ -60,7 +77,11 @@ def import_(
         str | None, _column("The caption, or a list of captions.", "caption, text, ...")
     ] = None,
     id_column: Annotated[
-        str | None, _column("Names the pair; no two may be equal.", "id, else the picture's path")
+        str | None,
+        _column(
+            "Names the pair; no two may be equal. `none`: no column does.",
+            "id, else the picture's path",
+        ),
     ] = None,
     group_column: Annotated[
         str | None,
@@ -75,6 +96,16 @@ def import_(
         _column(
             "Captions that are nearly right and wrong: a list, or in CSV separated by |.",
             "hard_caption",
+        ),
+    ] = None,
+    types: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type",
+            help="The type of a metadata column: int, float or text; repeatable. Else a column is "
+            "text, as it is written, or int where every value is a whole number.",
+            metavar="NAME=TYPE",
+            rich_help_panel=_WHICH_COLUMN,
         ),
     ] = None,
     max_rejects: Annotated[
@@ -122,7 +153,10 @@ def import_(
             out,
             format_name=format_name,
             columns=columns,
+            types=dict(map(_column_type, types or ())),
             image_folder=image_folder,
+            allow_outside_paths=allow_outside_paths,
+            keep_wordless_captions=keep_wordless_captions,
             max_rejects=max_rejects,
             num_workers=workers,
             overwrite=overwrite,
@@ -134,6 +168,14 @@ def import_(
     if imported.rejected:
         terminal.say(f"Rejected rows: {imported.path / dataset.REJECTS}")
     terminal.say(f"Next: dexmatch run --data {out}")
+
+
+def _column_type(text: str) -> tuple[str, FeatureType]:
+    """A column and its type out of `NAME=TYPE`."""
+    column, equals, kind = text.rpartition("=")
+    if not equals or kind not in TYPES:
+        raise DexmatchError(f"--type {text}: write NAME=TYPE, the type one of {', '.join(TYPES)}")
+    return column, TYPES[kind]
 
 
 @app.command()

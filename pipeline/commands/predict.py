@@ -13,6 +13,7 @@ from rich.text import Text
 from core import terminal
 from core.errors import DexmatchError
 from core.progress import show_progress
+from core.words import count_words
 from pipeline.commands.model_options import (
     NOT_ALL_JUDGED,
     ModelOption,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from serving.client import Client
 
 _NO_WORD = "holds no word"
+_SHOWN_WORDS = 8
 _BLOCK = 4096
 """Pairs that are scored and printed at a time."""
 
@@ -102,6 +104,7 @@ def predict(
     if not texts:
         raise DexmatchError('no captions: name one by --caption "TEXT", or a file by --captions')
     settings = load_config(config, set_)
+    _warn_of_cut(texts, settings.caption.max_tokens)
     if threshold is None:
         threshold = settings.evaluator.threshold
     # NumPy and Pillow take longer to load than the help takes to print.
@@ -114,6 +117,17 @@ def predict(
         unjudged = show(pairs)
     if unjudged:
         raise typer.Exit(NOT_ALL_JUDGED)
+
+
+def _warn_of_cut(captions: list[str], max_tokens: int) -> None:
+    """Tells which captions have more words than a model of this configuration reads."""
+    for text in captions:
+        words = count_words(text)
+        if words > max_tokens:
+            terminal.say(
+                f'caption "{" ".join(text.split()[:_SHOWN_WORDS])} ..." has {words:,} words, and a '
+                f"model that was trained with caption.max_tokens = {max_tokens} reads no more"
+            )
 
 
 def _judge(

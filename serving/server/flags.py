@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import DexmatchError
-from core.picture_sizes import MAX_PIXELS
+from core.limits import MAX_PIXELS
 from serving import files
 from serving.server import request_log
 from serving.server.batching import Batching

@@ -6,10 +6,12 @@ import tensorflow as tf
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.pair_sampler import executor, sampling
+from components.pair_sampler import caption_words, executor, sampling
+from components.pair_sampler.caption_words import CaptionWords
 from components.pair_sampler.sampling import Candidate, CandidatePool
 from core import buckets, features
 from core.errors import DexmatchError
+from results.metadata import WARNING
 
 COLORS = (b"red", b"blue", b"green")
 SHAPES = (b"round", b"long", b"flat", b"")
@@ -157,7 +159,7 @@ def read_split(folder, split: str) -> list[tf.train.Example]:
     return [tf.train.Example.FromString(record) for record in records.as_numpy_iterator()]
 
 
-def run_executor(folder, order=1):
+def run_executor(folder, order=1, max_tokens=48):
     splits = {"train": range(20), "val": range(20, 30), "test": range(30, 40)}
     examples = standard_artifacts.Examples()
     examples.uri = str(folder / "in")
@@ -178,6 +180,7 @@ def run_executor(folder, order=1):
             executor.HARD_NEGATIVES: 1,
             executor.TRAIN_HARD_NEGATIVES: 3,
             executor.METADATA_COLUMNS: '["color", "legs"]',
+            executor.MAX_TOKENS: max_tokens,
         },
     )
     return sampled, {split: read_split(folder / "out", split) for split in splits}
@@ -279,3 +282,21 @@ def test_the_same_pairs_come_out_whatever_the_order_in_the_file(sampled, tmp_pat
             for each in (examples, other[split])
         )
         assert one == two
+
+
+def test_captions_that_are_cut_are_told(sampled, tmp_path):
+    assert not sampled[0].has_custom_property(WARNING)
+    artifact, _ = run_executor(tmp_path, max_tokens=1)
+    warning = artifact.get_string_custom_property(WARNING)
+    assert "caption.max_tokens = 1 cuts" in warning
+    for split, count in (("train", 20), ("val", 10), ("test", 10)):
+        assert f"{count} of {count} captions in split {split} (the longest has 2 words)" in warning
+
+
+def test_says_which_splits_hold_what_the_model_cannot_read():
+    splits = {"test": CaptionWords(35, 60, 2, 9), "train": CaptionWords(100, 48, 0, 0)}
+    warning = caption_words.warning(splits, 48)
+    assert "2 of 35 captions in split test (the longest has 60 words)" in warning
+    assert "no word is in 9 of 35 captions in split test" in warning
+    assert "train" not in warning
+    assert caption_words.warning({"train": splits["train"]}, 48) == ""

@@ -239,6 +239,77 @@ class TestOutput:
         assert len(imported.files) == 6
 
 
+@pytest.mark.usefixtures("in_process")
+class TestUnreadWords:
+    def source(self, images):
+        captions = ["fine"] * 7 + ["word " * 60, "word " * 49, "!?"]
+        rows = [(f"{n}.png", caption, "red", 1) for n, caption in enumerate(captions)]
+        return write_table(images, rows)
+
+    def test_captions_that_will_be_cut_are_told(self, images, tmp_path):
+        said = []
+        import_pairs(self.source(images), tmp_path / "out", max_rejects="1", say=said.append)
+        (line,) = (line for line in said if "cut" in line)
+        assert "2 of 9 captions have more than 48 words" in line
+        assert "'7.png' (60), '8.png' (49)" in line
+        assert "caption.max_tokens" in line
+
+    def test_captions_without_a_word_are_rejected_or_kept(self, images, tmp_path):
+        source, said = self.source(images), []
+        with pytest.raises(DexmatchError, match="1 of 10 rows rejected"):
+            import_pairs(source, tmp_path / "out", say=said.append)
+        assert "wordless_caption: 1 rows" in said
+        assert any("--keep-wordless-captions" in line for line in said)
+        said.clear()
+        kept = import_pairs(source, tmp_path / "out", keep_wordless_captions=True, say=said.append)
+        assert (kept.imported, kept.caption_words.minimum) == (10, 0)
+        assert any("1 of 10 captions hold no word" in line for line in said)
+
+
+@pytest.mark.usefixtures("in_process")
+class TestLinks:
+    def as_downloaded(self, images, tmp_path):
+        """As the Hugging Face Hub's client stores what it downloads: names are links to blobs."""
+        write_table(images, [(f"{n}.png", f"picture {n}", "red", n) for n in range(10)])
+        snapshot, blobs = tmp_path / "hub" / "snapshots" / "0f3a", tmp_path / "hub" / "blobs"
+        snapshot.mkdir(parents=True)
+        blobs.mkdir()
+        for path in images.iterdir():
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            (blobs / digest).write_bytes(path.read_bytes())
+            (snapshot / path.name).symlink_to(f"../../blobs/{digest}")
+        return snapshot
+
+    def test_a_download_whose_files_are_links(self, images, tmp_path):
+        snapshot = self.as_downloaded(images, tmp_path)
+        imported = import_pairs(snapshot / "captions.csv", tmp_path / "out", say=quiet)
+        assert (imported.imported, imported.rejected) == (10, 0)
+        assert imported.source.name == "captions.csv"
+
+    def test_such_a_download_with_a_metadata_file(self, images, tmp_path):
+        snapshot = self.as_downloaded(images, tmp_path)
+        (snapshot / "captions.csv").rename(snapshot / "metadata.csv")
+        imported = import_pairs(snapshot, tmp_path / "out", say=quiet)
+        assert (imported.imported, imported.rejected) == (10, 0)
+
+    def test_a_linked_folder(self, images, tmp_path):
+        (tmp_path / "set").mkdir()
+        (tmp_path / "set" / "images").symlink_to(images)
+        source = write_table(tmp_path / "set", [(f"images/{n}.png", "x", 1, 1) for n in range(10)])
+        assert import_pairs(source, tmp_path / "out", say=quiet).imported == 10
+
+    def test_a_path_to_elsewhere_needs_the_option(self, images, tmp_path):
+        (tmp_path / "set").mkdir()
+        rows = [("../source/0.png", "x", 1, 1), (str(images / "1.png"), "y", 1, 1)]
+        source = write_table(tmp_path / "set", rows)
+        said = []
+        with pytest.raises(DexmatchError, match="2 of 2 rows rejected"):
+            import_pairs(source, tmp_path / "out", say=said.append)
+        assert sum("--allow-outside-paths" in line for line in said) == 2
+        imported = import_pairs(source, tmp_path / "out", allow_outside_paths=True, say=quiet)
+        assert imported.imported == 2
+
+
 def test_guesses_are_told(images, tmp_path, in_process):
     said = []
     import_pairs(write_source(images, "csv"), tmp_path / "out", say=said.append)

@@ -9,8 +9,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from data import pictures
+from core.limits import MAX_PIXELS
+from data import pictures, tensorflow_decoder
 from data.records import Reason, Rejected
+from serving.server import flags
 
 JPEG_TOLERANCE = 3
 """Mean difference of a colour value: the two programs round differently while decoding."""
@@ -77,7 +79,7 @@ def test_reencodes_the_rest_the_same_every_time(name, encode):
     content = encode(**REENCODED[name])
     stored = pictures.normalise(content).content
     assert stored != content
-    assert stored.startswith(b"\x89PNG")
+    assert stored.startswith(b"\xff\xd8" if name == "jpeg rotated" else b"\x89PNG")
     assert stored == pictures.normalise(content).content
 
 
@@ -112,7 +114,7 @@ def bomb() -> bytes:
 def moderately_large() -> bytes:
     """Above our limit, below the one of Pillow."""
     file = io.BytesIO()
-    Image.new("1", (pictures.MAX_PIXELS // 1000 + 1, 1000)).save(file, format="PNG")
+    Image.new("1", (MAX_PIXELS // 1000 + 1, 1000)).save(file, format="PNG")
     return file.getvalue()
 
 
@@ -158,3 +160,67 @@ def test_rejects_a_truncated_png(encode):
     with pytest.raises(Rejected) as rejected:
         pictures.normalise(encode(size=(200, 200))[:300])
     assert rejected.value.reason == Reason.CORRUPT_IMAGE
+
+
+def test_a_turned_photograph_keeps_its_size():
+    noise = np.random.default_rng(3).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    photograph = Image.fromarray(noise).resize((1200, 800), Image.Resampling.BICUBIC)
+    file = io.BytesIO()
+    photograph.save(file, format="JPEG", quality=90, exif=ROTATED)
+    stored = pictures.normalise(file.getvalue())
+    assert (stored.height, stored.width) == (1200, 800)
+    assert len(stored.content) < 2 * len(file.getvalue())
+
+
+def damaged_jpegs() -> list[bytes]:
+    """JPEG files with a few wrong bytes, of which decoders make different pictures."""
+    random = np.random.default_rng(5)
+    file = io.BytesIO()
+    noise = random.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(file, format="JPEG", quality=90)
+    damaged = []
+    for _ in range(40):
+        content = bytearray(file.getvalue())
+        for place in random.integers(700, len(content) - 2, 3):
+            content[place] = random.integers(256)
+        damaged.append(bytes(content))
+    return damaged
+
+
+def test_what_decoders_disagree_about_is_stored_as_people_see_it():
+    stored_as_png = 0
+    for content in damaged_jpegs():
+        try:
+            stored = pictures.normalise(content).content
+        except Rejected:
+            continue  # Pillow cannot read it at all.
+        expected = as_pillow_sees(content, 3)
+        assert np.abs(as_tensorflow_sees(stored) - expected).max() <= tensorflow_decoder.TOLERANCE
+        stored_as_png += stored.startswith(b"\x89PNG")
+    assert stored_as_png > 5
+
+
+def test_what_tensorflow_cannot_decode_is_no_agreement(encode):
+    image = Image.open(io.BytesIO(encode()))
+    assert tensorflow_decoder.agrees(encode(), image)
+    assert not tensorflow_decoder.agrees(b"\xff\xd8 lossless", image)
+    assert not tensorflow_decoder.agrees(encode(size=(20, 33)), image)
+    assert not tensorflow_decoder.agrees(encode(seed=1), image)
+
+
+def test_servers_take_what_is_imported():
+    assert flags.parse(["--model_name=x", "--model_base_path=/x"]).max_pixels == MAX_PIXELS
+
+
+def test_an_animation_with_a_huge_later_frame_is_stored_as_its_first(monkeypatch):
+    """TensorFlow would make room for all frames: it must not be asked."""
+    first = Image.new("P", (24, 24))
+    file = io.BytesIO()
+    first.save(file, "GIF", save_all=True, append_images=[Image.new("P", (24, 24), 1)])
+    content = bytearray(file.getvalue())
+    frame = content.rfind(b"\x2c\x00\x00\x00\x00")
+    content[frame + 5 : frame + 9] = (20_000).to_bytes(2, "little") * 2
+    monkeypatch.setattr(tensorflow_decoder, "agrees", lambda *_: pytest.fail("was decoded"))
+    picture = pictures.normalise(bytes(content))
+    assert (picture.width, picture.height) == (24, 24)
+    assert Image.open(io.BytesIO(picture.content)).format == "PNG"

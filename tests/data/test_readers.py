@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from core.errors import DexmatchError
 from data import readers
 from data.records import EmbeddedImage, Reason, Record, Reject
+from data.rows import as_text
 
 
 def read(source, format_name=None, with_images=True):
@@ -77,13 +78,74 @@ def test_csv_rejects_single_rows(tmp_path):
     [
         ("", "must name the columns"),
         ("image,image\n", "two columns are named 'image'"),
-        ('image,caption\na.png,x\nb.png,"open\nc.png,y\n', "line 3: a quoted field never ends"),
+        ('image,caption,"note\na.png,x,y\nb.png,x,a 40"\n', "opens in the header"),
         ("image,caption\n".encode("utf-16"), "not UTF-8"),
+        ("image;caption\na.png;x\n", "seems to be separated by ';'"),
     ],
 )
 def test_csv_refuses_a_broken_file(tmp_path, content, message):
     with pytest.raises(DexmatchError, match=message):
         read(write(tmp_path / "c.csv", content))
+
+
+@pytest.mark.parametrize(("name", "mark"), [("c.csv", ","), ("c.tsv", "\t")])
+@pytest.mark.parametrize("caption_first", [False, True])
+def test_an_open_quote_costs_its_own_row_only(tmp_path, name, mark, caption_first):
+    captions = [f"shape {number}" for number in range(1, 61)]
+    captions[10] = '"a red square that is wide'
+    captions[50] = 'a blue bar of 40"'
+    rows = [(f"pics/{number:02}.png", caption) for number, caption in enumerate(captions)]
+    order = -1 if caption_first else 1
+    lines = [mark.join(row[::order]) for row in [("image", "caption"), *rows]]
+    records = read(write(tmp_path / name, "\n".join(lines) + "\n"))
+    assert rejects(records) == [(12, Reason.OPEN_QUOTE)]
+    assert "lines 12 to 52" in records[10].detail
+    good = [
+        tuple(record.fields[name] for name in ("image", "caption"))
+        for record in records[:10] + records[11:]
+    ]
+    assert good == rows[:10] + rows[11:]
+    assert [record.origin.row for record in records] == list(range(2, 62))
+
+
+@pytest.mark.parametrize(
+    ("lines", "rejected"),
+    [
+        # Closed by the quote that opens the next one: the parser finds an error there.
+        (['1.png,"open', "2.png,x", '3.png,"y, z"', "4.png,x"], [2]),
+        # Never closed.
+        (["1.png,x", '2.png,"open', "3.png,y", "4.png,z"], [3]),
+        (["1.png,x", "2.png,x", "3.png,y", '4.png,"open'], [5]),
+        # In the very next line.
+        (["1.png,x", '2.png,"a 4', '3.png,a 40"', "4.png,z"], [3]),
+        # Two of them, one right after the other.
+        (['1.png,"open', '2.png,"open', "3.png,y", "4.png,z"], [2, 3]),
+        # With a number of fields that is wrong.
+        (["1.png,x", '2.png,"open', '3.png,a 40",b', "4.png,z"], [3, 4]),
+    ],
+)
+def test_every_line_under_an_open_quote_is_accounted_for(tmp_path, lines, rejected):
+    records = read(write(tmp_path / "c.csv", "\n".join(["image,caption", *lines])))
+    assert [record.origin.row for record in records] == [2, 3, 4, 5]
+    assert [row for row, _ in rejects(records)] == rejected
+
+
+@pytest.mark.parametrize(
+    ("caption", "columns"),
+    [
+        ("two\nlines, with a comma", 2),
+        ("roses are red, violets blue\nroses, again\nand again, and again", 2),
+        ("a list:\n1, 2\n3, 4", 2),
+        ("see a.png\nb.png", 2),
+        ("one\ntwo, three, four\nfive, six, seven", 3),
+    ],
+)
+def test_a_caption_may_have_lines_with_commas(tmp_path, caption, columns):
+    text = io.StringIO()
+    row = ["a.png", caption, "7"][:columns]
+    csv.writer(text).writerows([["image", "caption", "n"][:columns], row, row])
+    records = read(write(tmp_path / "c.csv", text.getvalue()))
+    assert [record["caption"] for record in fields(records)] == [caption] * 2
 
 
 @given(captions=st.lists(st.text(st.characters(codec="utf-8")), min_size=1))
@@ -268,6 +330,97 @@ def test_webdataset_of_several_shards(tmp_path, source):
     assert fields(records) == [{"image": EmbeddedImage("a", b""), "caption": "one"}] * 2
 
 
+def samples(path):
+    """Name, picture and caption of every record."""
+    return [
+        (
+            each["image"] and each["image"].name,
+            each["image"] and each["image"].content,
+            each.get("caption"),
+        )
+        for each in fields(read(path))
+    ]
+
+
+def test_webdataset_names_may_have_dots(tmp_path):
+    members = {}
+    for number in range(20):
+        members[f"v1.0/photo.{number:04}.jpg"] = b"%d" % number
+        members[f"v1.0/photo.{number:04}.txt"] = b"caption %d" % number
+    assert samples(tar(tmp_path / "0.tar", members)) == [
+        (f"v1.0/photo.{number:04}", b"%d" % number, f"caption {number}") for number in range(20)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        # As WebDataset itself has it: the name ends at the first dot.
+        ({"12.left.jpg": b"x", "12.caption.txt": b"one"}, [("12", b"x", "one")]),
+        (
+            {"a.b.1.jpg": b"x", "a.b.txt": b"one", "a.c.jpg": b"y", "a.c.txt": b"two"},
+            [("a.c", b"y", "two"), ("a.b", b"x", "one")],
+        ),
+        # A mask beside a whole sample is no sample.
+        ({"12.jpg": b"x", "12.seg.png": b"m", "12.txt": b"one"}, [("12", b"x", "one")]),
+        ({"12.seg.png": b"m", "12.jpg": b"x", "12.txt": b"one"}, [("12", b"x", "one")]),
+        ({"1.gif": b"x", "1.txt": b"one"}, [("1", b"x", "one")]),
+        # Halves are not lost: each will be a reject.
+        (
+            {"p.1.jpg": b"x", "p.2.jpg": b"y", "p.3.txt": b"z", "q.txt": b"w"},
+            [("p.1", b"x", None), ("p.2", b"y", None), (None, None, "z"), (None, None, "w")],
+        ),
+        ({"p.1.jpg": b"x", "p.2.jpg": b"y"}, [("p.1", b"x", None), ("p.2", b"y", None)]),
+    ],
+)
+def test_webdataset_goes_by_the_longest_names_that_make_pairs(tmp_path, members, expected):
+    assert samples(tar(tmp_path / "0.tar", members)) == expected
+
+
+def test_webdataset_tells_of_files_that_are_no_part_of_a_pair(tmp_path):
+    members = {}
+    for number in range(3):
+        members |= {f"{number}.jpg": b"x", f"{number}.seg.png": b"m", f"{number}.txt": b"one"}
+        members |= {f"{number}.cls": b"1", f"._{number}.jpg": b"mac"}
+    path = tar(tmp_path / "0.tar", members)
+    with tarfile.open(path, "a") as archive:
+        link = tarfile.TarInfo("4.jpg")
+        link.type, link.linkname = tarfile.SYMTYPE, "../../secret.png"
+        archive.addfile(link)
+    reader = readers.open_reader(str(path), "webdataset")
+    assert len(list(reader.records(with_images=True))) == 3
+    (remark,) = reader.remarks
+    for part in (
+        "10 files",
+        "*.seg.png (3)",
+        "*.cls (3)",
+        "hidden files (3)",
+        "links and devices (1)",
+    ):
+        assert part in remark
+
+
+def test_webdataset_of_names_that_all_begin_alike_does_not_end_up_in_memory(tmp_path):
+    members = {f"p.{number}.{suffix}": b"x" for number in range(99) for suffix in ("jpg", "txt")}
+    members |= {f"p.{number}.png": b"x" for number in range(99, 140)}
+    reader = readers.open_reader(str(tar(tmp_path / "0.tar", members)), "webdataset")
+    position = []
+    for record in reader.records(with_images=True):
+        position.append(int(record.fields["image"].name[2:]))
+    assert position == list(range(140))
+
+
+def test_webdataset_rejects_a_sample_with_a_file_twice(tmp_path):
+    path = tmp_path / "0.tar"
+    with tarfile.open(path, "w") as archive:
+        for name in ("a.jpg", "a.txt", "a.jpg", "b.jpg", "b.txt"):
+            archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+    records = read(path)
+    assert rejects(records) == [(1, Reason.REPEATED_MEMBER)]
+    assert "a.jpg" in records[0].detail and "\n" not in records[0].detail
+    assert records[1].fields["image"].name == "b"
+
+
 def test_webdataset_compressed(tmp_path):
     path = tar(tmp_path / "0.tar.gz", {"a.jpg": b"x", "a.txt": b"one"}, "w:gz")
     assert len(fields(read(path))) == 1
@@ -355,3 +508,48 @@ def test_says_that_a_source_is_missing(tmp_path, name):
 def test_every_reader_says_that_its_file_is_missing(tmp_path, name):
     with pytest.raises(DexmatchError, match=name):
         read(tmp_path / name)
+
+
+def test_finds_parquet_files_behind_links(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    pq.write_table(pa.table({"image": ["a.png"], "caption": ["x"]}), elsewhere / "0.parquet")
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "data").symlink_to(elsewhere)
+    (source / "loop").symlink_to(source)
+    assert fields(read(source)) == [{"image": "a.png", "caption": "x"}]
+
+
+def test_numbers_are_kept_as_they_are_written(tmp_path):
+    (record,) = read(write(tmp_path / "c.jsonl", '{"a": 2.10, "b": 12E3, "c": 12000}'))
+    assert [as_text(record.fields[name]) for name in "abc"] == ["2.10", "12E3", "12000"]
+    pq.write_table(
+        pa.table({"a": pa.array([0.1], pa.float32()), "b": [0.1]}), tmp_path / "c.parquet"
+    )
+    (record,) = read(tmp_path / "c.parquet")
+    assert [as_text(record.fields[name]) for name in "ab"] == ["0.1", "0.1"]
+
+
+def test_parquet_text_in_a_binary_column(tmp_path):
+    table = pa.table({"image": [b"x"], "caption": [b"one"], "photo": [b"\x89PNG"]})
+    pq.write_table(table, tmp_path / "c.parquet")
+    assert fields(read(tmp_path / "c.parquet")) == [
+        {"image": EmbeddedImage("", b"x"), "caption": "one", "photo": EmbeddedImage("", b"\x89PNG")}
+    ]
+    assert fields(read(tmp_path / "c.parquet", with_images=False))[0]["caption"] == "one"
+
+
+def test_imagefolder_tells_of_metadata_files_that_it_does_not_read(tmp_path):
+    (tmp_path / "more").mkdir()
+    for name in ("metadata.csv", "metadata.jsonl", "more/metadata.csv"):
+        write(tmp_path / name, "file_name,text\na.png,x\n")
+    reader = readers.open_reader(str(tmp_path), "imagefolder")
+    (remark,) = reader.remarks
+    assert "not more/metadata.csv, metadata.jsonl" in remark
+
+
+def test_jsonl_says_what_a_line_must_hold(tmp_path):
+    records = read(write(tmp_path / "c.jsonl", '[\n{"image": "a.png"}\n]\n'))
+    assert rejects(records) == [(1, Reason.INVALID_JSON), (3, Reason.INVALID_JSON)]
+    assert "one whole object" in records[0].detail

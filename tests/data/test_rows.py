@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from core.errors import DexmatchError
 from data.columns import Columns, choose, metadata_of, survey, value_type
 from data.readers.base import Reader
-from data.records import EmbeddedImage, Origin, Reason, Record, Reject
+from data.records import EmbeddedImage, Origin, Reason, Record, Reject, WrittenNumber
 from data.rows import RowMaker, as_text
 
 
@@ -25,12 +25,12 @@ class ListReader(Reader):
             yield Record(Origin("list", row), fields)
 
 
-def rows_of(*records, is_typed=True, say=lambda _: None, **columns):
+def rows_of(*records, is_typed=True, say=lambda _: None, types=None, **columns):
     """What the records become."""
     reader = ListReader(*records, is_typed=is_typed)
     found = survey(reader)
     chosen = choose(found, Columns(**columns), "list")
-    maker = RowMaker(chosen, metadata_of(found, chosen, say), is_typed)
+    maker = RowMaker(chosen, metadata_of(found, chosen, say, types or {}), is_typed)
     return [row for record in reader.records(with_images=True) for row in maker.rows(record)]
 
 
@@ -98,7 +98,16 @@ def test_names_of_metadata():
     ("values", "stored"),
     [
         (["1", " -2 ", ""], [1, -2, None]),
-        (["1", "2.5", "1e3"], [1.0, 2.5, 1000.0]),
+        (["1", "2.5", "1e3"], ["1", "2.5", "1e3"]),
+        (["2.10", "2.1"], ["2.10", "2.1"]),
+        (["12E3", "12000"], ["12E3", "12000"]),
+        (
+            ["1234567890123456.1", "1234567890123456.2"],
+            ["1234567890123456.1", "1234567890123456.2"],
+        ),
+        (["-0", "0"], ["-0", "0"]),
+        (["+1", "1"], ["+1", "1"]),
+        (["9" * 5000], ["9" * 5000]),
         (["1", "two", "  "], ["1", "two", None]),
         (["007", "1"], ["007", "1"]),
         (["nan", "1"], ["nan", "1"]),
@@ -118,7 +127,11 @@ def test_types_of_text(values, stored):
     ("values", "stored"),
     [
         ([1, None, True], [1, None, 1]),
-        ([1, 2.5, float("nan")], [1.0, 2.5, None]),
+        ([1, 2.5, float("nan")], ["1", "2.5", None]),
+        (
+            [0.1, WrittenNumber("2.10"), WrittenNumber("12E3"), 12000],
+            ["0.1", "2.10", "12E3", "12000"],
+        ),
         (["1", "2"], ["1", "2"]),
         ([[1, {"a": "é"}], "x"], ['[1,{"a":"é"}]', "x"]),
         ([2**63, 1], [str(2**63), "1"]),
@@ -128,6 +141,43 @@ def test_types_of_text(values, stored):
 )
 def test_types_of_typed_values(values, stored):
     assert metadata(*values, is_typed=True) == stored
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "stored"),
+    [
+        ("float", ["0.1", "2", " 1e3 "], [0.1, 2.0, 1000.0]),
+        ("int64", ["007", "-0"], [7, 0]),
+        ("bytes", ["1", "2"], ["1", "2"]),
+    ],
+)
+def test_a_type_that_was_asked_for(kind, values, stored):
+    records = [one(image=f"{n}", m=value) for n, value in enumerate(values)]
+    rows = rows_of(*records, is_typed=False, types={"m": kind})
+    assert [row.metadata["m"] for row in rows] == stored
+    assert [type(row.metadata["m"]) for row in rows] == [type(value) for value in stored]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("float", "cheap"),
+        ("float", "1e39"),
+        ("float", "nan"),
+        ("int64", "2.5"),
+        ("int64", "9" * 30),
+    ],
+)
+def test_a_value_of_another_type_is_a_reject(kind, value):
+    (row,) = rows_of(one(m=value), is_typed=False, types={"m": kind})
+    assert row.reason == Reason.WRONG_TYPE
+    assert "column m" in row.detail
+
+
+@pytest.mark.parametrize("column", ["caption", "missing"])
+def test_a_type_needs_a_metadata_column(column):
+    with pytest.raises(DexmatchError, match=f"--type {column}"):
+        rows_of(one(), types={column: "float"})
 
 
 @given(st.integers() | st.floats(allow_nan=False) | st.text() | st.booleans() | st.none())
@@ -162,15 +212,35 @@ def test_ids_are_always_unique(images):
 
 
 def test_explicit_ids():
-    rows = rows_of(one(id=1), one(id=2, caption=["x", "y"]), one(id=1), one(image="c.png", id=None))
+    records = (one(id=1), one(id=2, caption=["x", "y"]), one(id=1), one(image="c.png", id=None))
+    rows = rows_of(*records, id="id")
     assert [row.id for row in rows if not isinstance(row, Reject)] == ["1", "2", "2#2", "c.png"]
     assert [(row.origin.row, row.reason) for row in rows if isinstance(row, Reject)] == [
         (3, Reason.DUPLICATE_ID)
     ]
 
 
+def test_a_guessed_id_that_repeats_is_dropped():
+    rows = rows_of(one(id=1), one(id=2), one(id=1))
+    assert [row.id for row in rows] == ["a.png", "a.png#2", "a.png#3"]
+    assert [row.metadata["id_column"] for row in rows] == [1, 2, 1]
+
+
+@pytest.mark.parametrize("part", ["id", "group", "hard_caption"])
+def test_a_part_may_be_played_by_no_column(part):
+    (row,) = rows_of(one(id="7", group="g", hard_caption="h"), **{part: "none"})
+    played = {
+        "id": row.id == "7",
+        "group": row.group == "g",
+        "hard_caption": bool(row.hard_captions),
+    }
+    assert [name for name, is_played in played.items() if not is_played] == [part]
+    (row,) = rows_of(one(none="really"), **{part: "none"})
+    assert "none" not in row.metadata
+
+
 def test_a_row_that_is_rejected_takes_no_id():
-    rows = rows_of(one(id=1, caption=""), one(id=1))
+    rows = rows_of(one(id=1, caption=""), one(id=1), id="id")
     assert rows[0].reason == Reason.EMPTY_CAPTION
     assert rows[1].id == "1"
 
@@ -188,6 +258,7 @@ def test_group_is_text():
         (["a|b", " ", None, "x"], True, ("a|b",)),
         ("a|b", True, ("a|b",)),
         (None, True, ()),
+        (["...", "a"], True, ("a",)),
     ],
 )
 def test_hard_captions(value, is_typed, expected):
@@ -207,6 +278,8 @@ def test_hard_captions(value, is_typed, expected):
         (one(caption=5), Reason.CAPTION_NOT_TEXT),
         (one(caption={"en": "x"}), Reason.CAPTION_NOT_TEXT),
         (one(caption=" \u00a0\t"), Reason.EMPTY_CAPTION),
+        (one(caption="\U0001f426\u2764\ufe0f"), Reason.WORDLESS_CAPTION),
+        (one(caption="?! ..."), Reason.WORDLESS_CAPTION),
         (one(caption="\udcff"), Reason.NOT_UTF8),
         (one(caption="a\0b"), Reason.NUL_BYTE),
         (one(image=None), Reason.MISSING_IMAGE),

@@ -4,8 +4,12 @@ import logging
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from core import features
+from core.config import TrainerConfig
 from core.errors import DexmatchError
+from modules.training import data_checks
 
 
 @pytest.mark.parametrize(
@@ -26,6 +30,22 @@ def test_what_cannot_be_trained_is_told_in_one_line(
         runs.train(transformed, tmp_path, **files)
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "serving").exists()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [([2, 3], "where they are cut, caption.max_tokens = 2"), ([2, 0], "so none could be wrong")],
+)
+def test_captions_that_differ_only_where_they_are_cut(tokens, message):
+    train = tf.data.Dataset.from_tensor_slices(
+        {
+            features.GROUP_HASH: tf.constant([1, 2], tf.int64),
+            features.TOKENS: tf.constant([tokens] * 2, tf.int64),
+        }
+    )
+    val = tf.data.Dataset.from_tensor_slices({features.LABEL: tf.constant([0, 1], tf.int64)})
+    with pytest.raises(DexmatchError, match=message):
+        data_checks.check(train, val, TrainerConfig())
 
 
 def test_a_loss_that_is_no_number_ends_the_run(runs, tiny_backbone, transformed, tmp_path):

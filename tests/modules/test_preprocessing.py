@@ -1,6 +1,7 @@
 """Training and serving must agree, bit for bit."""
 
 import tempfile
+import unicodedata
 
 import numpy as np
 import pytest
@@ -20,7 +21,13 @@ CONFIG = {
     "caption": CaptionConfig(max_tokens=6, vocabulary_size=50, min_count=1).model_dump(),
     "attributes": ["color", "stage"],
 }
-CAPTIONS = ("A red bird!", "a BLUE fish", "une créature bleue", "빨간 새", "red, red, red")
+CAPTIONS = (
+    "A red bird!",
+    "a BLUE fish",
+    "une créature bleue",
+    unicodedata.normalize("NFD", "빨간 새, une créature"),
+    "red, red, red",
+)
 
 
 @pytest.fixture(scope="module")

@@ -58,6 +58,14 @@ def test_json_tells_every_pair_and_why_one_cannot_be_judged(predict, album, tiny
     assert 'cannot be judged: caption "" (holds no word)' in done.stderr
 
 
+def test_a_caption_that_is_cut_is_told(predict, album):
+    arguments = ("--caption", "red bird " * 30, "--caption", "red bird " * 24)
+    done = predict(album / "rgb.png", *arguments)
+    assert done.exit_code == 0
+    (line,) = (line for line in done.stderr.splitlines() if "caption.max_tokens = 48" in line)
+    assert "60 words" in line
+
+
 def test_csv_of_captions_from_a_file_and_pictures_from_stdin(predict, album, tmp_path):
     file = tmp_path / "captions.txt"
     file.write_bytes('\ufeffa red bird, so "big"\r\n\r\n  grün\n'.encode())

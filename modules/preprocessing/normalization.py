@@ -1,0 +1,245 @@
+"""Unicode normalisation (NFKC) out of core TensorFlow's ops, as it is saved in the served model.
+
+One word has many spellings. macOS writes Korean and every accent decomposed (NFD), Japanese
+keyboards write half-width kana and full-width digits, PDF files hold ligatures and Arabic
+presentation forms. NFKC is the form in which all of these are the plain letters that the rest of
+the data set is written in; NFC would bring together the decomposed ones only. TensorFlow has no op
+for it outside of tensorflow_text, which model servers need not have.
+
+The tables are Python's `unicodedata`, fixed when a graph is traced. The algorithm is the one of
+Unicode Standard Annex 15, on all characters of all captions at once:
+
+    decompose ──> put accents in canonical order ──> compose, one accent a round
+
+Captions that hold nothing to normalise, as plain ASCII, pass by all that.
+"""
+
+import functools
+import unicodedata
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import tensorflow as tf
+
+MAX_RUN = 32
+"""So many characters may be composed to one. Unicode's own stream-safe format allows 31; only what
+is made to be odd has more, and its further accents stay as they are."""
+
+_SURROGATES = range(0xD800, 0xE000)
+_SYLLABLES = range(0xAC00, 0xD7A4)
+"""Korean syllables are composed by arithmetic: first consonant, vowel, last consonant."""
+_FIRST, _VOWELS, _LAST = 0x1100, 0x1161, 0x11A7
+_FIRST_COUNT, _VOWEL_COUNT, _LAST_COUNT = 19, 21, 28
+
+_REMOVED = -1
+_NOTHING = -1
+_LETTER = 0
+"""Combining class of what is no accent."""
+_PAIR_SHIFT = 21
+"""Bits of a code point: two of them make one int64 key."""
+
+
+def nfkc(texts: tf.Tensor) -> tf.Tensor:
+    """Normalises texts as `unicodedata.normalize("NFKC", text)` does.
+
+    Args:
+      texts: string [N], valid UTF-8.
+
+    Returns:
+      string [N].
+    """
+    is_stable = tf.strings.regex_full_match(texts, _stable_pattern())
+    rows = tf.where(~is_stable)
+
+    def changed() -> tf.Tensor:
+        return tf.tensor_scatter_nd_update(texts, rows, _normalised(tf.gather_nd(texts, rows)))
+
+    return tf.cond(tf.reduce_all(is_stable), lambda: texts, changed)
+
+
+def _normalised(texts: tf.Tensor) -> tf.Tensor:
+    """string [M] to string [M], whether there is anything to do or not."""
+    codes = tf.strings.unicode_decode(texts, "UTF-8")
+    characters, rows = _decomposed(codes.flat_values, codes.value_rowids())
+    begins_row = _differs_from_previous(rows)
+    characters, classes = _ordered(characters, begins_row)
+    composed, kept_in_run, first_of_run = _composed(characters, classes, begins_row)
+    lengths = tf.math.unsorted_segment_sum(
+        kept_in_run, tf.gather(rows, first_of_run), tf.size(texts)
+    )
+    return tf.strings.unicode_encode(tf.RaggedTensor.from_row_lengths(composed, lengths), "UTF-8")
+
+
+def _decomposed(characters: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Characters, int32 [C], and the text that each is of, to those that they stand for."""
+    known, texts = _decompositions()
+    table = np.array([code for text in texts for code in text], np.int32)
+    table_lengths = np.array([len(text) for text in texts], np.int32)
+    table_starts = np.cumsum(table_lengths, dtype=np.int32) - table_lengths
+    # What has no decomposition stands for itself, behind the table.
+    itself = len(table) + tf.range(tf.size(characters))
+    starts = _look_up(known, table_starts, characters, itself)
+    lengths = _look_up(known, table_lengths, characters, 1)
+    offsets = tf.range(tf.reduce_sum(lengths)) - tf.repeat(
+        tf.cumsum(lengths, exclusive=True), lengths
+    )
+    pool = tf.concat([table, characters], axis=0)
+    return tf.gather(pool, tf.repeat(starts, lengths) + offsets), tf.repeat(rows, lengths)
+
+
+def _ordered(characters: tf.Tensor, begins_row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Sorts the accents of each letter by their combining class, which is returned too."""
+    classes = _look_up(*_combining_classes(), characters, 0)
+    letter = tf.cumsum(tf.cast((classes == _LETTER) | begins_row, tf.int64))
+    order = tf.argsort(letter * 256 + tf.cast(classes, tf.int64), stable=True)
+    return tf.gather(characters, order), tf.gather(classes, order)
+
+
+def _composed(
+    characters: tf.Tensor, classes: tf.Tensor, begins_row: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Composes every run: a letter with what may be composed with it.
+
+    Returns:
+      The characters that are left, their number in each run, and where each run began.
+    """
+    followers = np.array(sorted({key & (1 << _PAIR_SHIFT) - 1 for key in _compositions()[0]}))
+    jamo = np.arange(_VOWELS, _LAST + _LAST_COUNT, dtype=np.int32)
+    followers = np.union1d(followers, jamo).astype(np.int32)
+    follows = _look_up(followers, np.ones_like(followers), characters, 0) > 0
+    begins = begins_row | ((classes == _LETTER) & ~follows)
+    every = tf.range(tf.size(characters))
+    begin = tf.gather(tf.boolean_mask(every, begins), tf.cumsum(tf.cast(begins, tf.int32)) - 1)
+    begins |= (every - begin) % MAX_RUN == 0
+    runs = tf.cumsum(tf.cast(begins, tf.int64)) - 1
+    # [place in the run, run]
+    places = tf.transpose(_padded(characters, runs, _REMOVED))
+    place_classes = tf.transpose(_padded(classes, runs, 0))
+    count = tf.shape(places)[0]
+
+    def compose_one(
+        place: tf.Tensor, letters: tf.Tensor, between: tf.Tensor, left: tf.TensorArray
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.TensorArray]:
+        accents, accent_classes = places[place], place_classes[place]
+        together = _composites(letters, accents)
+        # A letter, or an accent of the same or a later class, in between keeps the two apart.
+        is_free = (between != _LETTER) & (between < accent_classes)
+        is_composed = is_free & (accents != _REMOVED) & (together != _REMOVED)
+        stays = is_composed | (accents == _REMOVED) | (between == _LETTER)
+        return (
+            place + 1,
+            tf.where(is_composed, together, letters),
+            tf.where(stays, between, accent_classes),
+            left.write(place, tf.where(is_composed, _REMOVED, accents)),
+        )
+
+    letters = tf.cond(count > 0, lambda: places[0], lambda: tf.zeros([0], tf.int32))
+    state = (
+        tf.constant(1),
+        letters,
+        tf.fill(tf.shape(letters), _NOTHING),
+        tf.TensorArray(tf.int32, size=tf.maximum(count, 1), element_shape=[None]),
+    )
+    _, letters, _, left = tf.while_loop(lambda place, *_: place < count, compose_one, state)
+    table = tf.transpose(left.write(0, letters).stack())
+    is_left = table != _REMOVED
+    left_in_run = tf.reduce_sum(tf.cast(is_left, tf.int64), axis=1)
+    return tf.boolean_mask(table, is_left), left_in_run, tf.boolean_mask(every, begins)
+
+
+def _composites(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+    """What two characters make together, `_REMOVED` if nothing: int32 [R] each."""
+    keys, values = _compositions()
+    pairs = tf.bitwise.left_shift(tf.cast(first, tf.int64), np.int64(_PAIR_SHIFT))
+    made = _look_up(keys, values, pairs + tf.cast(second, tf.int64), _REMOVED)
+    consonant, vowel = first - _FIRST, second - _VOWELS
+    is_syllable = _is_in(consonant, 0, _FIRST_COUNT) & _is_in(vowel, 0, _VOWEL_COUNT)
+    syllable = _SYLLABLES.start + (consonant * _VOWEL_COUNT + vowel) * _LAST_COUNT
+    made = tf.where(is_syllable, syllable, made)
+    opened, last = first - _SYLLABLES.start, second - _LAST
+    takes_last = _is_in(opened, 0, len(_SYLLABLES)) & (opened % _LAST_COUNT == 0)
+    return tf.where(takes_last & _is_in(last, 1, _LAST_COUNT), first + last, made)
+
+
+def _padded(values: tf.Tensor, runs: tf.Tensor, padding: int) -> tf.Tensor:
+    """int32 [C] to [R, longest run]."""
+    return tf.RaggedTensor.from_value_rowids(values, runs).to_tensor(padding)
+
+
+def _differs_from_previous(rows: tf.Tensor) -> tf.Tensor:
+    return rows != tf.concat([[-1], rows], axis=0)[:-1]
+
+
+def _is_in(values: tf.Tensor, low: int, high: int) -> tf.Tensor:
+    return (values >= low) & (values < high)
+
+
+def _look_up(
+    keys: np.ndarray, values: np.ndarray, wanted: tf.Tensor, default: tf.Tensor | int
+) -> tf.Tensor:
+    """The value of each wanted key; the keys are sorted."""
+    index = tf.minimum(tf.searchsorted(keys, wanted), len(keys) - 1)
+    return tf.where(tf.gather(keys, index) == wanted, tf.gather(values, index), default)
+
+
+def _all_characters() -> Iterator[str]:
+    return (chr(code) for code in range(0x110000) if code not in _SURROGATES)
+
+
+@functools.cache
+def _decompositions() -> tuple[np.ndarray, list[list[int]]]:
+    """Characters that stand for others, sorted, and those others. Korean syllables are left out:
+    they are composed already."""
+    found = {
+        ord(character): [ord(other) for other in unicodedata.normalize("NFKD", character)]
+        for character in _all_characters()
+        if ord(character) not in _SYLLABLES
+        and unicodedata.normalize("NFKD", character) != character
+    }
+    return np.array(list(found), np.int32), list(found.values())
+
+
+@functools.cache
+def _combining_classes() -> tuple[np.ndarray, np.ndarray]:
+    """Characters that combine with the one before them, sorted, and their classes."""
+    found = {
+        ord(character): unicodedata.combining(character)
+        for character in _all_characters()
+        if unicodedata.combining(character)
+    }
+    return np.array(list(found), np.int32), np.array(list(found.values()), np.int32)
+
+
+@functools.cache
+def _compositions() -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of characters that make one, as sorted keys, and what they make."""
+    found = {}
+    for character in _all_characters():
+        parts = unicodedata.decomposition(character).split()
+        # Some are never composed again; they are not stable.
+        is_stable = unicodedata.normalize("NFC", character) == character
+        if len(parts) == 2 and not parts[0].startswith("<") and is_stable:
+            first, second = (int(part, 16) for part in parts)
+            found[first << _PAIR_SHIFT | second] = ord(character)
+    keys = sorted(found)
+    return np.array(keys, np.int64), np.array([found[key] for key in keys], np.int32)
+
+
+@functools.cache
+def _stable_pattern() -> str:
+    """A regular expression for texts that normalisation leaves alone, whatever stands in them."""
+    changing = {*_decompositions()[0].tolist(), *_combining_classes()[0].tolist()}
+    changing.update(int(key) & (1 << _PAIR_SHIFT) - 1 for key in _compositions()[0])
+    changing.update(range(_VOWELS, _LAST + _LAST_COUNT))
+    return f"[^{''.join(_ranges(sorted(changing)))}]*"
+
+
+def _ranges(codes: Iterable[int]) -> Iterator[str]:
+    """Sorted code points as the ranges of a character class."""
+    start = end = -2
+    for code in (*codes, -2):
+        if code != end + 1:
+            if start >= 0:
+                yield rf"\x{{{start:X}}}-\x{{{end:X}}}"
+            start = code
+        end = code
