@@ -1,6 +1,7 @@
 """Every stored picture must decode in TensorFlow to what Pillow sees."""
 
 import io
+import re
 import struct
 import zlib
 
@@ -214,13 +215,15 @@ def test_servers_take_what_is_imported():
 
 def test_an_animation_with_a_huge_later_frame_is_stored_as_its_first(monkeypatch):
     """TensorFlow would make room for all frames: it must not be asked."""
-    first = Image.new("P", (24, 24))
+    red, blue = (Image.new("RGB", (24, 24), color) for color in ("red", "blue"))
     file = io.BytesIO()
-    first.save(file, "GIF", save_all=True, append_images=[Image.new("P", (24, 24), 1)])
+    red.save(file, "GIF", save_all=True, append_images=[blue])
     content = bytearray(file.getvalue())
-    frame = content.rfind(b"\x2c\x00\x00\x00\x00")
-    content[frame + 5 : frame + 9] = (20_000).to_bytes(2, "little") * 2
+    first, second = (match.start() for match in re.finditer(rb"\x2c\0\0\0\0\x18\0\x18\0", content))
+    content[second + 5 : second + 9] = (9_000).to_bytes(2, "little") * 2
     monkeypatch.setattr(tensorflow_decoder, "agrees", lambda *_: pytest.fail("was decoded"))
     picture = pictures.normalise(bytes(content))
+    assert first < second
     assert (picture.width, picture.height) == (24, 24)
-    assert Image.open(io.BytesIO(picture.content)).format == "PNG"
+    stored = Image.open(io.BytesIO(picture.content))
+    assert (stored.format, stored.convert("RGB").getpixel((0, 0))) == ("PNG", (255, 0, 0))
