@@ -110,13 +110,17 @@ def test_import_passes_every_option_on(monkeypatch, tmp_path):
         *("import", "source", "--out", tmp_path, "--format", "csv", "--image-folder", tmp_path),
         *("--image-column", "a", "--caption-column", "b", "--id-column", "c"),
         *("--group-column", "d", "--hard-caption-column", "e"),
-        *("--max-rejects", "7", "--workers", "3", "--overwrite"),
+        *("--max-rejects", "7", "--workers", "3", "--overwrite", "--type", "a=b=float"),
+        *("--allow-outside-paths", "--keep-wordless-captions"),
     )
     assert seen == {
         "source": "source",
         "out": tmp_path,
         "format_name": "csv",
         "columns": Columns("a", "b", "c", "d", "e"),
+        "types": {"a=b": "float"},
+        "allow_outside_paths": True,
+        "keep_wordless_captions": True,
         "image_folder": tmp_path,
         "max_rejects": "7",
         "num_workers": 3,
@@ -124,6 +128,13 @@ def test_import_passes_every_option_on(monkeypatch, tmp_path):
     }
     assert result.exit_code == 130
     assert result.stderr == "Stopped. Nothing was imported.\n"
+
+
+@pytest.mark.parametrize("text", ["price", "price=number", "=x"])
+def test_a_type_is_written_name_equals_type(text, tmp_path):
+    result = call("import", "source", "--out", tmp_path, "--type", text)
+    assert isinstance(result.exception, DexmatchError)
+    assert f"--type {text}: write NAME=TYPE" in str(result.exception)
 
 
 @pytest.mark.parametrize("command", ["import", "describe"])
