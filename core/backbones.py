@@ -22,7 +22,7 @@ file holds the standard deviation where the layer expects the variance
 
 @dataclass(frozen=True)
 class Backbone:
-    """What is known of one network.
+    """A network of `keras.applications` that may read the pictures.
 
     A feature level is a part of the network whose output may describe a picture. Levels are
     numbered from 1, in the order in which they come.

@@ -40,7 +40,7 @@ _SHOWN_BAD = 5
 
 @dataclass
 class Bad:
-    """What could not be read.
+    """The records of a log that could not be read.
 
     Attributes:
       count: number of records or lines.

@@ -15,7 +15,7 @@ CUTOFFS = (1, 5, 10)
 
 @dataclass(frozen=True)
 class Ranking:
-    """How well queries find what belongs to them.
+    """Recall and median rank of what belongs to the queries.
 
     Attributes:
       recall: one for each of `CUTOFFS`: share of the queries with a right item among so many.
@@ -28,7 +28,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Direction:
-    """One direction of the search.
+    """Retrieval in one direction, beside chance.
 
     Attributes:
       queries: number of distinct queries.
@@ -45,7 +45,7 @@ class Direction:
 
 @dataclass(frozen=True)
 class Retrieval:
-    """What RetrievalEvaluator found.
+    """The figures of RetrievalEvaluator, in both directions.
 
     Attributes:
       pairs: true pairs that were searched.

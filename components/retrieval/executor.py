@@ -60,7 +60,7 @@ class Executor(base_executor.BaseExecutor):
 
 
 class Gallery(NamedTuple):
-    """What is searched.
+    """The distinct images and captions of a split, among which queries search.
 
     Attributes:
       files: gzipped TFRecords of the split, in order.

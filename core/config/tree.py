@@ -22,7 +22,7 @@ _NOT_TUNED = ("trainer.epochs", "trainer.calibration_folds", "trainer.calibratio
 
 
 class Config(Section):
-    """The whole tree."""
+    """The whole configuration, section by section."""
 
     run: sections.RunConfig = sections.RunConfig()
     data: sections.DataConfig = sections.DataConfig()

@@ -32,7 +32,7 @@ _log = logging.getLogger(f"{reporting.LOGGER}.fit")
 
 @dataclass(frozen=True)
 class Folders:
-    """Where a training writes beside the model; each stage has a folder of its own in them.
+    """The folders that a training writes to, beside the model; each stage has its own in them.
 
     Attributes:
       checkpoints: state after every epoch.

@@ -21,7 +21,7 @@ Attributes = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """What several models of the same kind are trained with, on different pairs.
+    """Configuration, vocabularies and devices of a training.
 
     Attributes:
       config: of it, the sections that decide a training.

@@ -62,7 +62,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Card:
-    """All that the page tells.
+    """The whole model card, ready to be rendered.
 
     Attributes:
       name: of the model.

@@ -16,7 +16,7 @@ KINDS = (MATCHED, RANDOM, HARD)
 
 @dataclass(frozen=True)
 class Curves:
-    """What the page computes from.
+    """The data from which the page draws curves in the browser.
 
     Attributes:
       pairs: with their scores.

@@ -33,7 +33,7 @@ class Rejects:
 
 @dataclass(frozen=True)
 class Data:
-    """What the page tells.
+    """The section on the data: splits, features, drift and rejects.
 
     Attributes:
       dataset: name of the data set; empty if it is not known.

@@ -49,7 +49,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Examples:
-    """What the page tells.
+    """The section of single pairs to look at.
 
     Attributes:
       shown: the pairs.

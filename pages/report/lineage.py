@@ -40,7 +40,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Lineage:
-    """What the page tells.
+    """The section on what was made from what, and how it differs from another run.
 
     Attributes:
       run: id of the run; empty if it is not known.

@@ -50,7 +50,7 @@ _OCCLUDED = 3
 
 @dataclass(frozen=True)
 class Report:
-    """All that the page tells.
+    """The whole report, ready to be rendered.
 
     Attributes:
       name: of the model.

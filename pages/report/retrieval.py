@@ -20,7 +20,7 @@ _TOP = 6
 
 @dataclass(frozen=True)
 class Hit:
-    """What was found.
+    """An item that a search found, with its score.
 
     Attributes:
       picture: key of the picture; empty if a caption was found.
@@ -37,7 +37,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Query:
-    """What was searched for.
+    """A search for an image or a caption, with the best items that it found.
 
     Attributes:
       picture: key of the picture; empty if the query is a caption.
@@ -54,7 +54,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Searches:
-    """What the page tells.
+    """The section on retrieval.
 
     Attributes:
       figures: RetrievalEvaluator's; None if the run has none.

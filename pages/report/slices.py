@@ -16,7 +16,7 @@ FULL_COLOUR = 0.25
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure of a slice.
+    """A figure of a slice, beside the baseline's.
 
     Attributes:
       value: None if the slice has none.
@@ -41,7 +41,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A slice.
+    """A slice with its figures.
 
     Attributes:
       name: as the summary and thresholds have it.
@@ -60,7 +60,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Slices:
-    """What the page tells.
+    """The section with every metric on every slice.
 
     Attributes:
       metrics: their names, the most asked-for first.

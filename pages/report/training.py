@@ -67,7 +67,7 @@ class Trials:
 
 @dataclass(frozen=True)
 class Training:
-    """What the page tells.
+    """The section on the training.
 
     Attributes:
       charts: one for each figure.

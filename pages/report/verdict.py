@@ -46,7 +46,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the page tells.
+    """The section on whether to trust the model.
 
     Attributes:
       is_blessed: whether every threshold holds.

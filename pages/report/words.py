@@ -26,7 +26,7 @@ _SPEC = {
 
 @dataclass(frozen=True)
 class SplitWords:
-    """The true pairs of a split.
+    """The true pairs of a split in figures: lengths, words, sizes of pictures.
 
     Attributes:
       captions: number of captions.
