@@ -40,27 +40,32 @@ _BY_CODE: dict[grpc.StatusCode, type[ClientError]] = {
     grpc.StatusCode.FAILED_PRECONDITION: InvalidRequest,
     grpc.StatusCode.OUT_OF_RANGE: InvalidRequest,
     grpc.StatusCode.NOT_FOUND: ModelNotFound,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: RequestTooLarge,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: ServingUnavailable,
 }
+# In the words by which gRPC itself refuses a message; a server that is busy has others.
+_TOO_LARGE = "larger than max"
 # What `tensorflow_serving/model_servers/http_server.cc` makes of these codes; 413 comes from
 # servers and proxies that limit the size of a body, 502 from proxies without a server behind them.
 _BY_HTTP_STATUS: dict[int, type[ClientError]] = {
     400: InvalidRequest,
     404: ModelNotFound,
     413: RequestTooLarge,
-    429: RequestTooLarge,
+    429: ServingUnavailable,
     502: ServingUnavailable,
     503: ServingUnavailable,
     504: DeadlineExceeded,
 }
 
 
-def of_code(code: grpc.StatusCode, where: str, message: str) -> ClientError:
+def error_of_code(code: grpc.StatusCode, where: str, message: str) -> ClientError:
     """The error for a gRPC status."""
-    return _BY_CODE.get(code, ServerFault)(f"{where}: {_one_line(message) or code.name}")
+    kind = _BY_CODE.get(code, ServerFault)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in message:
+        kind = RequestTooLarge
+    return kind(f"{where}: {_one_line(message) or code.name}")
 
 
-def of_http_status(status: int, where: str, message: str) -> ClientError:
+def error_of_http_status(status: int, where: str, message: str) -> ClientError:
     """The error for an HTTP status of 300 or above."""
     return _BY_HTTP_STATUS.get(status, ServerFault)(
         f"{where}: {_one_line(message) or f'answered with HTTP status {status}'}"

@@ -96,7 +96,9 @@ class GrpcClient(Client):
             except grpc.RpcError as error:
                 if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                     raise deadline.exceeded() from error
-                raise errors.of_code(error.code(), self.where, error.details() or "") from error
+                raise errors.error_of_code(
+                    error.code(), self.where, error.details() or ""
+                ) from error
             except ValueError as error:  # The channel is closed.
                 raise errors.ClientError(f"{self.where}: {error}") from error
 

@@ -107,7 +107,7 @@ class RestClient(Client):
             raise errors.ServerFault(f"{self.where}: {error}") from error
         content = b"".join(chunks)
         if response.status_code != httpx.codes.OK:
-            raise errors.of_http_status(response.status_code, self.where, _said(content))
+            raise errors.error_of_http_status(response.status_code, self.where, _said(content))
         return content
 
     def _no_model_server(self) -> errors.ServerFault:
