@@ -8,10 +8,10 @@ from serving.client import errors
     ("message", "kind"),
     [
         (
-            "SERVER: Received message larger than max (70000000 vs. 67108864)",
+            "SERVER: Received message larger than max (7 vs. 6)",
             errors.RequestTooLarge,
         ),
-        ("CLIENT: Sent message larger than max (70000000 vs. 67108864)", errors.RequestTooLarge),
+        ("CLIENT: Sent message larger than max (7 vs. 6)", errors.RequestTooLarge),
         ("Requests of over 536,870,912 bytes are under way; try again", errors.ServingUnavailable),
     ],
 )
