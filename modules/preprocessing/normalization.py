@@ -11,12 +11,12 @@ Unicode Standard Annex 15, on all characters of all captions at once:
 
     decompose ──> put accents in canonical order ──> compose, one accent a round
 
-Captions that hold nothing to normalise, as plain ASCII, pass by all that.
+Captions of ASCII alone pass by all that.
 """
 
 import functools
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +25,10 @@ MAX_RUN = 32
 """So many characters may be composed to one. Unicode's own stream-safe format allows 31; only what
 is made to be odd has more, and its further accents stay as they are."""
 
+_ASCII = r"[\x00-\x7F]*"
+
+_PLANES = (range(0x20000), range(0x2F800, 0x2FA20))
+"""Beyond them there are signs that stand for themselves, and no others; a test holds that."""
 _SURROGATES = range(0xD800, 0xE000)
 _SYLLABLES = range(0xAC00, 0xD7A4)
 """Korean syllables are composed by arithmetic: first consonant, vowel, last consonant."""
@@ -39,6 +43,8 @@ _PAIR_SHIFT = 21
 """Bits of a code point: two of them make one int64 key."""
 
 
+# A thousand ops: traced once a process, however often a graph calls it. Nothing is for AutoGraph.
+@tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
 def nfkc(texts: tf.Tensor) -> tf.Tensor:
     """Normalises texts as `unicodedata.normalize("NFKC", text)` does.
 
@@ -48,13 +54,12 @@ def nfkc(texts: tf.Tensor) -> tf.Tensor:
     Returns:
       string [N].
     """
-    is_stable = tf.strings.regex_full_match(texts, _stable_pattern())
-    rows = tf.where(~is_stable)
+    rows = tf.where(~tf.strings.regex_full_match(texts, _ASCII))
 
     def changed() -> tf.Tensor:
         return tf.tensor_scatter_nd_update(texts, rows, _normalised(tf.gather_nd(texts, rows)))
 
-    return tf.cond(tf.reduce_all(is_stable), lambda: texts, changed)
+    return tf.cond(tf.size(rows) > 0, changed, lambda: texts)
 
 
 def _normalised(texts: tf.Tensor) -> tf.Tensor:
@@ -141,7 +146,7 @@ def _composed(
         tf.TensorArray(tf.int32, size=tf.maximum(count, 1), element_shape=[None]),
     )
     _, letters, _, left = tf.while_loop(lambda place, *_: place < count, compose_one, state)
-    table = tf.transpose(left.write(0, letters).stack())
+    table = tf.transpose(tf.ensure_shape(left.write(0, letters).stack(), [None, None]))
     is_left = table != _REMOVED
     left_in_run = tf.reduce_sum(tf.cast(is_left, tf.int64), axis=1)
     return tf.boolean_mask(table, is_left), left_in_run, tf.boolean_mask(every, begins)
@@ -183,7 +188,8 @@ def _look_up(
 
 
 def _all_characters() -> Iterator[str]:
-    return (chr(code) for code in range(0x110000) if code not in _SURROGATES)
+    """Those of the planes with characters that normalisation may change."""
+    return (chr(code) for plane in _PLANES for code in plane if code not in _SURROGATES)
 
 
 @functools.cache
@@ -223,23 +229,3 @@ def _compositions() -> tuple[np.ndarray, np.ndarray]:
             found[first << _PAIR_SHIFT | second] = ord(character)
     keys = sorted(found)
     return np.array(keys, np.int64), np.array([found[key] for key in keys], np.int32)
-
-
-@functools.cache
-def _stable_pattern() -> str:
-    """A regular expression for texts that normalisation leaves alone, whatever stands in them."""
-    changing = {*_decompositions()[0].tolist(), *_combining_classes()[0].tolist()}
-    changing.update(int(key) & (1 << _PAIR_SHIFT) - 1 for key in _compositions()[0])
-    changing.update(range(_VOWELS, _LAST + _LAST_COUNT))
-    return f"[^{''.join(_ranges(sorted(changing)))}]*"
-
-
-def _ranges(codes: Iterable[int]) -> Iterator[str]:
-    """Sorted code points as the ranges of a character class."""
-    start = end = -2
-    for code in (*codes, -2):
-        if code != end + 1:
-            if start >= 0:
-                yield rf"\x{{{start:X}}}-\x{{{end:X}}}"
-            start = code
-        end = code
