@@ -36,6 +36,8 @@ def written():
         ("\u202etxt\udcff", r"\u202etxt\udcff"),
         ("ä 东 🦉", "ä 东 🦉"),
     ],
+    # A test's name must be encodable.
+    ids=["line break", "return and escape", "other breaks", "invisible", "letters"],
 )
 def test_what_ends_a_line_or_cannot_be_seen_is_escaped(written, sent, shown):
     logger, lines, _ = written
