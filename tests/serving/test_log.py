@@ -23,7 +23,10 @@ def written():
     logger = logging.getLogger("test_log")
     logger.propagate = False
     logger.addHandler(handler)
+    # What is no UTF-8 must not get into pytest's own report.
+    logger.propagate = False
     yield logger, lines, clock
+    logger.propagate = True
     logger.removeHandler(handler)
 
 
