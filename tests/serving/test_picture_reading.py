@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from core.errors import DexmatchError
+from data import pictures as importer_pictures
 from serving.client import open_model
 from serving.search import pictures as picture_files
 from serving.search.encoding import encode_all
@@ -63,7 +64,11 @@ def test_order_is_kept_over_batches_and_failures(tmp_path, tiny):
         np.testing.assert_allclose(encoded.embeddings[number], alone, atol=1e-5)
 
 
-def test_a_picture_that_the_server_refuses_costs_itself_only(tmp_path, serving, tiny, pictures):
+def test_a_picture_that_the_server_refuses_costs_itself_only(
+    tmp_path, serving, tiny, pictures, monkeypatch
+):
+    # The client has the same limit, and would not send it.
+    monkeypatch.setattr(importer_pictures, "MAX_PIXELS", 10**9)
     (tmp_path / "good.png").write_bytes(pictures["rgb.png"])
     Image.new("L", (7100, 7100)).save(tmp_path / "huge.png")
     with open_model(serving.rest_url) as client:
