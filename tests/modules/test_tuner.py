@@ -59,7 +59,7 @@ def trials(monkeypatch):
         tried.append({name: config[name] for name in configs.TUNED})
         reporting.report("epoch 1", 1, 2, logging.INFO)
         val_auc = 1 - abs(config["trainer"]["learning_rate"] - 0.02)
-        return trainer.Trained(model=None, attributes={}, val_auc=val_auc)
+        return trainer.TrainedModel(model=None, setup=None, val_auc=val_auc)
 
     monkeypatch.setattr(trainer, "train", train)
     return tried
