@@ -14,7 +14,6 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from core.limits import MAX_PIXELS
-from core.picture_sizes import UnknownSize, picture_size
 from data.records import Reason, Rejected
 
 MIN_SIDE = 8
@@ -109,26 +108,13 @@ def _decode(image: Image.Image, content: bytes) -> Picture:
         # Without loss, so whoever reads it sees the same: one decoder is enough.
         return Picture(content, height=image.height, width=image.width)
     image.load()
-    agrees = (
-        _can_be_read(image, content)
-        and _is_within_limit(content)
-        and tensorflow_decoder.agrees(content, image)
-    )
+    agrees = _can_be_read(image, content) and tensorflow_decoder.agrees(content, image)
     is_upright = image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT) == _UPRIGHT
     if agrees and is_upright:
         return Picture(content, height=image.height, width=image.width)
     plain = _plain(image)
     content = _as_jpeg(plain) if agrees and image.format in _JPEG else _as_png(plain)
     return Picture(content, height=plain.height, width=plain.width)
-
-
-def _is_within_limit(content: bytes) -> bool:
-    """Whether TensorFlow may decode it: of an animation Pillow has seen the first frame only."""
-    try:
-        size = picture_size(content)
-    except UnknownSize:
-        return False
-    return size is not None and size.pixels <= MAX_PIXELS
 
 
 def _is_plain_png(image: Image.Image, content: bytes) -> bool:

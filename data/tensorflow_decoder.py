@@ -4,6 +4,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from core.limits import MAX_PIXELS
+from core.picture_sizes import UnknownSize, picture_size
+
 TOLERANCE = 16
 """Levels of 255. Two decoders round a sound JPEG differently; a damaged one they make something
 else of, as they do of some rare kinds."""
@@ -45,7 +48,18 @@ def size(content: bytes) -> tuple[int, int] | None:
 
 def _decoded(content: bytes) -> np.ndarray | None:
     """uint8 [height, width, channels], as `modules.preprocessing.images` decodes it."""
+    if not _is_within_limit(content):
+        return None
     try:
         return tf.io.decode_image(content, channels=0, expand_animations=False).numpy()
     except tf.errors.OpError:
         return None
+
+
+def _is_within_limit(content: bytes) -> bool:
+    """Of an animation TensorFlow makes room for all frames; whoever asks has seen the first."""
+    try:
+        size = picture_size(content)
+    except UnknownSize:
+        return False
+    return size is not None and size.pixels <= MAX_PIXELS

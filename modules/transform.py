@@ -29,25 +29,25 @@ def preprocessing_fn(
     """
     size = ImageConfig(**custom_config["image"]).size
     settings = CaptionConfig(**custom_config["caption"])
-    caption = _column(inputs[features.CAPTION])
+    words = captions.words(_column(inputs[features.CAPTION]))
     # Transform analyses the training split only, so no word of val or test gets in.
     vocabulary = tft.vocabulary(
-        captions.words(caption),
+        words,
         top_k=settings.vocabulary_size,
         frequency_threshold=settings.min_count,
         vocab_filename=captions.VOCABULARY,
     )
 
-    def tokens(texts: tf.Tensor) -> tf.Tensor:
-        return captions.token_ids(
-            texts, lambda words: _look_up(words, vocabulary), settings.max_tokens
+    def tokens(split: tf.RaggedTensor) -> tf.Tensor:
+        return captions.word_ids(
+            split, lambda texts: _look_up(texts, vocabulary), settings.max_tokens
         )
 
     pixels, is_valid = images.pixels_from_bytes(_column(inputs[features.IMAGE]), size)
     outputs = {
         features.PIXELS: tf.io.encode_png(pixels),
         features.IS_VALID: tf.cast(is_valid, tf.int64),
-        features.TOKENS: tokens(caption),
+        features.TOKENS: tokens(words),
         features.GROUP_HASH: tf.strings.to_hash_bucket_fast(
             _column(inputs[features.GROUP]), _HASH_BUCKETS
         ),
@@ -59,7 +59,7 @@ def preprocessing_fn(
         )
     if features.HARD_CAPTION in inputs:
         hard = _ragged(inputs[features.HARD_CAPTION])
-        flat = tf.reshape(tokens(hard.flat_values), [-1])
+        flat = tf.reshape(tokens(captions.words(hard.flat_values)), [-1])
         splits = hard.row_splits * settings.max_tokens
         outputs[features.HARD_TOKENS] = tf.RaggedTensor.from_row_splits(flat, splits).to_sparse()
     return outputs

@@ -14,8 +14,8 @@ class LeakageGuardSpec(types.ComponentSpec):
 
     PARAMETERS = {
         executor.IMAGE_SIZE: component_spec.ExecutionParameter(type=int),
-        executor.SHARED_PICTURES: component_spec.ExecutionParameter(type=str),
-        executor.SHARED_CAPTIONS: component_spec.ExecutionParameter(type=str),
+        executor.IMAGE_LEAKAGE: component_spec.ExecutionParameter(type=str),
+        executor.CAPTION_LEAKAGE: component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
         executor.EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),

@@ -25,8 +25,8 @@ from results.metadata import WARNING
 EXAMPLES = "examples"
 REPORT = "report"
 IMAGE_SIZE = "image_size"
-SHARED_PICTURES = "image_leakage"
-SHARED_CAPTIONS = "caption_leakage"
+IMAGE_LEAKAGE = "image_leakage"
+CAPTION_LEAKAGE = "caption_leakage"
 
 FILE_NAME = "leakage.json"
 
@@ -75,8 +75,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             read_leaks(report.uri),
             {
                 leaks.GROUP: "error",
-                leaks.PICTURE: exec_properties[SHARED_PICTURES],
-                leaks.CAPTION: exec_properties[SHARED_CAPTIONS],
+                leaks.PICTURE: exec_properties[IMAGE_LEAKAGE],
+                leaks.CAPTION: exec_properties[CAPTION_LEAKAGE],
             },
         )
         if error:

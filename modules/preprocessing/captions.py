@@ -53,7 +53,13 @@ def token_ids(
     Returns:
       int64 [N, max_tokens].
     """
-    split = words(captions)
+    return word_ids(words(captions), lookup, max_tokens)
+
+
+def word_ids(
+    split: tf.RaggedTensor, lookup: Callable[[tf.Tensor], tf.Tensor], max_tokens: int
+) -> tf.Tensor:
+    """As `token_ids`, of what `words` returned: string [N, (words)]."""
     lines = lookup(split.flat_values)
     ids = tf.where(lines < 0, tf.constant(OOV_ID, tf.int64), lines + FIRST_WORD_ID)
     return split.with_flat_values(ids).to_tensor(PADDING_ID, shape=[None, max_tokens])

@@ -186,11 +186,10 @@ def score_pairs(scorer: Scorer, fold: Fold) -> ScoredPairs:
     labels = np.zeros(count + len(hard_images) + len(random_images), np.float32)
     labels[:count] = 1
     images = scorer.images(fold.pairs.map(inputs.decode_pixels).as_numpy_iterator())
-    captions = scorer.captions(
-        np.concatenate([rows.tokens, hard_tokens, rows.tokens[random_captions]])
-    )
-    numbers = np.concatenate([np.arange(count), hard_images, random_images])
-    return ScoredPairs(scorer.pairs(images[numbers], captions), labels)
+    captions = scorer.captions(np.concatenate([rows.tokens, hard_tokens]))
+    image_numbers = np.concatenate([np.arange(count), hard_images, random_images])
+    caption_numbers = np.concatenate([np.arange(len(captions)), random_captions])
+    return ScoredPairs(scorer.pairs(images[image_numbers], captions[caption_numbers]), labels)
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,8 @@ def run_guard(folder, *pairs, image_leakage="error", caption_leakage="warn"):
         {executor.REPORT: [report]},
         {
             executor.IMAGE_SIZE: 32,
-            executor.SHARED_PICTURES: image_leakage,
-            executor.SHARED_CAPTIONS: caption_leakage,
+            executor.IMAGE_LEAKAGE: image_leakage,
+            executor.CAPTION_LEAKAGE: caption_leakage,
         },
     )
     return report
