@@ -43,7 +43,7 @@ _PAIR_SHIFT = 21
 """Bits of a code point: two of them make one int64 key."""
 
 
-# A thousand ops: traced once a process, however often a graph calls it. Nothing is for AutoGraph.
+# Traced once a process, however often a graph calls it. Nothing is for AutoGraph.
 @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
 def nfkc(texts: tf.Tensor) -> tf.Tensor:
     """Normalises texts as `unicodedata.normalize("NFKC", text)` does.
@@ -65,31 +65,31 @@ def nfkc(texts: tf.Tensor) -> tf.Tensor:
 def _normalised(texts: tf.Tensor) -> tf.Tensor:
     """string [M] to string [M], whether there is anything to do or not."""
     codes = tf.strings.unicode_decode(texts, "UTF-8")
-    characters, rows = _decomposed(codes.flat_values, codes.value_rowids())
-    begins_row = _differs_from_previous(rows)
+    characters, row_splits = _decomposed(codes.flat_values, codes.row_splits)
+    begins_row = _marks_starts(row_splits)
     characters, classes = _ordered(characters, begins_row)
-    composed, kept_in_run, first_of_run = _composed(characters, classes, begins_row)
-    lengths = tf.math.unsorted_segment_sum(
-        kept_in_run, tf.gather(rows, first_of_run), tf.size(texts)
+    composed, kept_in_run, run_starts = _composed(characters, classes, begins_row)
+    # Every text begins with a run of its own.
+    kept_before_run = tf.concat([[0], tf.cumsum(kept_in_run)], axis=0)
+    runs_before_text = _lower_bound(run_starts, row_splits)
+    return tf.strings.unicode_encode(
+        _ragged(composed, tf.gather(kept_before_run, runs_before_text)), "UTF-8"
     )
-    return tf.strings.unicode_encode(tf.RaggedTensor.from_row_lengths(composed, lengths), "UTF-8")
 
 
-def _decomposed(characters: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Characters, int32 [C], and the text that each is of, to those that they stand for."""
+def _decomposed(characters: tf.Tensor, row_splits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Characters, int32 [C], and where the texts begin and end, to those that they stand for."""
     known, texts = _decompositions()
     table = np.array([code for text in texts for code in text], np.int32)
-    table_lengths = np.array([len(text) for text in texts], np.int32)
-    table_starts = np.cumsum(table_lengths, dtype=np.int32) - table_lengths
+    table_ends = np.cumsum([len(text) for text in texts], dtype=np.int32)
+    table_starts = np.append(0, table_ends[:-1]).astype(np.int32)
     # What has no decomposition stands for itself, behind the table.
     itself = len(table) + tf.range(tf.size(characters))
     starts = _look_up(known, table_starts, characters, itself)
-    lengths = _look_up(known, table_lengths, characters, 1)
-    offsets = tf.range(tf.reduce_sum(lengths)) - tf.repeat(
-        tf.cumsum(lengths, exclusive=True), lengths
-    )
+    ends = _look_up(known, table_ends, characters, itself + 1)
+    numbers = tf.ragged.range(starts, ends, row_splits_dtype=tf.int64)
     pool = tf.concat([table, characters], axis=0)
-    return tf.gather(pool, tf.repeat(starts, lengths) + offsets), tf.repeat(rows, lengths)
+    return tf.gather(pool, numbers.flat_values), tf.gather(numbers.row_splits, row_splits)
 
 
 def _ordered(characters: tf.Tensor, begins_row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -106,20 +106,21 @@ def _composed(
     """Composes every run: a letter with what may be composed with it.
 
     Returns:
-      The characters that are left, their number in each run, and where each run began.
+      The characters that are left, their number in each run, and where each run began: int64 but
+      for the characters.
     """
     followers = np.array(sorted({key & (1 << _PAIR_SHIFT) - 1 for key in _compositions()[0]}))
     jamo = np.arange(_VOWELS, _LAST + _LAST_COUNT, dtype=np.int32)
     followers = np.union1d(followers, jamo).astype(np.int32)
     follows = _look_up(followers, np.ones_like(followers), characters, 0) > 0
     begins = begins_row | ((classes == _LETTER) & ~follows)
-    every = tf.range(tf.size(characters))
-    begin = tf.gather(tf.boolean_mask(every, begins), tf.cumsum(tf.cast(begins, tf.int32)) - 1)
-    begins |= (every - begin) % MAX_RUN == 0
-    runs = tf.cumsum(tf.cast(begins, tf.int64)) - 1
+    every = tf.range(tf.size(characters, tf.int64))
+    begin = tf.gather(_where(begins), tf.cumsum(tf.cast(begins, tf.int64)) - 1)
+    run_starts = _where(begins | ((every - begin) % MAX_RUN == 0))
+    run_splits = tf.concat([run_starts, [tf.size(characters, tf.int64)]], axis=0)
     # [place in the run, run]
-    places = tf.transpose(_padded(characters, runs, _REMOVED))
-    place_classes = tf.transpose(_padded(classes, runs, 0))
+    places = tf.transpose(_ragged(characters, run_splits).to_tensor(_REMOVED))
+    place_classes = tf.transpose(_ragged(classes, run_splits).to_tensor(0))
     count = tf.shape(places)[0]
 
     def compose_one(
@@ -138,7 +139,7 @@ def _composed(
             left.write(place, tf.where(is_composed, _REMOVED, accents)),
         )
 
-    letters = tf.cond(count > 0, lambda: places[0], lambda: tf.zeros([0], tf.int32))
+    letters = tf.gather(characters, run_starts)
     state = (
         tf.constant(1),
         letters,
@@ -149,7 +150,7 @@ def _composed(
     table = tf.transpose(tf.ensure_shape(left.write(0, letters).stack(), [None, None]))
     is_left = table != _REMOVED
     left_in_run = tf.reduce_sum(tf.cast(is_left, tf.int64), axis=1)
-    return tf.boolean_mask(table, is_left), left_in_run, tf.boolean_mask(every, begins)
+    return tf.gather_nd(table, tf.where(is_left)), left_in_run, run_starts
 
 
 def _composites(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
@@ -166,13 +167,22 @@ def _composites(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
     return tf.where(takes_last & _is_in(last, 1, _LAST_COUNT), first + last, made)
 
 
-def _padded(values: tf.Tensor, runs: tf.Tensor, padding: int) -> tf.Tensor:
-    """int32 [C] to [R, longest run]."""
-    return tf.RaggedTensor.from_value_rowids(values, runs).to_tensor(padding)
+def _ragged(values: tf.Tensor, row_splits: tf.Tensor) -> tf.RaggedTensor:
+    """Without the checks of what is right by construction: most of the graph would be they."""
+    return tf.RaggedTensor.from_row_splits(values, row_splits, validate=False)
 
 
-def _differs_from_previous(rows: tf.Tensor) -> tf.Tensor:
-    return rows != tf.concat([[-1], rows], axis=0)[:-1]
+def _marks_starts(row_splits: tf.Tensor) -> tf.Tensor:
+    """bool [C]: whether a text begins at this character."""
+    starts = row_splits[:-1, tf.newaxis]
+    # Empty texts at the end begin behind the last character.
+    count = tf.scatter_nd(starts, tf.ones_like(row_splits[:-1]), row_splits[-1:] + 1)
+    return count[:-1] > 0
+
+
+def _where(mask: tf.Tensor) -> tf.Tensor:
+    """bool [C] to the places where it is true, int64."""
+    return tf.squeeze(tf.where(mask), axis=1)
 
 
 def _is_in(values: tf.Tensor, low: int, high: int) -> tf.Tensor:
@@ -183,8 +193,14 @@ def _look_up(
     keys: np.ndarray, values: np.ndarray, wanted: tf.Tensor, default: tf.Tensor | int
 ) -> tf.Tensor:
     """The value of each wanted key; the keys are sorted."""
-    index = tf.minimum(tf.searchsorted(keys, wanted), len(keys) - 1)
+    index = tf.minimum(_lower_bound(tf.constant(keys), wanted), len(keys) - 1)
     return tf.where(tf.gather(keys, index) == wanted, tf.gather(values, index), default)
+
+
+def _lower_bound(ascending: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
+    """As `tf.searchsorted` for vectors, which takes fifteen ops to bring them into form."""
+    found = tf.raw_ops.LowerBound(sorted_inputs=ascending[tf.newaxis], values=wanted[tf.newaxis])
+    return tf.squeeze(found, axis=0)
 
 
 def _all_characters() -> Iterator[str]:
