@@ -25,9 +25,9 @@ _CAPTION_NUMBER = re.compile(r"#[0-9]+$")
 """As in Flickr30k: `1000092795.jpg#0` is the first caption of `1000092795.jpg`."""
 
 
-def tidy(name: str) -> str:
-    """One spelling per path: `./a//b.png` and `a/b.png` are the same picture."""
-    return posixpath.normpath(name)
+def tidy(name: str, folder: str = "") -> str:
+    """One spelling per path, in a folder: `./a//b.png` and `a/b.png` are the same picture."""
+    return posixpath.normpath(posixpath.join(folder, name))
 
 
 def read(folder: Path, name: str, *, allow_outside: bool = False) -> bytes:

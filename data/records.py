@@ -52,7 +52,7 @@ class Origin:
     """Where in the source something stands.
 
     Attributes:
-      file: name of the file, without the folders above the source.
+      file: path of the file, without the folders above the source.
       row: counted from 1; for text files the number of the line on which the record starts.
     """
 
@@ -103,10 +103,12 @@ class Record:
       origin: where it stands.
       fields: column name to value: None, a scalar, a list or dict as in JSON, or an
         `EmbeddedImage`. A column may be missing.
+      folder: what its picture paths are relative to, below the reader's folder.
     """
 
     origin: Origin
     fields: Mapping[str, object]
+    folder: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ class RowMaker:
             detail = "no value" if name is None else f"{name!r} is no path"
             raise Rejected(Reason.MISSING_IMAGE, f"column {self._image}: {detail}")
         _check_text(name, self._image)
-        return picture_files.tidy(name)
+        return picture_files.tidy(name, record.folder)
 
     def _checked_caption(self, caption: object) -> str:
         if caption is None:

@@ -15,9 +15,14 @@ import types
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
+
+# The same examples each time, however long they take on a busy machine.
+hypothesis.settings.register_profile("dexmatch", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("dexmatch")
 
 
 def _encoded(image: Image.Image, kind: str, **options: object) -> bytes:

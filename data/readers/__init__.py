@@ -9,13 +9,14 @@ from pathlib import Path
 from core.errors import DexmatchError
 from data.readers.base import Reader
 from data.readers.folders import files_below
+from data.readers.imagefolder import has_metadata_below
 
 _READERS = {
     "csv": "data.readers.csv_table:CsvReader",
     "tsv": "data.readers.csv_table:TsvReader",
     "jsonl": "data.readers.jsonl:JsonlReader",
     "coco": "data.readers.coco:CocoReader",
-    "imagefolder": "data.readers.imagefolder:open_imagefolder",
+    "imagefolder": "data.readers.imagefolder:ImageFolderReader",
     "parquet": "data.readers.parquet:ParquetReader",
     "webdataset": "data.readers.webdataset_tar:WebDatasetReader",
 }
@@ -95,6 +96,8 @@ def _locate_in_folder(folder: Path) -> tuple[str, str]:
     tables = [name for name in names if name.lower().endswith(_TABLES)]
     if len(tables) == 1:
         return locate(str(folder / tables[0]))
+    if not tables and has_metadata_below(folder):
+        return "imagefolder", str(folder)
     found = f"found {', '.join(tables)}: name one of them" if tables else "found none of them"
     raise DexmatchError(
         f"{folder}: a folder needs a metadata.csv or .jsonl, *.tar, *.parquet or one table; {found}"

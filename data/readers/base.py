@@ -19,7 +19,7 @@ class Reader(abc.ABC):
     """
 
     format: ClassVar[str]
-    is_typed: ClassVar[bool] = True
+    is_typed: bool = True
     folder: Path
     remarks: Sequence[str] = ()
 

@@ -1,9 +1,13 @@
 """Hugging Face imagefolder: pictures beside a `metadata.csv` or `metadata.jsonl`.
 
-Its `file_name` column is relative to the folder of the metadata file. Rows are those of the table.
+Its `file_name` column is relative to the folder of the metadata file, which speaks for everything
+below. A folder that has none itself, but has folders with one, such as `train/` and `test/`, is
+read as one source: the pipeline splits pairs itself. Rows are those of the tables, in the order of
+their paths.
 """
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from core.errors import DexmatchError
@@ -11,51 +15,80 @@ from data.readers.base import Reader
 from data.readers.csv_table import CsvReader
 from data.readers.folders import files_below
 from data.readers.jsonl import JsonlReader
+from data.records import Origin, Record, Reject
+
+_READERS: dict[str, type[CsvReader | JsonlReader]] = {
+    "metadata.csv": CsvReader,
+    "metadata.jsonl": JsonlReader,
+}
 
 
-def open_imagefolder(source: str) -> Reader:
-    """Opens the metadata file of a folder.
-
-    Args:
-      source: the folder.
-
-    Returns:
-      The reader of its metadata file.
-
-    Raises:
-      DexmatchError: there is no metadata file.
-    """
-    folder = Path(source)
-    kinds: dict[str, Callable[[str], Reader]] = {
-        "metadata.csv": _ImageFolderCsvReader,
-        "metadata.jsonl": _ImageFolderJsonlReader,
-    }
-    for name, open_reader in kinds.items():
-        if (folder / name).is_file():
-            reader = open_reader(str(folder / name))
-            reader.remarks = _not_read(folder, name)
-            return reader
-    below = next(iter(sorted(folder.glob("*/metadata.*"))), None)
-    advice = f"import {below.parent}" if below else "write one with file_name and text columns"
-    raise DexmatchError(f"{folder}: no metadata.csv or metadata.jsonl; {advice}")
+def has_metadata_below(folder: Path) -> bool:
+    """Whether there is a metadata file in a folder or below it."""
+    return any(_metadata_files(folder))
 
 
-def _not_read(folder: Path, name: str) -> list[str]:
-    """What is said of the other metadata files of a folder and below."""
-    others = [
-        str(path.relative_to(folder))
-        for suffix in (".csv", ".jsonl")
-        for path in files_below(folder, f"metadata{suffix}")
-        if path.name == f"metadata{suffix}" and path != folder / name
-    ]
-    if not others:
-        return []
-    return [f"{name} alone is read, not {', '.join(others)}; import their folders by themselves"]
+class ImageFolderReader(Reader):
+    """A folder with metadata files."""
 
-
-class _ImageFolderCsvReader(CsvReader):
     format = "imagefolder"
 
+    def __init__(self, source: str):
+        """Finds the metadata files.
 
-class _ImageFolderJsonlReader(JsonlReader):
-    format = "imagefolder"
+        Args:
+          source: the folder.
+
+        Raises:
+          DexmatchError: there is none, or they are of two kinds.
+        """
+        self._root = self.folder = Path(source)
+        self._tables, others = _metadata_files(self._root)
+        if not self._tables:
+            raise DexmatchError(
+                f"{source}: no metadata.csv or metadata.jsonl, here or below; write one with "
+                "file_name and text columns"
+            )
+        one_of_each = {table.name: table for table in reversed(self._tables)}
+        if len(one_of_each) > 1:
+            raise DexmatchError(
+                f"{source}: {self._listed(one_of_each.values())} can't be one source; save all in "
+                "one format, or import their folders by themselves"
+            )
+        self.is_typed = _READERS[self._tables[0].name].is_typed
+        if others:
+            self.remarks = [
+                f"{self._listed(self._tables)} is read, not {self._listed(others)}; import their "
+                "folders by themselves"
+            ]
+
+    def records(self, *, with_images: bool) -> Iterator[Record | Reject]:
+        """See `Reader.records`."""
+        for table in self._tables:
+            path = table.relative_to(self._root)
+            # A picture folder that the user names is what all paths are relative to.
+            folder = path.parent.as_posix() if self.folder == self._root else ""
+            for record in _READERS[table.name](str(table)).records(with_images=with_images):
+                origin = Origin(path.as_posix(), record.origin.row)
+                if isinstance(record, Record):
+                    yield Record(origin, record.fields, folder)
+                else:
+                    yield dataclasses.replace(record, origin=origin)
+
+    def _listed(self, tables: Iterable[Path]) -> str:
+        return ", ".join(sorted(str(table.relative_to(self._root)) for table in tables))
+
+
+def _metadata_files(root: Path) -> tuple[list[Path], list[Path]]:
+    """Those to read, the topmost of each branch, and the others, all sorted."""
+    found = sorted(
+        path for name in _READERS for path in files_below(root, name) if path.name == name
+    )
+    chosen: dict[Path, Path] = {}
+    others = []
+    for path in sorted(found, key=lambda path: (len(path.parts), path)):
+        if any(folder in chosen for folder in (path.parent, *path.parent.parents)):
+            others.append(path)
+        else:
+            chosen[path.parent] = path
+    return sorted(chosen.values()), sorted(others)

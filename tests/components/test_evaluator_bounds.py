@@ -71,7 +71,7 @@ def judged(config, keys):
 
 
 @hypothesis.given(sliced())
-@hypothesis.settings(deadline=None, max_examples=300)
+@hypothesis.settings(max_examples=300)
 def test_tfma_judges_the_slices_that_a_threshold_means(given):
     keys, threshold = given
     meant = {key for key in keys if threshold.is_on(key)}
@@ -83,7 +83,7 @@ def test_tfma_judges_the_slices_that_a_threshold_means(given):
 
 
 @hypothesis.given(sliced())
-@hypothesis.settings(deadline=None, max_examples=100)
+@hypothesis.settings(max_examples=100)
 def test_the_pages_read_the_values_as_text_and_mean_the_same(given):
     keys, threshold = given
     for key in keys:

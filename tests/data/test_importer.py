@@ -104,6 +104,23 @@ class TestEveryFormat:
         if kind != "webdataset":
             assert (pairs[0]["id"], pairs[5]["id"]) == ("0.png", "0.png#2")
 
+    def test_imagefolders_of_splits_become_one_set(self, tmp_path, encode, read_pairs):
+        source = tmp_path / "source"
+        for split, width in (("train", 33), ("test", 34)):
+            (source / split).mkdir(parents=True)
+            (source / split / "0.png").write_bytes(encode(size=(width, 20)))
+            write_table(source / split, [("0.png", split, "red", 1)], "metadata.csv")
+        pairs = read_pairs(import_pairs(source, tmp_path / "both", say=quiet))
+        found = [(pair["id"], pair["caption"], pair["image_width"]) for pair in pairs]
+        assert found == [("test/0.png", "test", 34), ("train/0.png", "train", 33)]
+        # A picture folder that is named holds the pictures of all.
+        pictures = source / "train"
+        pairs = read_pairs(import_pairs(source, tmp_path / "c", image_folder=pictures, say=quiet))
+        assert [(pair["id"], pair["image_width"]) for pair in pairs] == [
+            ("0.png", 33),
+            ("0.png#2", 33),
+        ]
+
     def test_describes_the_features(self, images, tmp_path):
         imported = import_pairs(write_source(images, "csv"), tmp_path / "out", say=quiet)
         types = {feature.name: feature.type for feature in imported.features}

@@ -235,10 +235,27 @@ def test_imagefolder(tmp_path, name, content):
     assert fields(read(tmp_path)) == [{"file_name": "a.png", "text": "x"}]
 
 
-def test_imagefolder_points_to_the_split_below(tmp_path):
-    (tmp_path / "train").mkdir()
-    write(tmp_path / "train" / "metadata.csv", "file_name,text\n")
-    with pytest.raises(DexmatchError, match=r"import .*train"):
+def test_imagefolders_below_are_one_source(tmp_path):
+    for split, caption in (("train", "x"), ("test", "y")):
+        (tmp_path / split).mkdir()
+        write(tmp_path / split / "metadata.csv", f"file_name,text\na.png,{caption}\nb.png\n")
+    assert readers.locate(str(tmp_path)) == ("imagefolder", str(tmp_path))
+    records = read(tmp_path)
+    assert [(each.origin.file, each.origin.row) for each in records] == [
+        ("test/metadata.csv", 2),
+        ("test/metadata.csv", 3),
+        ("train/metadata.csv", 2),
+        ("train/metadata.csv", 3),
+    ]
+    assert [each.folder for each in records if isinstance(each, Record)] == ["test", "train"]
+    assert rejects(records) == [(3, Reason.FIELD_COUNT)] * 2
+
+
+def test_imagefolders_below_have_one_format(tmp_path):
+    for split, name in (("train", "metadata.csv"), ("test", "metadata.jsonl")):
+        (tmp_path / split).mkdir()
+        write(tmp_path / split / name, "")
+    with pytest.raises(DexmatchError, match=r"test/metadata.jsonl, train/metadata.csv can't be"):
         read(tmp_path, "imagefolder")
 
 
@@ -546,7 +563,7 @@ def test_imagefolder_tells_of_metadata_files_that_it_does_not_read(tmp_path):
         write(tmp_path / name, "file_name,text\na.png,x\n")
     reader = readers.open_reader(str(tmp_path), "imagefolder")
     (remark,) = reader.remarks
-    assert "not more/metadata.csv, metadata.jsonl" in remark
+    assert "metadata.csv is read, not metadata.jsonl, more/metadata.csv" in remark
 
 
 def test_jsonl_says_what_a_line_must_hold(tmp_path):

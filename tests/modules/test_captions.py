@@ -65,7 +65,7 @@ def test_no_captions_at_all(tmp_path):
 
 
 @hypothesis.given(st.lists(st.text(), min_size=1, max_size=4))
-@hypothesis.settings(deadline=None, max_examples=50)
+@hypothesis.settings(max_examples=50)
 def test_a_caption_has_the_same_words_in_any_company(texts):
     together = captions.words(tf.constant(texts)).to_list()
     alone = [captions.words(tf.constant([text])).to_list()[0] for text in texts]
@@ -73,7 +73,7 @@ def test_a_caption_has_the_same_words_in_any_company(texts):
 
 
 @hypothesis.given(st.binary(max_size=40))
-@hypothesis.settings(deadline=None, max_examples=50)
+@hypothesis.settings(max_examples=50)
 def test_any_bytes_can_be_split(data):
     for word in captions.words(tf.constant([data])).to_list()[0]:
         assert word.decode("utf-8")
@@ -112,7 +112,7 @@ def test_letters_may_be_typed_in_any_way(typed, plain):
 @hypothesis.given(
     st.text(st.characters(codec="ascii", min_codepoint=1) | st.sampled_from("éèüßñçøåæÉÜÑ"))
 )
-@hypothesis.settings(deadline=None, max_examples=100)
+@hypothesis.settings(max_examples=100)
 def test_plain_captions_are_split_as_ever(text):
     """By letters and digits, in lower case."""
     found = "".join(c if c.isalnum() else " " for c in text).lower().split()
@@ -132,6 +132,6 @@ def test_words_are_counted_as_the_model_splits_them():
 @hypothesis.given(
     st.text(st.characters(codec="utf-8", exclude_categories=("Cn",), min_codepoint=1))
 )
-@hypothesis.settings(deadline=None, max_examples=200)
+@hypothesis.settings(max_examples=200)
 def test_words_of_any_text_are_counted_as_the_model_splits_them(text):
     assert count_words(text) == len(split(text))

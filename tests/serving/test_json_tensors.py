@@ -436,7 +436,7 @@ def test_outputs_without_a_row_form(outputs, message):
 SHAPES = numpy_st.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=4)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data(), st.sampled_from(["float", "double", "int32", "uint64", "bool"]), st.booleans())
 def test_numbers_survive_the_round_trip(data, kind, is_row):
     dtype = DTYPES[kind][0]
@@ -452,7 +452,7 @@ def test_numbers_survive_the_round_trip(data, kind, is_row):
         np.testing.assert_array_equal(made, array, strict=True)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.binary(), min_size=1), st.sampled_from(["x", "x_bytes"]))
 def test_bytes_survive_the_round_trip(values, name):
     written = write_predict({name: strings(*values)}, is_row=True)
@@ -475,7 +475,7 @@ def outcome(body, of):
         return error.message
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(sorted(DTYPES)), st.sampled_from(["instances", "inputs"]), JSON)
 def test_any_value_gives_an_array_or_a_clean_refusal(kind, key, value):
     of = signature(x=kind)
