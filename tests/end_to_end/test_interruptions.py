@@ -1,0 +1,79 @@
+"""Runs that are killed or stopped by bad data, and runs that go on from earlier ones."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from results.metadata import CACHED, NEW
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory, new_project):
+    """A project whose run was killed in each of three components, then started again."""
+    project = new_project(tmp_path_factory.mktemp("killed"), serving__validator="none")
+    for component in ("Transform", "Trainer", "Evaluator"):
+        process = subprocess.Popen(
+            project.command(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        for line in process.stderr:
+            if component in line:
+                break
+        time.sleep(1)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stderr.close()
+        assert project.versions() == []
+    project.run()
+    return project
+
+
+def test_a_killed_run_goes_on_from_where_it_was(killed):
+    runs = killed.runs()
+    assert len(runs) == 4
+    states = {each.node: each.state for each in runs[-1].executions}
+    assert states["PairSampler"] == states["Transform"] == states["Trainer"] == CACHED
+    assert states["Evaluator"] == NEW
+    assert len(killed.versions()) == 1
+
+
+def test_anomalies_stop_the_run_before_training(killed, new_project, tmp_path):
+    """A curated schema that knows no red creature."""
+    schema = Path(killed.latest().output("Schema").uri, "schema.pbtxt").read_text(encoding="utf-8")
+    curated = tmp_path / "schema.pbtxt"
+    curated.write_text(schema.replace('value: "red"\n', ""), encoding="utf-8")
+    assert curated.read_text(encoding="utf-8") != schema
+    project = new_project(tmp_path, data__schema_file=str(curated))
+    for _ in range(2):  # A guard that failed must not be taken for done by the cache.
+        said = project.run(status=2).stderr
+        assert "feature 'color'" in said
+        assert "red" in said
+        assert "expected" in said
+        assert "Traceback" not in said
+    assert project.latest().execution("Trainer") is None
+    assert project.versions() == []
+
+
+def test_a_later_run_goes_on_from_the_blessed_model_with_what_was_tuned(new_project, tmp_path):
+    space = {"trainer.learning_rate": [0.001, 0.002]}
+    project = new_project(tmp_path, model__weights="last_blessed", serving__validator="none")
+    said = project.run(tuner__trials=2, tuner__epochs=1, tuner__space=space).stderr
+    assert "trial 2 of 2" in said + project.log()
+    assert "no model is blessed yet" in project.log()
+    first = project.latest()
+    assert first.execution("Tuner").state == NEW
+    (best,) = Path(first.output("HyperParameters").uri).iterdir()
+    values = json.loads(best.read_text(encoding="utf-8"))["values"]
+    assert values["trainer.learning_rate"] in (0.001, 0.002)
+    project.run(tuner__reuse=True, trainer__seed=8)
+    second = project.latest()
+    assert second.execution("Tuner") is None
+    assert second.execution("Trainer").state == NEW
+    assert f"goes on from {first.output('Model').uri}" in project.log()
+    assert f"hyperparameters: {values}" in project.log()
