@@ -348,8 +348,13 @@ def test_an_answer_without_end_is_given_up(handler):
 ANSWER = b'{"outputs": [[0.5, 0.25]]}'
 
 
+def name_part(value):
+    """The part of a test's name that stands for a parameter: texts as they are, bytes by size."""
+    return f"{len(value)} bytes" if isinstance(value, bytes) else value
+
+
 def test_a_packed_answer_is_unpacked():
-    packed = answering(gzip.compress(ANSWER), "Content-Encoding: gzip")
+    packed = answering(gzip.compress(ANSWER, mtime=0), "Content-Encoding: gzip")
     with listening(packed) as address, open_model(f"http://{address}") as client:
         assert client.encode_captions(["a"]).tolist() == [[0.5, 0.25]]
 
@@ -358,9 +363,10 @@ def test_a_packed_answer_is_unpacked():
     ("body", "packing", "told"),
     [
         (ANSWER, "gzip", "broken gzip"),
-        (gzip.compress(ANSWER)[:-1], "gzip", "broken gzip"),
+        (gzip.compress(ANSWER, mtime=0)[:-1], "gzip", "broken gzip"),
         (ANSWER, "br", "Content-Encoding 'br'"),
     ],
+    ids=name_part,
 )
 def test_an_answer_that_cannot_be_unpacked(body, packing, told):
     handler = answering(body, f"Content-Encoding: {packing}")
@@ -419,6 +425,7 @@ def answering_grpc(content, **options):
         (predicted(shape=[1, 1], float_val=[float("nan")]), "nan, which is no embedding"),
         (b"", "without 'embedding'"),
     ],
+    ids=name_part,
 )
 def test_a_wrong_answer_over_grpc_is_told_in_one_line(content, told):
     with answering_grpc(content) as address, open_model(address) as client:
