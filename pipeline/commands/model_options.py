@@ -20,8 +20,27 @@ ServerOption = Annotated[
     str | None,
     typer.Option(
         help="Ask this server: http://HOST:8501 (REST) or grpc://HOST:8500; https:// or grpcs:// "
-        "over TLS. The model is the one named as run.name.",
+        "over TLS. The model is the one named as run.name, in the version that is served when the "
+        "command begins.",
         metavar="URL",
+        show_default="none",
+        rich_help_panel="Which model",
+    ),
+]
+ClientCertificateOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Show this certificate (PEM) to a server that demands one over TLS.",
+        metavar="FILE",
+        show_default="none",
+        rich_help_panel="Which model",
+    ),
+]
+ClientKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="The private key of --client-certificate (PEM, without a password).",
+        metavar="FILE",
         show_default="none",
         rich_help_panel="Which model",
     ),
@@ -42,25 +61,51 @@ _ATTEMPTS = 4
 """Enough for a server that is busy; who named a wrong port should not wait long."""
 
 
-def open_chosen(settings: Config, server: str | None, model: Path | None) -> "Client":
+def open_chosen(
+    settings: Config,
+    server: str | None,
+    model: Path | None,
+    client_certificate: Path | None,
+    client_key: Path | None,
+) -> "Client":
     """The model that the options name; without any, the pushed one.
 
     Raises:
-      DexmatchError: both options are given, or there is no such model.
+      DexmatchError: options that do not go together are given, or there is no such model.
     """
     if server and model:
         raise DexmatchError("--server and --model: name one of them")
+    if (client_certificate is None) != (client_key is None):
+        raise DexmatchError("--client-certificate and --client-key: name both or none")
+    if client_certificate and not server:
+        raise DexmatchError("--client-certificate: is shown to a --server; name one")
     from pipeline import logs
     from results.workspace import Workspace
-    from serving.client import SCHEMES, Retries, Settings, open_model
+    from serving.client import (
+        SCHEMES,
+        ClientCertificate,
+        Retries,
+        Settings,
+        open_model,
+        without_login,
+    )
 
     if server and not server.startswith(SCHEMES):
-        raise DexmatchError(f"--server {server}: begin with {', '.join(SCHEMES)}")
+        raise DexmatchError(f"--server {without_login(server)}: begin with {', '.join(SCHEMES)}")
+    shown = (
+        ClientCertificate(client_certificate, client_key)
+        if client_certificate and client_key
+        else None
+    )
     with logs.hushed():
         return open_model(
             server or model or Workspace.from_config(settings).serving,
             settings.run.name,
-            Settings(deadline_s=_DEADLINE_S, retries=Retries(attempts=_ATTEMPTS)),
+            Settings(
+                deadline_s=_DEADLINE_S,
+                retries=Retries(attempts=_ATTEMPTS),
+                client_certificate=shown,
+            ),
         )
 
 

@@ -4,6 +4,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -16,21 +17,45 @@ from core.progress import show_progress
 from core.words import count_words
 from pipeline.commands.model_options import (
     NOT_ALL_JUDGED,
+    ClientCertificateOption,
+    ClientKeyOption,
     ModelOption,
     ServerOption,
     open_chosen,
     picture_names,
     read_captions,
 )
+from pipeline.commands.one_version import of_one_version
 from pipeline.commands.run import ConfigOption, SetOption, load_config
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from serving.client import Client
 
 _NO_WORD = "holds no word"
 _SHOWN_WORDS = 8
 _BLOCK = 4096
-"""Pairs that are scored and printed at a time."""
+"""Pairs that are scored at a time."""
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Every picture with every caption.
+
+    Attributes:
+      paths: I pictures.
+      reasons: why pictures cannot be judged, for those that cannot.
+      captions: C texts.
+      has_words: bool [C].
+      probabilities: float32 [I, C]; of no meaning where the pair cannot be judged.
+    """
+
+    paths: list[Path]
+    reasons: dict[Path, str]
+    captions: list[str]
+    has_words: "np.ndarray"
+    probabilities: "np.ndarray"
 
 
 class _Pair(NamedTuple):
@@ -78,15 +103,17 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, a line for a pair.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     server: ServerOption = None,
+    client_certificate: ClientCertificateOption = None,
+    client_key: ClientKeyOption = None,
     model: ModelOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
 ) -> None:
     """Judges whether captions describe pictures: every picture with every caption.
 
-    Exit status: 0 every pair was judged; 4 some could not be, because a picture cannot be decoded
-    or a caption holds no word (they are named, and get no probability); 2 a mistake that you can
-    mend, such as a missing file.
+    Exit status: 0 every pair was judged; 4 some could not be, because a picture cannot be read or
+    decoded or a caption holds no word (they are named, and get no probability); 2 a mistake that
+    you can mend, such as a missing file.
 
     Examples:
 
@@ -111,11 +138,11 @@ def predict(
     from serving.search import pictures
 
     paths = pictures.find(picture_names(images or ()))
-    with open_chosen(settings, server, model) as client:
-        pairs = _judge(client, paths, texts, threshold)
-        show = _print_json if as_json else _print_csv if as_csv else _print_table
-        unjudged = show(pairs)
-    if unjudged:
+    with open_chosen(settings, server, model, client_certificate, client_key) as client:
+        judged = of_one_version(client, lambda: _judge(client, paths, texts))
+    _tell_unjudged(judged)
+    show = _print_json if as_json else _print_csv if as_csv else _print_table
+    if show(_pairs(judged, threshold)):
         raise typer.Exit(NOT_ALL_JUDGED)
 
 
@@ -130,33 +157,45 @@ def _warn_of_cut(captions: list[str], max_tokens: int) -> None:
             )
 
 
-def _judge(
-    client: "Client", paths: list[Path], captions: list[str], threshold: float
-) -> Iterator[_Pair]:
-    """Every picture with every caption, picture by picture."""
+def _judge(client: "Client", paths: list[Path], captions: list[str]) -> _Judged:
+    import numpy as np
+
     from serving.search import encoding
-    from serving.search.pictures import shown
 
     with show_progress("Encoding captions", len(captions)) as done:
         texts = encoding.encode_captions(client, captions, done)
-    has_words = encoding.is_judged(texts)
     with show_progress("Encoding pictures", len(paths)) as done:
-        encoded = encoding.encode_all(client, paths, done)
-    for path, why_not in encoded.reasons.items():
-        terminal.say(f"cannot be judged: {shown(path)} ({why_not})")
-    for text, judged in zip(captions, has_words, strict=True):
-        if not judged:
-            terminal.say(f'cannot be judged: caption "{text}" ({_NO_WORD})')
+        encoded = encoding.encode_all(client, paths, texts.shape[1], done)
+    probabilities = np.empty((len(paths), len(captions)), np.float32)
     block = max(1, _BLOCK // len(captions))
-    for start in range(0, len(paths), block):
-        table = client.score_all(encoded.embeddings[start : start + block], texts)
-        for path, row in zip(encoded.paths[start : start + block], table, strict=True):
-            for text, judged, value in zip(captions, has_words, row, strict=True):
-                no_word = None if judged else f"the caption {_NO_WORD}"
-                reason = encoded.reasons.get(path, no_word)
-                found = None if reason else float(value)
-                match = None if found is None else found >= threshold
-                yield _Pair(str(path), text, found, match, reason)
+    with show_progress("Comparing", len(paths)) as done:
+        for start in range(0, len(paths), block):
+            images = encoded.embeddings[start : start + block]
+            probabilities[start : start + block] = client.score_all(images, texts)
+            done(start + len(images))
+    has_words = encoding.is_judged(texts)
+    return _Judged(encoded.paths, encoded.reasons, captions, has_words, probabilities)
+
+
+def _tell_unjudged(judged: _Judged) -> None:
+    from serving.search.pictures import shown
+
+    for path, reason in judged.reasons.items():
+        terminal.say(f"cannot be judged: {shown(path)} ({reason})")
+    for text, has_words in zip(judged.captions, judged.has_words, strict=True):
+        if not has_words:
+            terminal.say(f'cannot be judged: caption "{text}" ({_NO_WORD})')
+
+
+def _pairs(judged: _Judged, threshold: float) -> Iterator[_Pair]:
+    """Every picture with every caption, picture by picture."""
+    for path, row in zip(judged.paths, judged.probabilities, strict=True):
+        for text, has_words, value in zip(judged.captions, judged.has_words, row, strict=True):
+            no_word = None if has_words else f"the caption {_NO_WORD}"
+            reason = judged.reasons.get(path, no_word)
+            found = None if reason else float(value)
+            match = None if found is None else found >= threshold
+            yield _Pair(str(path), text, found, match, reason)
 
 
 def _print_json(pairs: Iterator[_Pair]) -> int:

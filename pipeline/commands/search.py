@@ -1,6 +1,7 @@
 """`dexmatch search`."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,14 @@ from rich.text import Text
 from core import terminal
 from core.errors import DexmatchError
 from core.progress import show_progress
-from pipeline.commands.model_options import ModelOption, ServerOption, open_chosen
+from pipeline.commands.model_options import (
+    ClientCertificateOption,
+    ClientKeyOption,
+    ModelOption,
+    ServerOption,
+    open_chosen,
+)
+from pipeline.commands.one_version import of_one_version
 from pipeline.commands.run import ConfigOption, SetOption, load_config
 
 if TYPE_CHECKING:
@@ -46,6 +54,8 @@ def search(
         bool, typer.Option("--json", help="Print JSON, a line for a picture.")
     ] = False,
     server: ServerOption = None,
+    client_certificate: ClientCertificateOption = None,
+    client_key: ClientKeyOption = None,
     model: ModelOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
@@ -54,8 +64,8 @@ def search(
 
     Every picture is encoded once: an index file remembers it, and the next search is instant. Only
     new and changed pictures are encoded then, and all of them if another model answers. Exit
-    status: 0 searched; 2 a mistake that you can mend. Pictures that cannot be decoded are counted
-    on standard error, and not found.
+    status: 0 searched; 2 a mistake that you can mend. Pictures that cannot be read or decoded are
+    counted on standard error, and not found.
 
     Examples:
 
@@ -71,7 +81,7 @@ def search(
     from serving.search.index import Index
     from serving.search.pictures import in_folder, shown
 
-    if not images.is_dir():
+    if not os.path.isdir(images):
         raise DexmatchError(f"{shown(images)}: no such folder")
     if sheet:
         from serving.search import sheet as sheets
@@ -82,13 +92,17 @@ def search(
         raise DexmatchError(f"{shown(images)}: no pictures in this folder")
     file = None if no_index else _file(images, index)
     kept = _load(file, images)
-    with open_chosen(settings, server, model) as client:
-        fresh = Index.empty(images, client)
-        query = client.encode_captions([caption])[0]
-        if not query.any():
-            raise DexmatchError(f'"{caption}": holds no word to search for')
-        current = _updated(client, fresh, paths, kept, file)
-        hits = current.search(client, query, top)
+    with open_chosen(settings, server, model, client_certificate, client_key) as client:
+
+        def find() -> "tuple[Index, list[Hit]]":
+            fresh = Index.empty(images, client)
+            query = client.encode_captions([caption])[0]
+            if not query.any():
+                raise DexmatchError(f'"{caption}": holds no word to search for')
+            updated = _updated(client, fresh, paths, kept, file)
+            return updated, updated.search(client, query, top)
+
+        current, hits = of_one_version(client, find)
     if current.reasons:
         _name_unjudged(current.reasons, len(paths))
     _print(hits, as_json)

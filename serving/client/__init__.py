@@ -8,7 +8,9 @@ with open_model("http://localhost:8501") as model:
 
 from pathlib import Path
 
+from serving.client.addresses import without_login
 from serving.client.base import DEFAULT_MODEL, Client, Settings, VersionStatus
+from serving.client.certificates import ClientCertificate
 from serving.client.errors import (
     ClientError,
     DeadlineExceeded,
@@ -23,6 +25,7 @@ from serving.client.retries import Retries
 __all__ = [
     "SCHEMES",
     "Client",
+    "ClientCertificate",
     "ClientError",
     "DeadlineExceeded",
     "InvalidRequest",
@@ -34,6 +37,7 @@ __all__ = [
     "Settings",
     "VersionStatus",
     "open_model",
+    "without_login",
 ]
 
 _GRPC, _GRPC_TLS = "grpc://", "grpcs://"
@@ -48,15 +52,16 @@ def open_model(
 
     Args:
       where: "http://host:8501" or "https://..." for REST, "grpc://host:8500" or "grpcs://..." for
-        gRPC, or the folder of a version or of versions, to load the model into this process.
+        gRPC, or the folder of a version or of versions, to load the model into this process. The
+        user and password of "https://user:password@host" are sent as HTTP's basic authentication.
       model: the name under which a server offers it; a folder needs none.
-      settings: deadlines, retries and batches.
+      settings: deadlines, retries, batches and the certificate to show.
 
     Returns:
       The client. A server is not asked anything yet.
 
     Raises:
-      InvalidRequest: the address is none.
+      InvalidRequest: the address is none, or the client certificate cannot be shown there.
       ModelNotFound: the folder holds no model.
     """
     address = str(where)
@@ -70,7 +75,7 @@ def open_model(
         scheme, _, host = address.rstrip("/").partition("://")
         return GrpcClient(host, model, settings, secure=f"{scheme}://" == _GRPC_TLS)
     if "://" in address:
-        raise InvalidRequest(f"{address}: begin with {', '.join(SCHEMES)}")
+        raise InvalidRequest(f"{without_login(address)}: begin with {', '.join(SCHEMES)}")
     from serving.client.in_process import InProcess
 
     return InProcess(Path(where), settings)

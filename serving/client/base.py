@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core import features
+from serving.client.certificates import ClientCertificate
 from serving.client.errors import InvalidRequest, ModelNotFound, ServerFault
 from serving.client.retries import Deadline, Retries
 
@@ -48,6 +49,9 @@ class Settings:
       max_embeddings: the most pairs of embeddings in one request, which cost far less each; as few
         as `max_batch` once a server refused more.
       max_batch_bytes: the most bytes of pictures in one request, but for a single larger one.
+      max_answer_bytes: the most bytes that an answer may hold, as sent and unpacked. Embeddings
+        take some 20 bytes a number over REST.
+      client_certificate: what is shown to a server that demands one, over TLS.
     """
 
     deadline_s: float = 60.0
@@ -55,9 +59,12 @@ class Settings:
     max_batch: int = 32
     max_embeddings: int = 4096
     max_batch_bytes: int = 8 * _MIB
+    max_answer_bytes: int = 16 * _MIB
+    client_certificate: ClientCertificate | None = None
 
     def __post_init__(self) -> None:
-        for name in ("deadline_s", "max_batch", "max_embeddings", "max_batch_bytes"):
+        sizes = ("max_batch", "max_embeddings", "max_batch_bytes", "max_answer_bytes")
+        for name in ("deadline_s", *sizes):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be more than 0")
 
@@ -80,6 +87,7 @@ class Client(abc.ABC):
         self.where = where
         self.settings = settings
         self._max_embeddings = settings.max_embeddings
+        self._pinned: int | None = None
 
     def score(self, images: Sequence[bytes], captions: Sequence[str]) -> Floats:
         """How likely it is that each caption describes the picture beside it.
@@ -158,11 +166,32 @@ class Client(abc.ABC):
         """The versions that the server knows of, the highest first."""
 
     def version(self) -> int:
-        """The number of the version that answers.
+        """The number of the version that answers, or that is pinned.
 
         Raises:
           ModelNotFound: none is loaded.
         """
+        return self._answering() if self._pinned is None else self._pinned
+
+    def pin(self) -> int:
+        """Has the version that answers now answer all further calls.
+
+        A server turns to another version when one is pushed, and the embeddings of two versions
+        must not be mixed: pin before encoding what is scored later. Calls raise `ModelNotFound`
+        once the version is served no more. Pinned again, a client turns to the version that answers
+        by then, for which all must be encoded anew.
+
+        Returns:
+          The number of the version.
+
+        Raises:
+          ModelNotFound: none is loaded.
+        """
+        self._pinned = self._answering()
+        return self._pinned
+
+    def _answering(self) -> int:
+        """The number of the version that answers who names none."""
         versions = self.status()
         for status in versions:
             if status.state == AVAILABLE:
@@ -212,17 +241,20 @@ class Client(abc.ABC):
     ) -> Floats:
         """Sends a request in parts that are not too large, and puts the answers together."""
         deadline = deadline or self._deadline()
-        answers = []
+        answers: list[Floats] = []
         for part in self._parts(inputs):
             sent = {name: values[part] for name, values in inputs.items()}
             answer = self._predict(signature, sent, output, deadline)
             rows = part.stop - part.start
             if output == features.PROBABILITY and answer.size == rows:
                 answer = answer.reshape(rows)
-            if answer.shape[:1] != (rows,):
-                raise ServerFault(
-                    f"{self.where}: {signature} answered {list(answer.shape)} to {rows} rows"
+            fault = _fault(answer, output, rows)
+            if answers and answer.shape[1:] != answers[0].shape[1:]:
+                fault = (
+                    fault or f"embeddings of {answers[0].shape[1]} and {answer.shape[1]} numbers"
                 )
+            if fault:
+                raise ServerFault(f"{self.where}: {signature} answered {fault}")
             answers.append(answer)
         if not answers:
             return np.zeros((0, 0) if output == features.EMBEDDING else 0, np.float32)
@@ -245,6 +277,29 @@ class Client(abc.ABC):
             size += weight
         if rows:
             yield slice(start, rows)
+
+
+def _fault(answer: Floats, output: str, rows: int) -> str | None:
+    """What is wrong with an answer to so many rows; None if nothing is."""
+    is_probability = output == features.PROBABILITY
+    is_shaped = (
+        answer.shape == (rows,)
+        if is_probability
+        else answer.ndim == 2 and len(answer) == rows and answer.shape[1] > 0
+    )
+    if not is_shaped or answer.dtype != np.float32:
+        wanted = "[N]" if is_probability else "[N, D]"
+        return (
+            f"{answer.dtype} {list(answer.shape)} to {rows} rows, not float32 {wanted}; is it a "
+            "model that dexmatch pushed?"
+        )
+    # NaN is not within any bounds.
+    greatest = 1 if is_probability else np.finfo(np.float32).max
+    least = 0 if is_probability else -greatest
+    is_within = (answer >= least) & (answer <= greatest)
+    if not is_within.all():
+        return f"{answer[~is_within][0]}, which is no {output}"
+    return None
 
 
 def _checked(values: Sequence[Any], kind: type) -> list[Any]:

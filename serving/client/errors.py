@@ -44,6 +44,7 @@ _BY_CODE: dict[grpc.StatusCode, type[ClientError]] = {
 }
 # In the words by which gRPC itself refuses a message; a server that is busy has others.
 _TOO_LARGE = "larger than max"
+_ANSWER_TOO_LARGE = ("CLIENT: Received message", "Decompressed message")
 # What `tensorflow_serving/model_servers/http_server.cc` makes of these codes; 413 comes from
 # servers and proxies that limit the size of a body, 502 from proxies without a server behind them.
 _BY_HTTP_STATUS: dict[int, type[ClientError]] = {
@@ -61,17 +62,19 @@ def error_of_code(code: grpc.StatusCode, where: str, message: str) -> ClientErro
     """The error for a gRPC status."""
     kind = _BY_CODE.get(code, ServerFault)
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in message:
-        kind = RequestTooLarge
-    return kind(f"{where}: {_one_line(message) or code.name}")
+        is_answer = any(words in message for words in _ANSWER_TOO_LARGE)
+        kind = ServerFault if is_answer else RequestTooLarge
+    return kind(f"{where}: {one_line(message) or code.name}")
 
 
 def error_of_http_status(status: int, where: str, message: str) -> ClientError:
     """The error for an HTTP status of 300 or above."""
     return _BY_HTTP_STATUS.get(status, ServerFault)(
-        f"{where}: {_one_line(message) or f'answered with HTTP status {status}'}"
+        f"{where}: {one_line(message) or f'answered with HTTP status {status}'}"
     )
 
 
-def _one_line(message: str, longest: int = 500) -> str:
+def one_line(message: str, longest: int = 500) -> str:
+    """What a server said, as a part of a message."""
     line = " ".join(message.split())
     return line if len(line) <= longest else f"{line[:longest]}..."

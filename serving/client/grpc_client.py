@@ -1,5 +1,7 @@
 """The client for TensorFlow Serving's gRPC API."""
 
+import math
+import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -9,6 +11,7 @@ import numpy as np
 # These load TensorFlow, because their protos refer to TensorFlow's.
 from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
     get_model_status_pb2,
     model_service_pb2_grpc,
     predict_pb2,
@@ -16,15 +19,16 @@ from tensorflow_serving.apis import (
 )
 
 from serving.client import errors
+from serving.client.addresses import without_login
 from serving.client.base import DEFAULT_MODEL, Client, Floats, Settings, VersionStatus
 from serving.client.retries import Deadline
 
 _Answer = TypeVar("_Answer")
+_FLOAT_BYTES = 4
 
 _OPTIONS = (
-    # Pictures and embeddings soon exceed gRPC's 4 MB.
+    # Pictures soon exceed gRPC's 4 MB.
     ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
     # By default a channel waits a second and more before it looks again whether a server is there,
     # and refuses every call meanwhile. How often that is asked is settled by `Retries`.
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -38,9 +42,12 @@ class GrpcClient(Client):
     Args:
       address: such as "localhost:8500".
       model: the name under which the server offers the model.
-      settings: deadlines, retries and batches.
+      settings: deadlines, retries, batches and the certificate to show.
       secure: over TLS. The server's certificate is held against those that gRPC trusts, or those in
         the file that GRPC_DEFAULT_SSL_ROOTS_FILE_PATH names.
+
+    Raises:
+      InvalidRequest: the address is none, or the certificate cannot be shown there.
     """
 
     def __init__(
@@ -50,12 +57,22 @@ class GrpcClient(Client):
         settings: Settings | None = None,
         secure: bool = False,
     ):
-        super().__init__(f"{'grpcs' if secure else 'grpc'}://{address}", settings or Settings())
+        where = f"{'grpcs' if secure else 'grpc'}://{without_login(address)}"
+        super().__init__(where, settings or Settings())
+        if "@" in address:
+            raise errors.InvalidRequest(f"{where}: gRPC takes no user and password; leave them out")
+        if self.settings.client_certificate and not secure:
+            raise errors.InvalidRequest(
+                f"{where}: a client certificate is shown over TLS; write grpcs://"
+            )
         self._model = model
+        # Looked at before a message is read, and before a packed one is unpacked.
+        most = ("grpc.max_receive_message_length", self.settings.max_answer_bytes)
+        options = (*_OPTIONS, most)
         self._channel = (
-            grpc.secure_channel(address, grpc.ssl_channel_credentials(), options=_OPTIONS)
+            grpc.secure_channel(address, self._credentials(), options=options)
             if secure
-            else grpc.insecure_channel(address, options=_OPTIONS)
+            else grpc.insecure_channel(address, options=options)
         )
         self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
@@ -82,12 +99,36 @@ class GrpcClient(Client):
         request = predict_pb2.PredictRequest(output_filter=[output])
         request.model_spec.name = self._model
         request.model_spec.signature_name = signature
+        if self._pinned is not None:
+            request.model_spec.version.value = self._pinned
         for name, values in inputs.items():
             request.inputs[name].CopyFrom(_tensor(values))
         answer = self._ask(self._predictions.Predict, request, deadline)
         if output not in answer.outputs:
             raise errors.ServerFault(f"{self.where}: {signature} answered without {output!r}")
-        return _array(answer.outputs[output])
+        try:
+            return _array(answer.outputs[output], self.settings.max_answer_bytes)
+        except ValueError as error:
+            raise errors.ServerFault(
+                f"{self.where}: the answer to {signature} is broken ({error})"
+            ) from error
+
+    def _answering(self) -> int:
+        # Unlike the status, a part of the service that proxies let through.
+        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+        request.model_spec.name = self._model
+        answer = self._ask(self._predictions.GetModelMetadata, request, self._deadline())
+        if not answer.model_spec.HasField("version"):
+            raise errors.ServerFault(f"{self.where}: does not say which version answers")
+        return int(answer.model_spec.version.value)
+
+    def _credentials(self) -> grpc.ChannelCredentials:
+        if not self.settings.client_certificate:
+            return grpc.ssl_channel_credentials()
+        # gRPC itself would only say that the server cannot be reached.
+        self.settings.client_certificate.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        certificate, key = self.settings.client_certificate.pem()
+        return grpc.ssl_channel_credentials(private_key=key, certificate_chain=certificate)
 
     def _ask(self, method: Callable[..., _Answer], request: Any, deadline: Deadline) -> _Answer:
         def send() -> _Answer:
@@ -123,9 +164,18 @@ def _tensor(values: Any) -> tensor_pb2.TensorProto:
     return tensor
 
 
-def _array(tensor: tensor_pb2.TensorProto) -> Floats:
-    """float32 of any shape; servers send the values either packed or one by one."""
+def _array(tensor: tensor_pb2.TensorProto, most: int) -> Floats:
+    """float32 of any shape; servers send the values either packed or one by one.
+
+    Raises:
+      ValueError: it is of another type, of more bytes than `most`, or of another size than its
+        values.
+    """
+    if tensor.dtype != types_pb2.DT_FLOAT:
+        raise ValueError(f"a tensor of type {tensor.dtype}, not DT_FLOAT")
     shape = [dim.size for dim in tensor.tensor_shape.dim]
+    if min(shape, default=0) < 0 or math.prod(shape) * _FLOAT_BYTES > most:
+        raise ValueError(f"a tensor of shape {errors.one_line(str(shape))}")
     if tensor.tensor_content:
         return np.frombuffer(tensor.tensor_content, "<f4").reshape(shape).astype(np.float32)
     values = np.asarray(tensor.float_val, np.float32)

@@ -1,21 +1,19 @@
 """Picture files to embeddings, each read while the model is busy with the ones before."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from serving.client import Client, InvalidRequest, RequestTooLarge
+from serving.client import Client, InvalidRequest, RequestTooLarge, ServerFault
 from serving.client.base import Floats
 from serving.search.pictures import Unreadable, read
 
 _THREADS = 4
 _CAPTIONS = 512
 """In one call, which has one deadline."""
-_NOTHING = b""
-"""Stands for a picture that cannot be had: the model gives it zeros, of the right width."""
 _REFUSED = (InvalidRequest, RequestTooLarge)
 NOT_DECODED = "the model cannot decode it"
 
@@ -35,8 +33,15 @@ class Encoded:
     reasons: dict[Path, str]
 
 
-def encode_files(client: Client, paths: Sequence[Path]) -> Iterator[Encoded]:
+def encode_files(client: Client, paths: Sequence[Path], width: int) -> Iterator[Encoded]:
     """Encodes picture files in batches, in their order.
+
+    Pictures that cannot be read are not sent to the model.
+
+    Args:
+      client: the model.
+      paths: picture files.
+      width: numbers in an embedding of this model.
 
     Raises:
       ClientError: the model cannot be asked.
@@ -50,19 +55,19 @@ def encode_files(client: Client, paths: Sequence[Path]) -> Iterator[Encoded]:
             now = ahead
             following = batches[number + 1] if number + 1 < len(batches) else []
             ahead = [pool.submit(_read, path) for path in following]
-            yield _encode(client, batch, now)
+            yield _encode(client, batch, now, width)
 
 
 def encode_all(
-    client: Client, paths: Sequence[Path], on_progress: Callable[[int], None]
+    client: Client, paths: Sequence[Path], width: int, on_progress: Callable[[int], None]
 ) -> Encoded:
     """See `encode_files`; all in one, telling the number of pictures done."""
     parts = []
-    for part in encode_files(client, paths):
+    for part in encode_files(client, paths, width):
         parts.append(part)
         on_progress(sum(len(each.paths) for each in parts))
     if not parts:
-        return Encoded([], np.zeros((0, 0), np.float32), {})
+        return Encoded([], np.zeros((0, width), np.float32), {})
     return Encoded(
         [path for part in parts for path in part.paths],
         np.concatenate([part.embeddings for part in parts]),
@@ -82,6 +87,7 @@ def encode_captions(
     for start in range(0, len(captions), _CAPTIONS):
         part = captions[start : start + _CAPTIONS]
         parts.append(client.encode_captions(part))
+        _check_width(client, parts[-1], parts[0].shape[-1])
         on_progress(start + len(part))
     return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
 
@@ -99,34 +105,46 @@ def _read(path: Path) -> bytes | Unreadable:
         return unreadable
 
 
-def _encode(client: Client, paths: list[Path], read_: list[Future[bytes | Unreadable]]) -> Encoded:
-    contents = [each.result() for each in read_]
-    reasons = {
-        path: str(content)
-        for path, content in zip(paths, contents, strict=True)
-        if isinstance(content, Unreadable)
-    }
-    readable = [content if isinstance(content, bytes) else _NOTHING for content in contents]
-    try:
-        embeddings = client.encode_images(readable)
-    except _REFUSED:
-        # Such as a picture with more pixels than the server takes: the others are no worse for it.
-        embeddings = _encode_each(client, paths, readable, reasons)
+def _encode(
+    client: Client, paths: list[Path], read_: list[Future[bytes | Unreadable]], width: int
+) -> Encoded:
+    contents = {}
+    reasons = {}
+    for path, content in zip(paths, [each.result() for each in read_], strict=True):
+        if isinstance(content, Unreadable):
+            reasons[path] = str(content)
+        else:
+            contents[path] = content
+    found = _embeddings(client, contents, reasons)
+    for embedding in found.values():
+        _check_width(client, embedding, width)
+    nothing = np.zeros(width, np.float32)
+    embeddings = np.stack([found.get(path, nothing) for path in paths])
     for path, judged in zip(paths, is_judged(embeddings), strict=True):
         if not judged:
             reasons.setdefault(path, NOT_DECODED)
     return Encoded(paths, embeddings, reasons)
 
 
-def _encode_each(
-    client: Client, paths: list[Path], contents: list[bytes], reasons: dict[Path, str]
-) -> Floats:
-    """Encodes pictures one by one, and adds to `reasons` why the model refuses some."""
-    embeddings = []
-    for path, content in zip(paths, contents, strict=True):
-        try:
-            embeddings.append(client.encode_images([content]))
-        except _REFUSED as error:
-            reasons[path] = str(error)
-            embeddings.append(client.encode_images([_NOTHING]))
-    return np.concatenate(embeddings)
+def _embeddings(
+    client: Client, contents: Mapping[Path, bytes], reasons: dict[Path, str]
+) -> dict[Path, Floats]:
+    """float32 [D] of each picture; adds to `reasons` why the model refuses some."""
+    try:
+        return dict(zip(contents, client.encode_images(list(contents.values())), strict=True))
+    except _REFUSED:
+        # Such as a picture with more pixels than the server takes: the others are no worse for it.
+        found = {}
+        for path, content in contents.items():
+            try:
+                (found[path],) = client.encode_images([content])
+            except _REFUSED as error:
+                reasons[path] = str(error)
+        return found
+
+
+def _check_width(client: Client, embeddings: Floats, width: int) -> None:
+    if embeddings.shape[-1] != width:
+        raise ServerFault(
+            f"{client.where}: answered embeddings of {width} and of {embeddings.shape[-1]} numbers"
+        )

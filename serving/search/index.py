@@ -5,8 +5,11 @@ a JSON object that says which picture each row is of, and which model made it. P
 the folder, so both may be moved together.
 """
 
+import errno
 import io
 import json
+import math
+import os
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,13 +27,16 @@ from serving.search.encoding import encode_files, is_judged
 
 DEFAULT_NAME = ".dexmatch-index.npz"
 _FORMAT = "dexmatch-index/1"
+_EMBEDDINGS, _MANIFEST = "embeddings.npy", "manifest.npy"
 _SAME_MODEL = 1e-3
 """How far apart, as a share of their length, two embeddings of one picture by the same model may
 be. Other processors and batches change the sixth digit; another training changes the first."""
 _ANY_CAPTION = "a"
 
-_DAMAGED = (ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile)
-"""What NumPy, zipfile and the manifest raise where something else stands than was written."""
+_MAX_MANIFEST_BYTES = 256 * 2**20
+"""Millions of pictures. Read as JSON, it may take twenty times as much memory."""
+_NPY_VERSION = (1, 0)
+"""Of NumPy's format, as it writes arrays like ours."""
 
 Stamp = tuple[int, int]
 """Size in bytes and time of the last change in ns; as long as both stay, so does the picture."""
@@ -129,8 +135,9 @@ class Index:
         embeddings = [self.embeddings[[rows[name] for name in changes.kept]]]
         stamps = {name: self.stamps[name] for name in changes.kept}
         reasons = {name: self.reasons[name] for name in changes.kept if name in self.reasons}
+        missing = [self.folder / name for name in changes.missing]
         try:
-            for part in encode_files(client, [self.folder / name for name in changes.missing]):
+            for part in encode_files(client, missing, self.probe.shape[1]):
                 names = [str(path.relative_to(self.folder)) for path in part.paths]
                 embeddings.append(part.embeddings)
                 stamps.update((name, changes.stamps[name]) for name in names)
@@ -178,6 +185,8 @@ class Index:
         }
         # File names need not be Unicode; as ASCII, JSON keeps the odd bytes that Python found.
         encoded = np.frombuffer(json.dumps(manifest, ensure_ascii=True).encode(), np.uint8)
+        if len(encoded) > _MAX_MANIFEST_BYTES:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         with open_atomically(path) as file:
             np.savez(file, embeddings=self.embeddings, manifest=encoded)
 
@@ -194,16 +203,20 @@ class Index:
           FileNotFoundError: there is none.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                embeddings, manifest = arrays["embeddings"], json.loads(bytes(arrays["manifest"]))
+            # Of a pipe, reading would wait for whoever writes into it.
+            if path.exists() and not path.is_file():
+                raise _no_index(path)
+            with zipfile.ZipFile(path) as archive:
+                if archive.getinfo(_MANIFEST).file_size > _MAX_MANIFEST_BYTES:
+                    raise _no_index(path)
+                manifest = json.loads(_array(archive, _MANIFEST, np.uint8).tobytes())
+                embeddings = _array(archive, _EMBEDDINGS, np.float32)
             return cls._of(embeddings, manifest, folder)
-        except FileNotFoundError:
+        except (FileNotFoundError, DexmatchError):
             raise
         except OSError as error:
-            if error.errno:
-                raise DexmatchError(f"{path}: cannot be read ({error.strerror})") from error
-            raise _no_index(path) from error
-        except _DAMAGED as error:
+            raise DexmatchError(f"{path}: cannot be read ({error.strerror})") from error
+        except Exception as error:  # NumPy and zipfile let many kinds of error out of broken files.
             raise _no_index(path) from error
 
     @classmethod
@@ -213,15 +226,13 @@ class Index:
         pictures: Sequence[tuple[str, int, int]] = manifest["pictures"]  # type: ignore[assignment]
         stamps = {str(name): (int(size), int(time)) for name, size, time in pictures}
         probe = np.asarray(manifest["probe"], np.float32)
-        is_whole = embeddings.dtype == np.float32 and embeddings.shape == (
-            len(stamps),
-            probe.shape[1],
-        )
-        if not is_whole:
+        is_whole = probe.ndim == 2 and embeddings.shape == (len(stamps), probe.shape[1])
+        if not is_whole or not np.isfinite(embeddings).all():
             raise ValueError("embeddings")
         version: int = manifest["version"]  # type: ignore[assignment]
-        reasons: dict[str, str] = manifest["reasons"]  # type: ignore[assignment]
-        return cls(folder, probe, int(version), stamps, embeddings, dict(reasons))
+        listed: dict[str, str] = manifest["reasons"]  # type: ignore[assignment]
+        reasons = {name: str(reason) for name, reason in listed.items() if name in stamps}
+        return cls(folder, probe, int(version), stamps, embeddings, reasons)
 
 
 def best(values: np.ndarray, top: int) -> np.ndarray:
@@ -234,6 +245,25 @@ def best(values: np.ndarray, top: int) -> np.ndarray:
         candidates = np.arange(len(values))
     order: np.ndarray = candidates[np.argsort(-values[candidates], kind="stable")][:top]
     return order
+
+
+def _array(archive: zipfile.ZipFile, name: str, kind: type[np.generic]) -> np.ndarray:
+    """An array of a .npz file, none of it made before it is known to be as large as it says.
+
+    Raises:
+      ValueError: it is of another type or size, packed, or of another format.
+    """
+    member = archive.getinfo(name)
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise ValueError("packed")
+    with archive.open(member) as file:
+        if np.lib.format.read_magic(file) != _NPY_VERSION:
+            raise ValueError("version")
+        shape, is_fortran, found = np.lib.format.read_array_header_1_0(file)
+        size = member.file_size - file.tell()
+        if found != kind or is_fortran or math.prod(shape) * found.itemsize != size:
+            raise ValueError("size")
+        return np.frombuffer(file.read(), found).reshape(shape)
 
 
 def probes() -> list[bytes]:

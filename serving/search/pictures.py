@@ -23,17 +23,17 @@ def find(names: Iterable[str]) -> list[Path]:
       names: of picture files, taken whatever their suffix, or of folders, see `in_folder`.
 
     Raises:
-      DexmatchError: there is no such file, or no picture in a folder.
+      DexmatchError: there is no such file, or no picture in a folder, or a folder cannot be read.
     """
     found: dict[Path, None] = {}
     for name in names:
         path = Path(name)
-        if path.is_dir():
+        if os.path.isdir(path):
             in_it = in_folder(path)
             if not in_it:
                 raise DexmatchError(f"{shown(path)}: no pictures in this folder")
             found.update(dict.fromkeys(in_it))
-        elif path.exists():
+        elif _is_there(path):
             found[path] = None
         else:
             raise DexmatchError(f"{shown(path)}: no such file or folder")
@@ -41,9 +41,21 @@ def find(names: Iterable[str]) -> list[Path]:
 
 
 def in_folder(folder: Path) -> list[Path]:
-    """The files with a picture's suffix in a folder and below, sorted, hidden ones left out."""
-    found = []
-    for here, folders, files in os.walk(folder):
+    """The files with a picture's suffix in a folder and below, sorted, hidden ones left out.
+
+    A folder below that cannot be listed stands for its pictures: to read it tells why.
+
+    Raises:
+      DexmatchError: the folder itself cannot be listed.
+    """
+    found: list[Path] = []
+
+    def keep(error: OSError) -> None:
+        if error.filename == str(folder):
+            raise DexmatchError(f"{shown(folder)}: cannot be read ({error.strerror})") from error
+        found.append(Path(error.filename))
+
+    for here, folders, files in os.walk(folder, onerror=keep):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [
             Path(here, name)
@@ -53,13 +65,25 @@ def in_folder(folder: Path) -> list[Path]:
     return sorted(found)
 
 
+def _is_there(path: Path) -> bool:
+    """Whether there is something of this name, be it out of reach: to read it tells why."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def read(path: Path) -> bytes:
     """A picture as the importer would have stored it, so that the model sees what it was taught on.
 
     Raises:
-      Unreadable: it is missing, or no picture.
+      Unreadable: it is missing, cannot be read, or is no picture.
     """
-    real = path.resolve()
+    # Unlike Path.resolve, it leaves links that lead in a circle to whoever opens them.
+    real = Path(os.path.realpath(path))
     try:
         content = picture_files.read(real.parent, real.name)
         return pictures.normalise(content).content

@@ -106,7 +106,7 @@ def test_each_picture_and_each_caption_is_encoded_once(predict, album, monkeypat
     monkeypatch.setattr(InProcess, "_predict", noted)
     captions = [word for number in range(5) for word in ("--caption", f"bird {number}")]
     predict(album, *captions, "--json")
-    assert sorted(asked) == [("encode_caption", 5), ("encode_image", 3), ("score_embeddings", 15)]
+    assert sorted(asked) == [("encode_caption", 5), ("encode_image", 2), ("score_embeddings", 15)]
 
 
 @pytest.mark.parametrize(
@@ -152,6 +152,53 @@ def test_the_pushed_model_is_taken_and_nothing_else_is_said(tiny_models, album, 
     assert json.loads(done.stdout)["probability"] > 0
     # On a machine that is busy, progress is told.
     assert not [line for line in done.stderr.splitlines() if not line.startswith("Encoding ")]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--client-certificate", "a.pem"], "--client-certificate and --client-key: name both"),
+        (["--client-key", "a.key"], "--client-certificate and --client-key: name both"),
+        (["--client-certificate", "a", "--client-key", "b"], "is shown to a --server; name one"),
+        (
+            ["--client-certificate", "a", "--client-key", "b", "--server", "https://host"],
+            "a: cannot be read (No such file or directory)",
+        ),
+        (["--server", "jo:tr0ub4dor@host:8501"], "--server host:8501: begin with http"),
+        (["--server", "http://jo:tr0ub4dor@host:port"], "http://host:port: no address"),
+    ],
+)
+@pytest.mark.parametrize("command", ["predict", "tag", "search"])
+def test_mistakes_about_a_server_cost_one_line(
+    command, options, message, album, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "captions.txt").write_text("a bird")
+    arguments = {
+        "predict": [album, "--caption", "a bird"],
+        "tag": [album, "--captions", "captions.txt"],
+        "search": ["a bird", "--images", album],
+    }
+    done = CliRunner().invoke(app, [command, *map(str, arguments[command]), *options])
+    assert isinstance(done.exception, DexmatchError)
+    assert message in str(done.exception)
+    assert "tr0ub4dor" not in str(done.exception)
+
+
+def test_pictures_that_cannot_be_read_are_named_and_the_rest_is_judged(
+    predict, tmp_path, pictures, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good.png").write_bytes(pictures["rgb.png"])
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "round.png").symlink_to("round.png")
+    done = predict("round.png", ".", "--caption", "a bird", "--json")
+    assert done.exit_code == NOT_ALL_JUDGED, done.exception
+    rows = {row["picture"]: row for row in map(json.loads, done.stdout.splitlines())}
+    assert rows["good.png"]["probability"] > 0
+    assert rows["empty.png"]["reason"] == "empty file"
+    assert rows["round.png"]["reason"] == "Too many levels of symbolic links"
+    assert "cannot be judged: round.png (Too many levels of symbolic links)" in done.stderr
 
 
 def test_no_pushed_model_yet(album, tmp_path, monkeypatch):

@@ -12,6 +12,8 @@ from serving.client import errors
             errors.RequestTooLarge,
         ),
         ("CLIENT: Sent message larger than max (7 vs. 6)", errors.RequestTooLarge),
+        ("CLIENT: Received message larger than max (7 vs. 6)", errors.ServerFault),
+        ("Decompressed message larger than max", errors.ServerFault),
         ("Requests of over 536,870,912 bytes are under way; try again", errors.ServingUnavailable),
     ],
 )

@@ -1,6 +1,10 @@
 import dataclasses
+import io
+import json
 import os
 import shutil
+import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ from PIL import Image
 
 from core.errors import DexmatchError
 from serving.client import ServingUnavailable, open_model
+from serving.search import index as index_module
 from serving.search import pictures as picture_files
 from serving.search.index import DEFAULT_NAME, Index, best
 
@@ -58,7 +63,7 @@ def refresh(index, client):
 @pytest.fixture
 def indexed(album, counting):
     index = Index.empty(album, counting)
-    assert refresh(index, counting) == 4
+    assert refresh(index, counting) == len(COLOURS)
     index.save(album / DEFAULT_NAME)
     return index
 
@@ -173,7 +178,89 @@ def one_flipped_byte(path):
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("damage", [foreign, pickled, too_few_rows, one_flipped_byte])
+def remade(path, *, write=np.savez, embeddings=None, **manifest):
+    """The index with other embeddings, or with these things in its manifest."""
+    with np.load(path) as arrays:
+        known = json.loads(bytes(arrays["manifest"]))
+        rows = arrays["embeddings"] if embeddings is None else embeddings
+    text = json.dumps({**known, **manifest}).encode()
+    write(path, embeddings=rows, manifest=np.frombuffer(text, np.uint8))
+
+
+def nested(path):
+    deep = np.frombuffer(b"[" * 100_000, np.uint8)
+    np.savez(path, embeddings=np.zeros((1, 2), np.float32), manifest=deep)
+
+
+def packed(path):
+    remade(path, write=np.savez_compressed)
+
+
+def not_finite(path):
+    remade(path, embeddings=np.full((4, 8), np.nan, np.float32))
+
+
+def one_row(path):
+    remade(path, embeddings=np.zeros(4, np.float32))
+
+
+def doubles(path):
+    remade(path, embeddings=np.zeros((4, 8)))
+
+
+def with_header(path, header):
+    """The index with another header of its embeddings, as long as NumPy reads it."""
+    with np.load(path) as arrays:
+        manifest = io.BytesIO()
+        np.save(manifest, arrays["manifest"])
+    text = header.encode() + b"\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("manifest.npy", manifest.getvalue())
+        head = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+        archive.writestr("embeddings.npy", head)
+
+
+def huge(path):
+    with_header(path, "{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776, 8)}")
+
+
+def no_header(path):
+    with_header(path, "((((")
+
+
+def locked(path):
+    """Says that a password is needed."""
+    content = bytearray(path.read_bytes())
+    at = content.rindex(b"PK\x01\x02")
+    content[at + 8] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(content)
+
+
+def infinite_version(path):
+    remade(path, version=float("inf"))
+
+
+def no_reasons(path):
+    remade(path, reasons=[1])
+
+
+def flat_probe(path):
+    remade(path, probe=[[[1.0] * 8]])
+
+
+def a_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(foreign, pickled, too_few_rows, one_flipped_byte, nested, packed, not_finite, one_row),
+        *(doubles, huge, no_header, locked, infinite_version, no_reasons, flat_probe, a_pipe),
+    ],
+)
 def test_a_foreign_or_damaged_index_is_refused_in_one_line(indexed, album, damage):
     damage(album / DEFAULT_NAME)
     with pytest.raises(DexmatchError, match="no index of dexmatch, or a damaged one"):
@@ -191,6 +278,16 @@ def test_a_failed_write_leaves_the_old_index_and_nothing_else(indexed, album, mo
         indexed.save(album / DEFAULT_NAME)
     assert (album / DEFAULT_NAME).read_bytes() == before
     assert [path.name for path in album.glob(".dexmatch*")] == [DEFAULT_NAME]
+
+
+def test_an_index_that_could_not_be_read_again_is_not_written(indexed, album, monkeypatch):
+    before = (album / DEFAULT_NAME).read_bytes()
+    monkeypatch.setattr(index_module, "_MAX_MANIFEST_BYTES", 10)
+    with pytest.raises(OSError, match="File too large"):
+        indexed.save(album / DEFAULT_NAME)
+    assert (album / DEFAULT_NAME).read_bytes() == before
+    with pytest.raises(DexmatchError, match="no index of dexmatch, or a damaged one"):
+        Index.load(album / DEFAULT_NAME, album)
 
 
 def test_an_interrupted_update_keeps_what_was_encoded(album, tiny, counting):
