@@ -77,7 +77,7 @@ def test_csv_of_captions_from_a_file_and_pictures_from_stdin(predict, album, tmp
     assert rows[0]["picture"] == str(album / "rgb.png")
     assert all(0 < float(row["probability"]) < 1 for row in rows)
     assert {row["match"] for row in rows} == {"yes"}
-    assert done.stderr == ""
+    assert "cannot be judged" not in done.stderr
 
 
 def test_the_table_fits_the_terminal_and_names_all(predict, album):
