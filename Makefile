@@ -13,7 +13,7 @@ DEMO := datasets/demo/dataset.json
 
 setup: $(READY)
 
-$(READY): requirements.lock pyproject.toml tools/setup.sh tools/uv.lock
+$(READY): $(wildcard requirements*.lock) pyproject.toml tools/setup.sh tools/uv.lock
 	@sh tools/setup.sh
 	@touch $@
 
@@ -38,5 +38,4 @@ lint: $(READY)
 	@$(BIN)/lint-imports
 
 lock:
-	uv pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-header --upgrade --output-file requirements.lock
+	@sh tools/lock.sh

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+
+from results.data_validation import tfdv
 
 L_INFINITY, JENSEN_SHANNON = "L-infinity", "Jensen-Shannon"
 

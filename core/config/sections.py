@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from core import older_linux
 from core.backbones import BACKBONES
 from core.config.base import Section, Share
 from core.config.thresholds import Threshold
@@ -16,9 +17,7 @@ BEAM_ARGS = (
     # different things with and without a network. It leaves Prism out where this is set; we use no
     # triggers.
     "--allow_unsafe_triggers",
-    # Workers in processes of their own must import tfx before tensorflow_data_validation: it brings
-    # a stand-in for a module that tfx-bsl 1.21 no longer has.
-    "--beam_plugins=tfx",
+    *older_linux.beam_args(),
 )
 
 LAST_BLESSED = "last_blessed"

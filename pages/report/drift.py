@@ -3,13 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import tfx  # noqa: F401  It must come before tensorflow_data_validation.
-
-# isort: split
-import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
 from pages.report.statistics import NEARLY_DISTINCT
+from results.data_validation import tfdv
 
 NOTABLE = 0.1
 """A distance from which it is marked; both distances go from 0 to 1."""

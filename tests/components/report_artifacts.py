@@ -9,20 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf import text_format
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from PIL import Image
-from tfx.types import artifact_utils, standard_artifacts
-
-# isort: split
-import tensorflow_data_validation as tfdv
-from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx.types import artifact_utils, standard_artifacts
 
 from core import features
 from core.config import Config
 from data import dataset
 from pages import sources
 from results import serving_report
+from results.data_validation import tfdv
 from results.metadata import CACHED, NEW, Execution, Output, Run
 
 EVIL = "</script><script>window.evil = 1</script><img src=x onerror='window.evil = 1'>"

@@ -3,10 +3,6 @@
 import shutil
 
 import tensorflow as tf
-import tfx  # noqa: F401  It must come before tensorflow_data_validation.
-
-# isort: split
-import tensorflow_data_validation as tfdv
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.utils import config_util
 from tfx.types import artifact_utils, standard_artifacts

@@ -1,9 +1,5 @@
 import pytest
 import tensorflow as tf
-import tfx  # noqa: F401  It must come before tensorflow_data_validation.
-
-# isort: split
-import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tfx.components.example_validator.executor import Executor as ExampleValidator
@@ -12,6 +8,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from components.anomaly_guard import executor
 from core import features
 from core.errors import DexmatchError
+from results.data_validation import tfdv
 
 SCHEMA = """
 feature { name: "color" type: BYTES domain: "color" presence { min_fraction: 1 min_count: 1 } }

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 import tensorflow as tf
-import tfx  # noqa: F401  Before tensorflow_data_validation.
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2, validation_result_pb2
+
+from results.data_validation import tfdv
 
 
 class Store:
@@ -65,9 +66,6 @@ def write_statistics(folder, columns):
     Args:
       columns: name of a feature to its values.
     """
-    # It cannot be loaded before tfx.
-    import tensorflow_data_validation as tfdv
-
     folder.mkdir(parents=True)
     made = tfdv.generate_statistics_from_dataframe(pd.DataFrame(columns))
     (folder / "FeatureStats.pb").write_bytes(made.SerializeToString())
