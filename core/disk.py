@@ -93,7 +93,8 @@ def _look_at(error: BaseException) -> tuple[int, str, str | None] | None:
 def _line(number: int, reason: str, path: str | None, folders: tuple[Path, ...]) -> str:
     place = _existing(Path(path)) if path else None
     if number in _FULL or place is None:
-        place = min(map(_existing, folders), key=_free, default=place or Path.cwd())
+        above = place.parent if place and not place.is_dir() else place
+        place = min(map(_existing, folders), key=_free, default=above or Path.cwd())
     if number in _FULL:
         return (
             f"{place}: {reason}, {_free(place) / 1e6:,.1f} MB are free; make room there and start "

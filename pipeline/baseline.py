@@ -68,7 +68,8 @@ def restore(runs: Sequence[Run], serving: Path) -> None:
       serving: where models are pushed to.
     """
     pushed = versions.list_versions(serving)
-    offered = {str(each.number): each.path for each in pushed if not each.is_set_aside}
+    copies = {str(each.number): each for each in pushed}
+    lost = None
     for run in reversed(runs):
         model = run.output("Model")
         if model is None or not run.is_blessed:
@@ -76,14 +77,17 @@ def restore(runs: Sequence[Run], serving: Path) -> None:
         place = Path(path_utils.serving_model_path(model.uri))
         if (place / _SAVED_MODEL).is_file():
             if versions.rolled_back(pushed, place) is None:
-                return
+                break
             continue
-        copy = offered.get(run.pushed_version or "")
-        if copy and (copy / _SAVED_MODEL).is_file():
-            _log.warning("%s is gone: its pushed copy %s takes its place", place, copy)
-            _copy(copy, place)
+        copy = copies.get(run.pushed_version or "")
+        if copy is None or not (copy.path / _SAVED_MODEL).is_file():
+            lost = lost or place
+        elif not copy.is_set_aside:
+            _log.warning("%s is gone: its pushed copy %s takes its place", place, copy.path)
+            _copy(copy.path, place)
             return
-        _log.warning("%s is gone: it was blessed, and nothing is compared with it", place)
+    if lost:
+        _log.warning("%s is gone: nothing is compared with this blessed model", lost)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -20,6 +20,7 @@ _NODE = "node"
 _DATASET = "input_base"
 _State = mlmd.Execution.State
 _MODEL = "Model"
+_BLESSING = "ModelBlessing"
 _ABSOLUTE = re.compile(rf"/.*/({ARTIFACTS}/[^/]+/[^/]+/[0-9]+)", re.DOTALL)
 
 AUC = "auc_"
@@ -206,6 +207,8 @@ class Metadata:
 
     def _is_there(self, artifact: mlmd.Artifact) -> bool:
         """Whether there are files; those of a model, and not its folder alone."""
+        if artifact.type == _BLESSING:
+            return True  # The verdict is in the record itself.
         place = Path(located(self._root, artifact.uri))
         if artifact.type == _MODEL:
             return next(place.glob("*/saved_model.pb"), None) is not None

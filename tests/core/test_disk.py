@@ -2,7 +2,6 @@
 
 import errno
 import os
-import subprocess
 
 import pytest
 import tensorflow as tf
@@ -93,7 +92,8 @@ def test_what_was_dealt_with_is_no_cause(tmp_path):
     assert disk.explain(caught.value, tmp_path) is None
 
 
-def test_the_folder_with_the_least_space_is_named(tmp_path, small_disk):
+def test_the_folder_with_the_least_space_is_named(tmp_path, mount_disk):
+    small_disk = mount_disk("1m")
     told = disk.explain(FULL, tmp_path, small_disk)
     assert told.startswith(f"{small_disk}: No space left on device, 1.0 MB are free")
 
@@ -101,15 +101,3 @@ def test_the_folder_with_the_least_space_is_named(tmp_path, small_disk):
 def test_it_becomes_a_users_mistake(tmp_path):
     with pytest.raises(DexmatchError, match="No space left"), disk.explained(tmp_path):
         raise FULL
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of a megabyte; only root can mount one."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("no file system can be mounted here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import re
@@ -15,7 +16,8 @@ from pipeline.baseline import BaselineStrategy
 
 
 def settings(tmp_path, *overrides):
-    return configs.load(None, [f"run.workspace={tmp_path}", *overrides])
+    pushed = f"pusher.directory={tmp_path.parent / 'serving'}"
+    return configs.load(None, [f"run.workspace={tmp_path}", pushed, *overrides])
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +210,26 @@ def test_a_path_in_an_error_is_the_users(tmp_path, dataset, composed, monkeypatc
     asked = settings(tmp_path / "runs", f"data.dataset={dataset}")
     damaged = tmp_path / "runs" / "dexmatch" / "checkpoints" / "1"
     assert execution.execute(asked).error == f"{damaged}: damaged"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left .* MB are free; make"),
+        (RuntimeError("database or disk is full"), "database or disk is full, .* MB are free"),
+        (PermissionError(errno.EACCES, "Permission denied", "/proc/self/cwd/artifacts"), "belongs"),
+    ],
+)
+def test_a_disk_that_takes_no_more_is_the_users_and_the_next_run_goes_on(
+    tmp_path, dataset, composed, monkeypatch, error, told
+):
+    def compose(config, **arguments):
+        raise RuntimeError("while it ran") from error
+
+    asked = settings(tmp_path / "runs", f"data.dataset={dataset}")
+    with monkeypatch.context() as patch:
+        patch.setattr(composition, "create_pipeline", compose)
+        outcome = execution.execute(asked)
+    assert outcome.is_users
+    assert re.search(rf"^{tmp_path}/(runs/dexmatch|serving).*{told}", outcome.error)
+    assert execution.execute(asked).error == "not to be run"

@@ -136,6 +136,15 @@ def test_what_is_gone_is_offered_no_more_until_it_is_back(moved, metadata_store)
         assert states == [True, is_there]
 
 
+def test_a_verdict_holds_without_its_files(tmp_path, metadata_store):
+    path = tmp_path / "metadata.sqlite"
+    state = mlmd.Execution.COMPLETE
+    metadata_store(path).execute("one", "Evaluator", state, "ModelBlessing", blessed=1)
+    Metadata(path).mend()
+    (blessing,) = metadata_store(path).artifacts("ModelBlessing")
+    assert blessing.state == mlmd.Artifact.LIVE
+
+
 def test_a_kill_while_records_are_mended_leaves_them_as_they_were(
     moved, metadata_store, monkeypatch
 ):
