@@ -20,7 +20,8 @@ _NODE = "node"
 _DATASET = "input_base"
 _State = mlmd.Execution.State
 _MODEL = "Model"
-_BLESSING = "ModelBlessing"
+# A verdict, and whether a model was pushed: the folder may well be empty.
+_TOLD_BY_THE_RECORD = ("ModelBlessing", "PushedModel")
 _ABSOLUTE = re.compile(rf"/.*/({ARTIFACTS}/[^/]+/[^/]+/[0-9]+)", re.DOTALL)
 
 AUC = "auc_"
@@ -206,13 +207,12 @@ class Metadata:
             self._store.put_artifacts(changed)
 
     def _is_there(self, artifact: mlmd.Artifact) -> bool:
-        """Whether there are files; those of a model, and not its folder alone."""
-        if artifact.type == _BLESSING:
-            return True  # The verdict is in the record itself.
+        """Whether there are files, and not their folder alone."""
+        if artifact.type in _TOLD_BY_THE_RECORD:
+            return True
         place = Path(located(self._root, artifact.uri))
-        if artifact.type == _MODEL:
-            return next(place.glob("*/saved_model.pb"), None) is not None
-        return place.exists()
+        files = place.glob("*/saved_model.pb") if artifact.type == _MODEL else place.rglob("*")
+        return place.is_file() or any(each.is_file() for each in files)
 
     def annotate(self, output: Output, figures: dict[str, float]) -> None:
         """Writes figures beside an artifact, so that they can be listed without reading its

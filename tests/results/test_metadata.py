@@ -136,13 +136,13 @@ def test_what_is_gone_is_offered_no_more_until_it_is_back(moved, metadata_store)
         assert states == [True, is_there]
 
 
-def test_a_verdict_holds_without_its_files(tmp_path, metadata_store):
+@pytest.mark.parametrize("kind", ["ModelBlessing", "PushedModel"])
+def test_a_verdict_holds_without_its_files(tmp_path, metadata_store, kind):
     path = tmp_path / "metadata.sqlite"
-    state = mlmd.Execution.COMPLETE
-    metadata_store(path).execute("one", "Evaluator", state, "ModelBlessing", blessed=1)
+    metadata_store(path).execute("one", "Some", mlmd.Execution.COMPLETE, kind, blessed=1)
     Metadata(path).mend()
-    (blessing,) = metadata_store(path).artifacts("ModelBlessing")
-    assert blessing.state == mlmd.Artifact.LIVE
+    (verdict,) = metadata_store(path).artifacts(kind)
+    assert verdict.state == mlmd.Artifact.LIVE
 
 
 def test_a_kill_while_records_are_mended_leaves_them_as_they_were(
@@ -168,11 +168,12 @@ def test_a_kill_while_records_are_mended_leaves_them_as_they_were(
 def test_what_was_tuned_and_is_gone_does_not_count(tmp_path, metadata_store):
     path = tmp_path / "metadata.sqlite"
     (tmp_path / "best").mkdir()
+    (tmp_path / "best" / "best.txt").write_text("")
     metadata_store(path).execute(
         "one", "Tuner", mlmd.Execution.COMPLETE, "HyperParameters", uri=f"{INSIDE}/best"
     )
     assert Metadata(path).has("HyperParameters")
-    (tmp_path / "best").rmdir()
+    (tmp_path / "best" / "best.txt").unlink()
     assert not Metadata(path).has("HyperParameters")
 
 
