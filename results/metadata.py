@@ -281,7 +281,8 @@ def located(root: Path, recorded: str) -> str:
         Earlier releases recorded where the workspace was at the time.
     """
     path = _inside(recorded)
-    return str(root / path.removeprefix(f"{INSIDE}/"))
+    inside = path.removeprefix(f"{INSIDE}/")
+    return path if inside == path else str(root / inside)
 
 
 def _inside(uri: str) -> str:
