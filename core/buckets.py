@@ -6,6 +6,8 @@ side by side.
 
 from bisect import bisect_left
 
+from core.features import CAPTION_LENGTH, IMAGE_SIZE
+
 _CAPTION_CHARACTERS = (50, 100, 200, 400)
 _LONGER_SIDE_PIXELS = (64, 128, 256, 512, 1024)
 
@@ -25,6 +27,15 @@ def caption_length(caption: bytes) -> bytes:
 def image_size(height: int, width: int) -> bytes:
     """The bucket of a picture's longer side, in pixels, such as b"65-128"."""
     return _bucket(max(height, width), _LONGER_SIDE_PIXELS)
+
+
+def values() -> dict[str, tuple[str, ...]]:
+    """All buckets that there are, by the name of their feature."""
+    bounds = {CAPTION_LENGTH: _CAPTION_CHARACTERS, IMAGE_SIZE: _LONGER_SIDE_PIXELS}
+    return {
+        name: tuple(_bucket(number, each).decode() for number in (*each, each[-1] + 1))
+        for name, each in bounds.items()
+    }
 
 
 def _bucket(number: int, bounds: tuple[int, ...]) -> bytes:

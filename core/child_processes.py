@@ -25,8 +25,9 @@ def child_environment() -> dict[str, str]:
 
     The current folder is not searched. Both hold for the processes that it starts in turn.
     """
-    # An empty entry stands for the current folder.
-    paths = [path for path in os.environ.get(_PATH, "").split(os.pathsep) if path]
+    # An empty entry stands for the current folder. The others hold wherever the process is started.
+    named = os.environ.get(_PATH, "").split(os.pathsep)
+    paths = [os.path.abspath(path) for path in named if path]
     # An installed package is found without help, and what is installed beside it must not come
     # before the standard library.
     if Path(sysconfig.get_path("purelib")) != _ROOT:

@@ -1,13 +1,16 @@
-"""Files and folders on disk: writing a file whole or not at all, and the size of a folder."""
+"""Files and folders on disk: whole or not at all, named so that any library reads them, how big."""
 
 import contextlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from core.errors import DexmatchError
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./+=@,~-]*")
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -55,6 +58,33 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
             with contextlib.suppress(OSError):
                 hidden.unlink()
             raise
+
+
+@contextlib.contextmanager
+def plain_name(folder: Path | str) -> Iterator[str]:
+    """Lends a folder a name, inside the block and in this process, that is no pattern to anybody.
+
+    TensorFlow and TFMA look for files by patterns that begin with the folder's own name, in which
+    `[v2]` would stand for `v` or `2`, and they do not let it be quoted everywhere.
+
+    Args:
+      folder: one that exists.
+
+    Yields:
+      The path of the folder; one by way of the system's table of open files where its own holds
+      anything but letters and digits of ASCII and the harmless marks.
+
+    Raises:
+      OSError: there is no such folder.
+    """
+    if _PLAIN.fullmatch(str(folder)):
+        yield str(folder)
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
 
 
 def folder_size(folder: Path) -> int:

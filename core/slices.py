@@ -4,9 +4,10 @@ A slice is made by (column, value) pairs, its *parts*; the whole split has none.
 the order of the columns.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from core import buckets
 from core.features import AGAINST, BUCKETS, HARD, MATCHED, PAIR_KIND, RANDOM
 
 Parts = tuple[tuple[str, Any], ...]
@@ -75,6 +76,32 @@ def is_meant(parts: Parts, asked: Parts) -> bool:
     return bounded.keys() == values.keys() and all(
         value == EVERY or _read(value) == _read(values[column]) for column, value in bounded.items()
     )
+
+
+def value_of_none(
+    asked: Iterable[tuple[str, str]], values: Mapping[str, Collection[Any]]
+) -> tuple[str, str] | None:
+    """The part of a threshold's slice that no pair can have, whatever the split; None if all can.
+
+    Args:
+      asked: the parts.
+      values: column to all values that its pairs have; a column that is missing may have any.
+    """
+    for column, value in asked:
+        known = values.get(column)
+        if known is not None and value != EVERY and _read(value) not in map(_read, known):
+            return column, value
+    return None
+
+
+def values_of_own(has_hard_negatives: bool) -> dict[str, tuple[str, ...]]:
+    """Each of `OWN_COLUMNS` to all values that it can have.
+
+    Args:
+      has_hard_negatives: whether hard negatives are drawn.
+    """
+    contests = (RANDOM, HARD) if has_hard_negatives else (RANDOM,)
+    return {PAIR_KIND: (MATCHED, *contests), AGAINST: contests, **buckets.values()}
 
 
 def _read(value: Any) -> Any:

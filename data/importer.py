@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from core import features, terminal
+from core import disk, features, terminal
 from core.config import CaptionConfig
 from core.errors import DexmatchError
 from core.files import write_atomically
@@ -86,7 +86,7 @@ def import_pairs(
     """
     allowed(max_rejects, 0)  # A mistyped option should not come out after an hour.
     out = Path(out).absolute()
-    with staged(out, overwrite=overwrite) as folder:
+    with staged(out, overwrite=overwrite) as folder, disk.explained(folder):
         plan = _plan(
             str(source),
             format_name,

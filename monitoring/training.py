@@ -10,6 +10,7 @@ from tfx.utils import path_utils
 
 from core import features
 from core.errors import DexmatchError
+from core.files import plain_name
 from data import pair_examples
 from modules.preprocessing import captions
 from monitoring.statistics import Distribution
@@ -101,7 +102,9 @@ def _scores(run: Run) -> Distribution | None:
     output = run.output("ModelEvaluation")
     if output is None or not Path(output.uri).is_dir():
         return None
-    for plots in tfma.load_plots(output.uri):
+    with plain_name(output.uri) as name:
+        found = list(tfma.load_plots(name))
+    for plots in found:
         if plots.slice_key.single_slice_keys:
             continue
         for each in plots.plot_keys_and_values:

@@ -1,5 +1,8 @@
 """Which model a candidate is compared with, and `model.weights = "last_blessed"` goes on from."""
 
+import logging
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,13 @@ from tfx import v1 as tfx
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
+from core import reporting
 from results import versions
+from results.metadata import Run
+
+_SAVED_MODEL = "saved_model.pb"
+
+_log = logging.getLogger(f"{reporting.LOGGER}.baseline")
 
 
 class BaselineStrategy(tfx.dsl.experimental.LatestBlessedModelStrategy):
@@ -47,3 +56,45 @@ class BaselineStrategy(tfx.dsl.experimental.LatestBlessedModelStrategy):
         }
         resolved: dict[str, list[types.Artifact]] | None = super().resolve_artifacts(store, offered)
         return resolved
+
+
+def restore(runs: Sequence[Run], serving: Path) -> None:
+    """Puts a pushed copy in the place of the latest blessed model, if that is gone.
+
+    Else a worse model could take the place of the one that is served, for want of a baseline.
+
+    Args:
+      runs: all of them, the oldest first.
+      serving: where models are pushed to.
+    """
+    pushed = versions.list_versions(serving)
+    copies = {str(each.number): each for each in pushed}
+    lost = None
+    for run in reversed(runs):
+        model = run.output("Model")
+        if model is None or not run.is_blessed:
+            continue
+        place = Path(path_utils.serving_model_path(model.uri))
+        if (place / _SAVED_MODEL).is_file():
+            if versions.rolled_back(pushed, place) is None:
+                break
+            continue
+        copy = copies.get(run.pushed_version or "")
+        if copy is None or not (copy.path / _SAVED_MODEL).is_file():
+            lost = lost or place
+        elif not copy.is_set_aside:
+            _log.warning("%s is gone: its pushed copy %s takes its place", place, copy.path)
+            _copy(copy.path, place)
+            return
+    if lost:
+        _log.warning("%s is gone: nothing is compared with this blessed model", lost)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copies a folder; what a kill leaves does not pass for the whole."""
+    half = target.parent.with_name(f".half-{target.parent.name}")
+    shutil.rmtree(half, ignore_errors=True)
+    shutil.copytree(source, half)
+    shutil.rmtree(target, ignore_errors=True)
+    target.parent.mkdir(exist_ok=True)
+    half.rename(target)

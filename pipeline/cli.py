@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from core import terminal
+from core import disk, terminal
 from core.errors import DexmatchError
 from pipeline.commands import config as config_commands
 from pipeline.commands import data as data_commands
@@ -58,6 +58,13 @@ def main() -> None:
     except DexmatchError as error:
         terminal.console.print("[bold red]Error[/]: ", end="")
         terminal.say(str(error))
+        sys.exit(2)
+    except Exception as error:
+        told = disk.explain(error)
+        if told is None:
+            raise
+        terminal.console.print("[bold red]Error[/]: ", end="")
+        terminal.say(told)
         sys.exit(2)
     except KeyboardInterrupt:
         terminal.say("stopped")

@@ -3,33 +3,40 @@
 The log is captured and the progress shown.
 """
 
+import contextlib
+import hashlib
 import logging
 import re
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from core import metrics
+from core import config as configs
+from core import disk, metrics
 from core.child_processes import child_environment_applied
 from core.config import Config
 from core.errors import DexmatchError
-from core.slices import KEY_SLICES, OWN_COLUMNS
+from core.features import HARD
+from core.slices import KEY_SLICES, OF_PAIRS, OWN_COLUMNS, value_of_none, values_of_own
 from data import dataset as datasets
 from modules.network import backbones
 from pipeline import logs
 from pipeline.progress import run_progress
+from results import links
 from results.metadata import AUC, Metadata, Run
-from results.workspace import Workspace
+from results.workspace import INSIDE, Workspace
 from serving import files
 
 if TYPE_CHECKING:
     from results.evaluation import Evaluation
 
+_VALUES_SHOWN = 20
 _log = logging.getLogger("dexmatch.run")
 
 
@@ -69,23 +76,29 @@ def execute(config: Config, verbose: bool = False) -> Outcome:
     workspace = Workspace.from_config(config)
     started = datetime.now()
     log = workspace.logs / f"{started:%Y%m%d-%H%M%S}.log"
-    error: Exception | None = None
+    error, users = None, None
     run, evaluation = None, None
-    with workspace.locked(), workspace.scratch(), logs.captured(log, echo=verbose):
-        _log.info("configuration:\n%s", config.to_toml())
-        try:
-            _run(config, dataset, workspace)
-        except Exception as raised:
-            _log.exception("the run failed")
-            error = raised
-        metadata = Metadata(workspace.metadata)
-        run = metadata.latest(since=started)
-        if run and error is None:
-            evaluation = _evaluation(metadata, run)
+    folders = workspace.root, workspace.serving
+    with disk.explained(*folders), workspace.locked():
+        inputs = _linked(config, dataset, workspace)
+        with workspace.entered(), workspace.scratch(), logs.captured(log, echo=verbose):
+            _log.info("configuration:\n%s", config.to_toml())
+            _log.info("%s is %s", INSIDE, workspace.root)
+            try:
+                _run(config, inputs, dataset, workspace)
+                run = Metadata(workspace.metadata).latest(since=started)
+                evaluation = _evaluation(Metadata(workspace.metadata), run) if run else None
+            except Exception as raised:
+                # At once: how much is free, once temporary files are gone, explains nothing.
+                users = _users_mistake(raised) or disk.explain(raised, *folders)
+                error = users or _one_line(raised)
+                _log.exception("the run failed")
+                with contextlib.suppress(Exception):  # Perhaps not even this can be read.
+                    run = Metadata(workspace.metadata).latest(since=started)
     if error is None:
         return Outcome(run, evaluation, None, False, log)
-    users = _users_mistake(error)
-    return Outcome(run, None, users or _one_line(error), users is not None, log)
+    told = error.replace(INSIDE, str(workspace.root))
+    return Outcome(run, None, told, users is not None, log)
 
 
 def _check(config: Config) -> datasets.Dataset:
@@ -104,7 +117,8 @@ def _check(config: Config) -> datasets.Dataset:
         datasets.load(config.bulk.dataset)
     dataset = datasets.load(config.data.dataset)
     _check_columns(config, dataset)
-    return dataset
+    _check_values(config, dataset)
+    return dataset.model_copy(update={"path": dataset.path.resolve()})
 
 
 def _check_schema(path: Path) -> None:
@@ -147,29 +161,92 @@ def _check_columns(config: Config, dataset: datasets.Dataset) -> None:
                 )
 
 
-def _run(config: Config, dataset: datasets.Dataset, workspace: Workspace) -> None:
+def _check_values(config: Config, dataset: datasets.Dataset) -> None:
+    """Whether some pair has each value that a threshold names."""
+    values: dict[str, Sequence[Any]] = {
+        **values_of_own(config.pairs.hard_negatives > 0),
+        **{
+            column.name: [each.value for each in column.values or ()]
+            for column in dataset.low_cardinality_columns()
+        },
+    }
+    for threshold in config.evaluator.blessing:
+        unknown = value_of_none(threshold.parts, values)
+        if unknown is None:
+            continue
+        column, value = unknown
+        if column in OF_PAIRS and value == HARD:
+            raise DexmatchError(
+                f"evaluator.blessing: {threshold.slice}: there are no hard negatives, because "
+                "pairs.hard_negatives is 0; raise it, or take the bound out"
+            )
+        owner = "dexmatch" if column in OWN_COLUMNS else dataset.path
+        known = ", ".join(map(str, values[column][:_VALUES_SHOWN]))
+        more = ", …" if len(values[column]) > _VALUES_SHOWN else ""
+        raise DexmatchError(
+            f"evaluator.blessing: {threshold.slice}: {owner} has no value {value!r} of column "
+            f"{column!r}; it has {known}{more}"
+        )
+
+
+def _run(config: Config, inputs: Config, dataset: datasets.Dataset, workspace: Workspace) -> None:
+    serving = workspace.inside(links.make(workspace.root, "serving", workspace.serving))
     # TensorFlow and TFX take seconds to load: only here, when the checks have passed. Beam starts
     # its workers by itself.
     with child_environment_applied(), run_progress() as progress:
-        from pipeline.baseline import BaselineStrategy
+        from pipeline import baseline
         from pipeline.pipeline import create_pipeline
         from pipeline.runners import RUNNERS
 
+        metadata = Metadata(workspace.metadata)
+        baseline.restore(metadata.runs(), workspace.serving)
+        metadata.mend()
         pipeline = create_pipeline(
-            config,
-            dataset=str(dataset.path.resolve()),
+            inputs,
+            dataset=inputs.data.dataset,
+            dataset_name=dataset.path.name,
             metadata_columns=[column.name for column in dataset.low_cardinality_columns()],
-            pipeline_root=str(workspace.artifacts),
-            metadata_path=str(workspace.metadata),
-            checkpoints_directory=str(workspace.checkpoints),
-            serving_directory=str(workspace.serving),
+            pipeline_root=workspace.inside(workspace.artifacts),
+            metadata_path=workspace.inside(workspace.metadata),
+            checkpoints_directory=workspace.inside(workspace.checkpoints),
+            serving_directory=serving,
             batching_parameters=_batching_parameters(workspace),
             pinned_versions=_pinned_versions(workspace),
-            baseline_strategy=BaselineStrategy,
-            baseline_config={"serving_directory": str(workspace.serving)},
+            baseline_strategy=baseline.BaselineStrategy,
+            baseline_config={"serving_directory": serving},
+            told=config,
         )
         progress.expect(len(pipeline.components))
         RUNNERS[config.run.orchestrator]().run(pipeline)
+
+
+def _linked(config: Config, dataset: datasets.Dataset, workspace: Workspace) -> Config:
+    """The configuration with links in the workspace for all that is read from elsewhere.
+
+    They are named after the content, so that TFX's cache goes by that, and not by its place.
+    """
+
+    def link(kind: str, digest: str, target: Path, suffix: str = "") -> str:
+        name = f"{kind}-{digest[:16]}{suffix}"
+        return workspace.inside(links.make(workspace.root, name, target.resolve()))
+
+    def link_file(kind: str, path: str, suffix: str) -> str:
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return link(kind, digest, Path(path), suffix)
+
+    tree = config.model_dump()
+    if config.bulk.dataset:
+        bulk = datasets.load(config.bulk.dataset)
+        tree["bulk"]["dataset"] = link("data", bulk.digest, bulk.path)
+    # Last: were both the same pairs, it is this folder that runs are known by.
+    tree["data"]["dataset"] = link("data", dataset.digest, dataset.path)
+    if config.data.schema_file:
+        tree["data"]["schema_file"] = link_file("schema", config.data.schema_file, ".pbtxt")
+    if backbones.is_file(config.model.weights):
+        suffix = backbones.suffix(config.model.weights)
+        tree["model"]["weights"] = link_file("weights", config.model.weights, suffix)
+    return configs.validate(tree)
 
 
 def _batching_parameters(workspace: Workspace) -> str:

@@ -83,18 +83,26 @@ def _redirected(target: int) -> Iterator[io.TextIOWrapper]:
         with terminal.attached(out, err):
             yield err
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for standard in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):  # The disk of the log is full.
+                standard.flush()
         for descriptor, stream in ((1, out), (2, err)):
             stream.flush()
             os.dup2(stream.fileno(), descriptor)
             stream.close()
 
 
+class _File(logging.FileHandler):
+    """A log file, in which what a full disk does not take is missing, and no more comes of it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """By default it prints a stack trace to standard error, which is the same file."""
+
+
 @contextlib.contextmanager
 def _python_logs(path: Path) -> Iterator[None]:
     """Sends Python's log records of level INFO and above to the file, and nowhere else."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _File(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter(_FORMAT))
     # A logger below the root may let more through, for the progress display.
     handler.setLevel(logging.INFO)
@@ -115,7 +123,8 @@ def _python_logs(path: Path) -> Iterator[None]:
         root.setLevel(old_level)
         logging.captureWarnings(False)
         absl_logging.set_verbosity(old_verbosity)
-        handler.close()
+        with contextlib.suppress(OSError):  # A full disk, which was told where it mattered.
+            handler.close()
 
 
 @contextlib.contextmanager

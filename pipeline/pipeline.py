@@ -1,6 +1,6 @@
 """The pipeline: every component and every edge, composed in one function.
 
-ImportExampleGen ─► PairSampler ─┬─► LeakageGuard  (stops the run before Transform)
+ImportExampleGen ─► PairSampler ─┬─► LeakageGuard, SliceGuard  (stop the run before Transform)
                                  ├─► StatisticsGen ─► SchemaGen ─► ExampleValidator
                                  │                        │               │
                                  │                        │         AnomalyGuard  (stops the run)
@@ -25,7 +25,6 @@ blessed model feeds the Trainer too.
 """
 
 from collections.abc import Sequence
-from pathlib import PurePath
 from typing import Any
 
 from tfx import types
@@ -38,6 +37,7 @@ from tfx.utils import json_utils
 
 from components.anomaly_guard.component import AnomalyGuard
 from components.evaluator.component import Evaluator
+from components.infra_validator.component import InfraValidator
 from components.leakage_guard.component import LeakageGuard
 from components.model_card.component import ModelCard
 from components.pair_sampler.component import PairSampler
@@ -46,8 +46,10 @@ from components.pusher.executor import IN_USE, KEEP_VERSIONS
 from components.report.component import Report
 from components.retrieval.component import RetrievalEvaluator
 from components.serving_validator.component import ServingValidator
+from components.slice_guard.component import SliceGuard
 from core import features
 from core.config import LAST_BLESSED, TUNED, Config
+from core.slices import OVERALL
 from modules.evaluator import eval_config
 from modules.export import signatures
 from modules.training import checkpoints
@@ -66,6 +68,7 @@ def create_pipeline(
     config: Config,
     *,
     dataset: str,
+    dataset_name: str,
     metadata_columns: Sequence[str],
     pipeline_root: str,
     metadata_path: str,
@@ -75,12 +78,15 @@ def create_pipeline(
     pinned_versions: Sequence[int] = (),
     baseline_strategy: type[ResolverStrategy] = tfx.dsl.experimental.LatestBlessedModelStrategy,
     baseline_config: dict[str, Any] | None = None,
+    told: Config | None = None,
 ) -> tfx.dsl.Pipeline:
     """Composes the pipeline; the runner is the caller's choice.
 
     Args:
-      config: the configuration tree.
+      config: the configuration tree. Paths in it, and those below, are ones that TFX takes as they
+        are: it reads some characters as patterns.
       dataset: folder of TFRecord shards written by an importer.
+      dataset_name: what people call it.
       metadata_columns: features with few distinct values; they decide how close captions are and,
         with `evaluator.slice_columns = "auto"`, become slices.
       pipeline_root: folder for artifacts.
@@ -93,6 +99,8 @@ def create_pipeline(
       baseline_strategy: finds the model that a candidate is compared with. TFX's own is the only
         one that compiles for Kubeflow.
       baseline_config: its arguments.
+      told: the configuration as report and model card tell it, with the paths that people know; by
+        default `config`.
     """
     example_gen = tfx.components.ImportExampleGen(
         input_base=dataset,
@@ -111,6 +119,15 @@ def create_pipeline(
         image_size=config.image.size,
         image_leakage=config.data.image_leakage,
         caption_leakage=config.data.caption_leakage,
+    )
+    slice_guard = SliceGuard(
+        examples,
+        slices=dict.fromkeys(
+            each.slice
+            for each in config.evaluator.blessing
+            if each.is_on_one_slice and each.slice != OVERALL
+        ),
+        split=features.TEST,
     )
     statistics_gen = tfx.components.StatisticsGen(examples=examples)
     schema_gen = _schema(config, statistics_gen)
@@ -133,7 +150,7 @@ def create_pipeline(
         ),
         custom_config=preprocessing,
     )
-    for guard in (anomaly_guard, leakage_guard):
+    for guard in (anomaly_guard, leakage_guard, slice_guard):
         transform.add_upstream_node(guard)
     baseline = tfx.dsl.Resolver(
         strategy_class=baseline_strategy,
@@ -191,7 +208,7 @@ def create_pipeline(
             filesystem=tfx.proto.PushDestination.Filesystem(base_directory=serving_directory)
         ),
     )
-    told = config.model_dump(
+    telling = (told or config).model_dump(
         mode="json", exclude={"run": True, "pusher": True, "data": {"dataset"}}
     )
     card = ModelCard(
@@ -204,8 +221,8 @@ def create_pipeline(
         retrieval=retrieval.outputs["metrics"],
         pushed_model=pusher.outputs["pushed_model"],
         name=config.run.name,
-        dataset=PurePath(dataset).name,
-        config=told,
+        dataset=dataset_name,
+        config=telling,
         training_code=digest_of_code(_TRAINER),
     )
     report = Report(
@@ -222,7 +239,7 @@ def create_pipeline(
         infra_blessing=validator.outputs["blessing"] if validator else None,
         tuner_results=tuning.outputs.get("tuner_results") if tuning else None,
         name=config.run.name,
-        config=told,
+        config=telling,
         metadata_path=metadata_path,
     )
     bulk = _bulk(config, model, evaluator)
@@ -233,6 +250,7 @@ def create_pipeline(
         example_gen,
         pair_sampler,
         leakage_guard,
+        slice_guard,
         statistics_gen,
         schema_gen,
         example_validator,
@@ -325,7 +343,7 @@ def _serving_validator(
         return None
     if config.serving.validator == "infra_validator":
         proto = tfx.proto
-        return tfx.components.InfraValidator(
+        return InfraValidator(
             model=model,
             examples=examples,
             serving_spec=proto.ServingSpec(

@@ -11,6 +11,7 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2, validation_result_pb2
 
 from core.errors import DexmatchError
+from core.files import plain_name
 from core.metrics import AUC, EXAMPLE_COUNT, MEAN_LABEL, METRICS
 from core.slices import OVERALL, is_by_metadata, slice_name
 from results.metadata import Run
@@ -179,12 +180,14 @@ def load(uri: str) -> Evaluation:
     Args:
       uri: its folder.
     """
+    with plain_name(uri) as name:
+        measured = list(tfma.load_metrics(name))
+        validation = tfma.load_validation_result(name)
     slices = sorted(
-        (_figures(metrics) for metrics in tfma.load_metrics(uri)),
+        (_figures(metrics) for metrics in measured),
         key=lambda each: (each.name != OVERALL, each.name),
     )
     by_name = {each.name: each for each in slices}
-    validation = tfma.load_validation_result(uri)
     missed = [
         _failure(failure, by_name[_slice_name(judged.slice_key)])
         for judged in validation.metric_validations_per_slice

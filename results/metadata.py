@@ -3,7 +3,8 @@
 Needs ml-metadata only, so that `dexmatch runs` answers at once.
 """
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,17 @@ from typing import Any
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from results import links
+from results.workspace import ARTIFACTS, INSIDE
+
 _RUN = "pipeline_run"
 _NODE = "node"
+_DATASET = "input_base"
 _State = mlmd.Execution.State
+_MODEL = "Model"
+# A verdict, and whether a model was pushed: the folder may well be empty.
+_TOLD_BY_THE_RECORD = ("ModelBlessing", "PushedModel")
+_ABSOLUTE = re.compile(rf"/.*/({ARTIFACTS}/[^/]+/[^/]+/[0-9]+)", re.DOTALL)
 
 AUC = "auc_"
 """Custom properties of a `ModelEvaluation`: the AUC on a few slices, as in "auc_against:random"."""
@@ -37,7 +46,7 @@ class Output:
     Attributes:
       id: in MLMD.
       type: name of the artifact type, such as "Examples".
-      uri: where it lies.
+      uri: where it lies, see `located`.
       properties: its own and its custom properties.
       created: when MLMD was first told of it, in UTC; None where it was not.
     """
@@ -140,17 +149,18 @@ class Run:
     def dataset(self) -> Path | None:
         """The data set folder."""
         example_gen = self.execution("ImportExampleGen")
-        return Path(example_gen.parameters["input_base"]) if example_gen else None
+        return Path(example_gen.parameters[_DATASET]) if example_gen else None
 
 
 class Metadata:
     """Reads, and annotates, the MLMD database of a workspace.
 
     Args:
-      path: the SQLite file; if there is none, there are no runs.
+      path: the SQLite file, in the workspace's folder; if there is none, there are no runs.
     """
 
     def __init__(self, path: Path):
+        self._root = path.parent
         connection = mlmd.ConnectionConfig()
         if path.exists():
             connection.sqlite.filename_uri = str(path)
@@ -175,7 +185,34 @@ class Metadata:
     def has(self, type_name: str) -> bool:
         """Whether some run has made an artifact of a type, and it is still there."""
         artifacts = self._store.get_artifacts_by_type(type_name)
-        return any(each.state == mlmd.Artifact.LIVE for each in artifacts)
+        return any(each.state == mlmd.Artifact.LIVE and self._is_there(each) for each in artifacts)
+
+    def mend(self) -> None:
+        """Sets the records right with what is on disk; call it with the workspace's lock held.
+
+        What is gone is marked as deleted, so that no cache and no resolver offers it, and what came
+        back as live. Places that an earlier release recorded become places `INSIDE`. All of it is
+        one transaction of the database: a kill leaves all records as they were.
+        """
+        changed = []
+        for artifact in self._store.get_artifacts():
+            uri, state = _inside(artifact.uri), artifact.state
+            if state in (mlmd.Artifact.LIVE, mlmd.Artifact.DELETED):
+                is_there = self._is_there(artifact)
+                state = mlmd.Artifact.LIVE if is_there else mlmd.Artifact.DELETED
+            if (uri, state) != (artifact.uri, artifact.state):
+                artifact.uri, artifact.state = uri, state
+                changed.append(artifact)
+        if changed:
+            self._store.put_artifacts(changed)
+
+    def _is_there(self, artifact: mlmd.Artifact) -> bool:
+        """Whether there are files, and not their folder alone."""
+        if artifact.type in _TOLD_BY_THE_RECORD:
+            return True
+        place = Path(located(self._root, artifact.uri))
+        files = place.glob("*/saved_model.pb") if artifact.type == _MODEL else place.rglob("*")
+        return place.is_file() or any(each.is_file() for each in files)
 
     def annotate(self, output: Output, figures: dict[str, float]) -> None:
         """Writes figures beside an artifact, so that they can be listed without reading its
@@ -206,7 +243,7 @@ class Metadata:
             node=node,
             state=_STATES.get(execution.last_known_state, UNFINISHED),
             seconds=milliseconds / 1000,
-            parameters=_values(execution),
+            parameters=self._parameters(execution),
             outputs={output.type: output for output, _ in made},
             read=tuple(
                 (event.artifact_id, _key(event))
@@ -216,14 +253,41 @@ class Metadata:
             made=tuple(made),
         )
 
+    def _parameters(self, execution: mlmd.Execution) -> dict[str, Any]:
+        parameters = _values(execution)
+        if _DATASET in parameters:
+            place = Path(located(self._root, parameters[_DATASET]))
+            parameters[_DATASET] = str(links.followed(place))
+        return parameters
+
     def _outputs(self, events: list[mlmd.Event]) -> list[tuple[Output, str]]:
         keys = {
             event.artifact_id: _key(event) for event in events if event.type == mlmd.Event.OUTPUT
         }
         return [
-            (output_of(each, each.type), keys[each.id])
-            for each in self._store.get_artifacts_by_id(list(keys))
+            (replace(output, uri=located(self._root, output.uri)), keys[output.id])
+            for output in (
+                output_of(each, each.type) for each in self._store.get_artifacts_by_id(list(keys))
+            )
         ]
+
+
+def located(root: Path, recorded: str) -> str:
+    """Where a path lies that MLMD has recorded.
+
+    Args:
+      root: the workspace's folder.
+      recorded: `INSIDE` the workspace, so that it holds wherever that is moved or copied to.
+        Earlier releases recorded where the workspace was at the time.
+    """
+    path = _inside(recorded)
+    inside = path.removeprefix(f"{INSIDE}/")
+    return path if inside == path else str(root / inside)
+
+
+def _inside(uri: str) -> str:
+    older = _ABSOLUTE.fullmatch(uri)
+    return f"{INSIDE}/{older[1]}" if older else uri
 
 
 def output_of(artifact: mlmd.Artifact, type_name: str) -> Output:

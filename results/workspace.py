@@ -2,7 +2,9 @@
 
 import contextlib
 import fcntl
+import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +12,17 @@ from pathlib import Path
 
 from core.config import Config
 from core.errors import DexmatchError
+
+ARTIFACTS = "artifacts"
+"""The folder, in a workspace, of what components make."""
+
+INSIDE = "/proc/self/cwd"
+"""What a workspace is called by a run, which has `entered` it.
+
+It is the same whatever the folders above are called, and wherever they are moved: TFX, Beam and
+TensorFlow, which read some characters of a path as patterns, see nothing of them, and what MLMD
+records holds. A relative path would do, were it not that Beam makes some of them absolute.
+"""
 
 
 @dataclass(frozen=True)
@@ -35,7 +48,7 @@ class Workspace:
     @property
     def artifacts(self) -> Path:
         """What components make."""
-        return self.root / "artifacts"
+        return self.root / ARTIFACTS
 
     @property
     def metadata(self) -> Path:
@@ -54,12 +67,19 @@ class Workspace:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the workspace; the system lets go of it even if the process is killed.
+        """Makes the workspace and holds it; the system lets go even if the process is killed.
 
         Raises:
-          DexmatchError: another run holds it.
+          DexmatchError: another run holds it, or a file stands where a folder is to be.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
+        for folder in (self.root, self.serving):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except FileExistsError as error:
+                raise DexmatchError(
+                    f"{error.filename}: a file stands where a folder is wanted; move it away, or "
+                    "choose another folder (run.workspace, pusher.directory)"
+                ) from error
         with (self.root / ".lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,6 +89,20 @@ class Workspace:
                     "name of its own (--set run.name=...)"
                 ) from error
             yield
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Makes the workspace the current folder, so that `INSIDE` stands for it."""
+        # An empty entry, as `python -c` makes it, stands for the current folder.
+        sys.path[:] = [
+            os.path.abspath(each) if os.path.isdir(each or ".") else each for each in sys.path
+        ]
+        with contextlib.chdir(self.root):
+            yield
+
+    def inside(self, path: Path) -> str:
+        """How those who have `entered` the workspace call a path in it."""
+        return f"{INSIDE}/{path.relative_to(self.root)}"
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[None]:

@@ -9,10 +9,11 @@ import dataclasses
 import importlib.util
 import io
 import socket
+import subprocess
 import sys
 import tomllib
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -91,6 +92,24 @@ def test_module() -> Callable[[str], types.ModuleType]:
 def metadata_store() -> type:
     """What writes MLMD databases, given a path; see `metadata_store.Store`."""
     return _module("metadata_store.py").Store
+
+
+@pytest.fixture
+def mount_disk(tmp_path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a small file system, given its size such as "1m"; only root may do so."""
+    folder = tmp_path / "small"
+
+    def mount(size: str) -> Path:
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("no file system can be mounted here")
+        return folder
+
+    yield mount
+    if folder.is_mount():
+        # Whoever failed to write may still hold a file open.
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,9 @@ class Store:
         if not artifact_type:
             return None
         type_id = self._store.put_artifact_type(mlmd.ArtifactType(name=artifact_type))
-        artifact = mlmd.Artifact(type_id=type_id, uri=uri or f"somewhere/{execution_id}")
+        artifact = mlmd.Artifact(
+            type_id=type_id, uri=uri or f"somewhere/{execution_id}", state=mlmd.Artifact.LIVE
+        )
         for name, value in properties.items():
             if isinstance(value, int):
                 artifact.custom_properties[name].int_value = value
@@ -61,6 +63,10 @@ class Store:
         (artifact_id,) = self._store.put_artifacts([artifact])
         self._event(execution_id, artifact_id, mlmd.Event.OUTPUT, "out")
         return artifact_id
+
+    def artifacts(self, artifact_type):
+        """The records of all artifacts of a type, the oldest first."""
+        return self._store.get_artifacts_by_type(artifact_type)
 
     def _event(self, execution_id, artifact_id, kind, key):
         event = mlmd.Event(artifact_id=artifact_id, execution_id=execution_id, type=kind)

@@ -17,6 +17,7 @@ from tfx.utils import io_utils, json_utils, proto_utils
 
 from components.evaluator import bounds
 from components.evaluator.bounds import Count
+from components.evaluator.slicing import slices_of
 from core.slices import Parts
 from data import pair_examples
 from results.evaluation import UNJUDGED_FILE
@@ -83,10 +84,7 @@ class Executor(tfx_executor.Executor):
 def _slices(record: bytes, specs: list[slicer.SingleSliceSpec]) -> Iterator[tuple[Parts, int]]:
     """(slice, label) for every slice that a pair is in."""
     example = tf.train.Example.FromString(record)
-    found = {name: pair_examples.feature_values(example, name) for name in example.features.feature}
-    # A feature without a value is None to TFMA.
-    values = {name: value if value.size else None for name, value in found.items()}
-    for key in slicer.get_slices_for_features_dicts([values], None, specs):
+    for key in slices_of(example, specs):
         yield key, pair_examples.label(example)
 
 

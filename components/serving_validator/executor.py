@@ -20,6 +20,7 @@ from components.serving_validator import checks, warmup
 from core import reporting
 from core.config import ServingConfig
 from core.errors import DexmatchError
+from core.files import plain_name
 from data import pair_examples
 from data.pair_examples import TruePair
 from results.serving_report import FILE_NAME, Check, ServingReport
@@ -124,7 +125,8 @@ def examine(
     Returns:
       The checks, up to the first that makes further ones pointless.
     """
-    loaded = tf.saved_model.load(str(candidate))
+    with plain_name(candidate) as name:
+        loaded = tf.saved_model.load(name)
     found = [checks.contract(loaded)]
     if not found[0].passed:
         return found

@@ -13,6 +13,7 @@ from PIL import Image
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from core import features
+from core.files import plain_name
 from modules.export import signatures
 from serving.server.warmup import MAX_RECORDS, requests_file
 
@@ -43,7 +44,8 @@ def write(saved_model: Path, model: str, image_size: int, batch_sizes: Sequence[
 def _logs(
     saved_model: Path, model: str, image_size: int, batch_sizes: Sequence[int]
 ) -> Iterator[prediction_log_pb2.PredictionLog]:
-    loaded = tf.saved_model.load(str(saved_model)).signatures
+    with plain_name(saved_model) as name:
+        loaded = tf.saved_model.load(name).signatures
     pair = {
         features.IMAGE: np.array([_picture(image_size)], object),
         features.CAPTION: np.array([_CAPTION.encode()], object),

@@ -44,7 +44,7 @@ def check_weights(backbone: str, weights: str) -> None:
     """
     if weights in (NO_WEIGHTS, LAST_BLESSED):
         return
-    if weights == IMAGENET:
+    if not is_file(weights):
         cached = imagenet_cache(backbone)
         if not cached.exists() and not _in_reach(_HOST):
             raise DexmatchError(
@@ -59,6 +59,16 @@ def check_weights(backbone: str, weights: str) -> None:
         )
     if trouble := _trouble(backbone, Path(weights)):
         raise _not_of(backbone, weights, trouble)
+
+
+def is_file(weights: str) -> bool:
+    """Whether `model.weights` is the path of a file."""
+    return weights not in (NO_WEIGHTS, IMAGENET, LAST_BLESSED)
+
+
+def suffix(weights: str) -> str:
+    """What the name of a weights file ends in, by which Keras knows its format."""
+    return _NEW_FORMAT if weights.endswith(_NEW_FORMAT) else ".h5"
 
 
 def _not_of(backbone: str, weights: str, reason: str) -> DexmatchError:
@@ -146,7 +156,7 @@ def load_backbone(backbone: str, weights: str, size: int) -> "keras.Model":
     try:
         if weights == IMAGENET:
             built.set_weights(factory(weights=IMAGENET, **shape).get_weights())
-        elif weights not in (NO_WEIGHTS, LAST_BLESSED):
+        elif is_file(weights):
             built.load_weights(weights)
     except (ValueError, OSError, KeyError) as error:
         raise _not_of(backbone, weights, str(error).splitlines()[0]) from error

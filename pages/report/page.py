@@ -12,6 +12,7 @@ import tensorflow as tf
 from markupsafe import Markup
 
 from core import features, reporting
+from core.files import plain_name
 from core.html import template_environment
 from modules.export.scoring import Scorer
 from pages import sources
@@ -101,7 +102,8 @@ def gather_report(of: Sources, before: Sources | None, compared: Sources | None)
         of.evaluation, judged.bounds, of.evaluator.min_slice_pairs, other, baseline
     )
     _report_step("scoring the test split", 1)
-    scorer = Scorer.of_saved_model(tf.saved_model.load(str(of.saved_model)).signatures)
+    with plain_name(of.saved_model) as name:
+        scorer = Scorer.of_saved_model(tf.saved_model.load(name).signatures)
     columns = dict.fromkeys(column for parts in table.parts for column, _ in parts)
     test_split = of.split_uris(sources.EXAMPLES)[features.TEST]
     scored = pairs.read_scored_pairs(test_split, scorer, columns)

@@ -1,5 +1,6 @@
 """`dexmatch data`: make a data set from your own pictures and captions, and look at it."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -167,7 +168,7 @@ def import_(
     _print_summary(imported)
     if imported.rejected:
         terminal.say(f"Rejected rows: {imported.path / dataset.REJECTS}")
-    terminal.say(f"Next: dexmatch run --data {out}")
+    terminal.say(f"Next: dexmatch run --data {shlex.quote(str(out))}")
 
 
 def _column_type(text: str) -> tuple[str, FeatureType]:

@@ -1,5 +1,6 @@
 """`dexmatch data demo`."""
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -52,4 +53,4 @@ def demo(
         say=lambda _: None,
     )
     terminal.say(f"{imported.examples:,} creatures in {imported.groups:,} families: {pictures}")
-    terminal.say(f"Next: dexmatch run --data {out} --config demo")
+    terminal.say(f"Next: dexmatch run --data {shlex.quote(str(out))} --config demo")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from core.files import plain_name
 from results import versions
 from serving.client import errors
 from serving.client.base import AVAILABLE, Client, Floats, Settings, VersionStatus
@@ -32,7 +33,8 @@ class InProcess(Client):
 
         self._tf = tf
         try:
-            self._loaded = tf.saved_model.load(str(self._folder))
+            with plain_name(self._folder) as name:
+                self._loaded = tf.saved_model.load(name)
         except (OSError, tf.errors.OpError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
             raise errors.ModelNotFound(f"{self.where}: cannot be loaded ({reason})") from error

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2
 
+from core.files import plain_name
 from serving.server import pictures
 from serving.server.batching import Arrays, Batcher, Batching, Slots, check_rows, run_alone
 from serving.server.budget import Budget
@@ -163,8 +164,8 @@ class Servable:
         # session is what TensorFlow Serving runs, too, and can be stopped.
         self._session = tf.compat.v1.Session(graph=tf.Graph(), config=options.session)
         try:
-            with self._session.graph.as_default():
-                tf.compat.v1.saved_model.load(self._session, options.tags, str(path))
+            with self._session.graph.as_default(), plain_name(path) as name:
+                tf.compat.v1.saved_model.load(self._session, options.tags, name)
         except BaseException:
             self._session.close()
             raise

@@ -1,12 +1,14 @@
 """A file is there whole or not at all."""
 
 import os
+import re
 import stat
+from pathlib import Path
 
 import pytest
 
 from core.errors import DexmatchError
-from core.files import folder_size, open_atomically, write_atomically
+from core.files import folder_size, open_atomically, plain_name, write_atomically
 
 
 @pytest.fixture
@@ -86,3 +88,14 @@ def test_a_folders_size_counts_what_is_below_it(tmp_path):
     (tmp_path / "one").write_bytes(b"123")
     (tmp_path / "a" / "b" / "two").write_bytes(b"4567")
     assert folder_size(tmp_path) == 7
+
+
+@pytest.mark.parametrize("name", ["v2", "[v2]", "prö", "a?b*", "back\\slash", "a b%20#:{c}"])
+def test_a_plain_name_is_that_of_the_folder_and_no_pattern(tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "file").write_text(name)
+    with plain_name(tmp_path / name) as plain:
+        assert re.fullmatch("[A-Za-z0-9_./-]+", plain)
+        assert Path(plain, "file").read_text() == name
+    assert (plain == str(tmp_path / name)) == (name == "v2")
+    assert name == "v2" or not Path(plain, "file").exists()

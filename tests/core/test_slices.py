@@ -2,7 +2,7 @@
 
 import pytest
 
-from core import slices
+from core import buckets, slices
 
 COLOR, KIND, CONTEST = ("color", "red"), ("pair_kind", "hard"), ("against", "hard")
 
@@ -58,3 +58,36 @@ def test_every_slice_is_each_one_by_metadata(parts, told):
 )
 def test_a_threshold_means_the_slices_that_its_parts_fit(asked, parts, told):
     assert slices.is_meant(parts, slices.parts_of(asked)) is told
+
+
+VALUES = {"color": ("red", "blue"), "legs": (2, 4), "ratio": (0.5, 2.0)}
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("overall", None),
+        ("color:red", None),
+        ("color:*", None),
+        ("*:*", None),
+        ("color:mauve", ("color", "mauve")),
+        ("color:red × legs:3", ("legs", "3")),
+        ("legs:4", None),
+        ("legs:4.0", None),  # To TFMA these are one number.
+        ("ratio:2", None),
+        ("name:anything", None),
+    ],
+)
+def test_a_value_that_no_pair_has_is_found(asked, told):
+    assert slices.value_of_none(slices.parts_of(asked), VALUES) == told
+
+
+def test_our_own_columns_have_the_values_that_pairs_are_given():
+    values = slices.values_of_own(has_hard_negatives=True)
+    assert values.keys() == set(slices.OWN_COLUMNS)
+    assert values["against"] == ("random", "hard")
+    assert slices.values_of_own(has_hard_negatives=False)["pair_kind"] == ("matched", "random")
+    for length in (1, 50, 51, 400, 401, 9999):
+        assert buckets.caption_length(b"x" * length).decode() in values["caption_length"]
+    for side in (1, 64, 65, 1024, 1025):
+        assert buckets.image_size(side, 1).decode() in values["image_size"]

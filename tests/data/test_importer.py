@@ -352,6 +352,14 @@ def test_no_number_of_workers_changes_a_byte(images, tmp_path):
         assert (one.path / name).read_bytes() == (two.path / name).read_bytes()
 
 
+def test_a_full_disk_is_told_and_leaves_nothing_behind(images, encode, mount_disk):
+    (images / "0.png").write_bytes(encode(size=(600, 400)))
+    small = mount_disk("32k")
+    with pytest.raises(DexmatchError, match=f"^{small}.*: No space left on device, .* MB are free"):
+        import_pairs(write_source(images, "csv"), small / "out", say=quiet, num_workers=1)
+    assert list(small.iterdir()) == []
+
+
 SCRIPT = """
 import sys
 from data.importer import import_pairs

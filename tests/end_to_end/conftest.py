@@ -1,6 +1,7 @@
 """Projects on a small demo, in which the pipeline runs as a user runs it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,10 @@ TINY = {
 }
 
 
+# TFX, Beam and TensorFlow take some of it for a pattern, and not all of them take the rest.
+_ODD = "prö [v2] a?b*c{d}%20#e:f\\g"
+
+
 class Project:
     """A folder that keeps everything of its runs.
 
@@ -48,6 +53,7 @@ class Project:
     program: Sequence[str] = (sys.executable, "-c", "from pipeline.cli import main; main()")
 
     def __init__(self, folder: Path, dataset: Path, **settings: object):
+        self.folder = folder
         self.dataset = dataset
         self._settings = {
             **TINY,
@@ -55,7 +61,8 @@ class Project:
             "pusher.directory": str(folder / "serving"),
             **_keys(settings),
         }
-        chosen = [f"{key}={self._settings[key]}" for key in ("run.workspace", "pusher.directory")]
+        places = ("run.workspace", "pusher.directory")
+        chosen = [f"{key}={_toml(self._settings[key])}" for key in places]
         self.workspace = Workspace.from_config(configs.load(None, chosen))
 
     def command(self, *arguments: str, **settings: object) -> list[str]:
@@ -113,16 +120,19 @@ def _toml(value: object) -> str:
 
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory):
-    """A small demo, imported."""
-    folder = tmp_path_factory.mktemp("demo")
+    """A small demo, imported; what its name means as a pattern is no data set."""
+    folder = tmp_path_factory.mktemp("demo") / _ODD
     generator.write_folder(folder / "pictures", count=120, size=48)
     importer.import_pairs(
         folder / "pictures" / "captions.csv",
-        folder / "dataset",
+        folder / "ds[12]",
         columns=Columns(group="family"),
         say=lambda _: None,
     )
-    return folder / "dataset"
+    shutil.copytree(folder / "ds[12]", folder / "ds1")
+    for shard in (folder / "ds1").glob("pairs-*"):
+        shard.write_bytes(b"something else")
+    return folder / "ds[12]"
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from results.metadata import CACHED, NEW
+from results.workspace import INSIDE
 
 pytestmark = pytest.mark.slow
 
@@ -75,5 +76,6 @@ def test_a_later_run_goes_on_from_the_blessed_model_with_what_was_tuned(new_proj
     second = project.latest()
     assert second.execution("Tuner") is None
     assert second.execution("Trainer").state == NEW
-    assert f"goes on from {first.output('Model').uri}" in project.log()
+    model = Path(first.output("Model").uri).relative_to(project.workspace.root)
+    assert f"goes on from {INSIDE}/{model}" in project.log()
     assert f"hyperparameters: {values}" in project.log()

@@ -1,8 +1,14 @@
+import logging
+import shutil
+
 import pytest
+from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.types import standard_artifacts
 
+from pipeline import baseline
 from pipeline.baseline import BaselineStrategy
 from results import versions
+from results.metadata import Metadata
 
 MODELS, BLESSINGS = "model", "model_blessing"
 
@@ -60,3 +66,72 @@ def test_there_is_none_if_all_were_rolled_back(tmp_path, serving):
     for version in versions.list_versions(serving):
         version.path.rename(serving / f"rolled_back-{version.number}")
     assert found(tmp_path, serving) == ([], [])
+
+
+@pytest.fixture
+def blessed(tmp_path, metadata_store):
+    """The runs of a workspace: models 1, 2 and 3, blessed and pushed as versions 11, 12 and 13."""
+    root, serving = tmp_path / "root", tmp_path / "serving"
+    root.mkdir()
+    store, state = metadata_store(root / "metadata.sqlite"), mlmd.Execution.COMPLETE
+    for number in (1, 2, 3):
+        saved = root / "artifacts" / "Trainer" / "model" / str(number) / "Format-Serving"
+        for folder in (saved, serving / str(10 + number)):
+            folder.mkdir(parents=True)
+            for name in ("fingerprint.pb", "saved_model.pb"):
+                (folder / name).write_bytes(bytes([number]))
+        uri = f"/proc/self/cwd/artifacts/Trainer/model/{number}"
+        store.execute(f"{number}", "Trainer", state, "Model", uri=uri)
+        store.execute(f"{number}", "Evaluator", state, "ModelBlessing", blessed=1)
+        pushed = {"pushed_version": str(10 + number)}
+        store.execute(f"{number}", "Pusher", state, "PushedModel", **pushed)
+    return root
+
+
+def restored(blessed, tmp_path):
+    """Which models are there after the run looked for its baseline."""
+    baseline.restore(Metadata(blessed / "metadata.sqlite").runs(), tmp_path / "serving")
+    folder = blessed / "artifacts" / "Trainer" / "model"
+    there = sorted(path.parents[1].name for path in folder.glob("*/*/saved_model.pb"))
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+    return {
+        name: (folder / name / "Format-Serving" / "saved_model.pb").read_bytes() for name in there
+    }
+
+
+def remove(blessed, *numbers):
+    for number in numbers:
+        shutil.rmtree(blessed / "artifacts" / "Trainer" / "model" / str(number))
+
+
+def test_the_pushed_copy_takes_the_place_of_a_blessed_model_that_is_gone(blessed, tmp_path, caplog):
+    remove(blessed, 2, 3)
+    assert restored(blessed, tmp_path) == {"1": b"\x01", "3": b"\x03"}
+    assert "its pushed copy" in caplog.text
+
+
+def test_half_a_model_and_half_a_copy_are_replaced(blessed, tmp_path):
+    folder = blessed / "artifacts" / "Trainer" / "model"
+    (folder / "3" / "Format-Serving" / "saved_model.pb").unlink()
+    (folder / ".half-3").mkdir()
+    assert restored(blessed, tmp_path)["3"] == b"\x03"
+
+
+def test_nothing_is_restored_while_the_latest_is_there(blessed, tmp_path):
+    remove(blessed, 1, 2)
+    assert restored(blessed, tmp_path).keys() == {"3"}
+
+
+def test_what_was_rolled_back_is_not_restored(blessed, tmp_path):
+    versions.roll_back(tmp_path / "serving")
+    remove(blessed, 2, 3)
+    assert restored(blessed, tmp_path).keys() == {"1", "2"}
+
+
+def test_a_model_that_is_gone_for_good_is_told_and_an_earlier_one_stays(blessed, tmp_path, caplog):
+    remove(blessed, 3)
+    shutil.rmtree(tmp_path / "serving" / "13")
+    with caplog.at_level(logging.WARNING):
+        assert restored(blessed, tmp_path).keys() == {"1", "2"}
+    (told,) = caplog.messages
+    assert "model/3/Format-Serving is gone: nothing is compared with this blessed model" in told

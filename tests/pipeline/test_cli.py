@@ -1,3 +1,4 @@
+import errno
 import json
 import subprocess
 import sys
@@ -6,6 +7,7 @@ import tomllib
 import pytest
 
 from core import config as configs
+from pipeline import cli
 
 PROGRAM = "from pipeline.cli import main; main()"
 
@@ -105,3 +107,31 @@ def test_no_runs_yet(tmp_path):
     assert done.returncode == 0
     assert "no runs yet" in done.stderr
     assert json.loads(dexmatch("runs", "--json", cwd=tmp_path).stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "/proc/version"), "belongs to root"),
+        (OSError(errno.ENOSPC, "No space left on device", "/proc/version"), "MB are free"),
+    ],
+)
+def test_what_cannot_be_written_costs_one_line_and_status_2(monkeypatch, capsys, error, told):
+    def fails(**_):
+        raise error
+
+    monkeypatch.setattr(cli, "app", fails)
+    with pytest.raises(SystemExit, match="2"):
+        cli.main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Error: /proc")
+    assert told in line
+
+
+def test_other_errors_keep_their_traces(monkeypatch):
+    def fails(**_):
+        raise KeyError("x")
+
+    monkeypatch.setattr(cli, "app", fails)
+    with pytest.raises(KeyError):
+        cli.main()

@@ -28,7 +28,7 @@ def source(tmp_path_factory):
 @pytest.fixture(scope="module")
 def imported(source, tmp_path_factory):
     """One real import; gives the folder and what was printed."""
-    out = tmp_path_factory.mktemp("sets") / "out"
+    out = tmp_path_factory.mktemp("sets") / "out[1]"
     result = call("import", source, "--out", out, "--max-rejects", "20%", "--workers", 1)
     assert result.exit_code == 0, result.output
     return out, result
@@ -48,7 +48,7 @@ def test_import_prints_guesses_summary_and_next_command(imported):
     assert "image: column 'image'" in result.stderr
     assert "--group-column" in result.stderr
     assert "column '[odd]' is stored as '_odd_'" in result.stderr
-    assert f"Next: dexmatch run --data {out}" in result.stderr
+    assert f"Next: dexmatch run --data '{out}'" in result.stderr  # The shell has patterns too.
     assert "rejects.csv" in result.stderr
     text = flat(result.stdout)
     for words in ("rows read 5", "imported 4", "rejected 1", "file_not_found 1", "pictures 4"):

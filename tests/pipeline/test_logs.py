@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -81,3 +82,15 @@ def test_what_is_meant_for_the_user_is_seen_while_libraries_are_hushed():
     )
     assert done.stderr == "for the user\nafterwards\n"
     assert done.stdout == "a result\n"
+
+
+def test_a_full_disk_does_not_keep_the_streams_from_their_owners(capfd):
+    """What could not be logged is lost, and nothing else."""
+    with logs.captured(Path("/dev/full")):
+        print("for the log")
+        logging.getLogger("somebody").info("for the log")
+        terminal.say("for the user")
+    print("afterwards")
+    out, err = capfd.readouterr()
+    assert out.endswith("afterwards\n")
+    assert err == "for the user\n"

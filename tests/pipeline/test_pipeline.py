@@ -18,6 +18,7 @@ def composed(tmp_path, *overrides, **settings):
     pipeline = create_pipeline(
         configs.load(None, overrides),
         dataset=str(tmp_path / "data"),
+        dataset_name="data",
         metadata_columns=["color"],
         pipeline_root=str(tmp_path / "root"),
         metadata_path=str(tmp_path / "metadata.sqlite"),
@@ -89,6 +90,7 @@ def test_the_cache_is_keyed_by_the_code_of_ours_that_a_component_runs(tmp_path):
     runs = {
         "PairSampler": ["components.pair_sampler.executor"],
         "LeakageGuard": ["components.leakage_guard.executor"],
+        "SliceGuard": ["components.slice_guard.executor"],
         "AnomalyGuard": ["components.anomaly_guard.executor"],
         "Transform": ["modules.transform"],
         "Tuner": ["modules.tuner"],

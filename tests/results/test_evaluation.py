@@ -30,3 +30,12 @@ def test_figures_are_named_in_the_order_of_the_table_and_unknown_ones_last():
     figures = dict.fromkeys(("brier", "ece", "mean_label", "auc", "example_count", "accuracy"), 0.5)
     names = evaluation.figure_names([SliceFigures("overall", figures), SliceFigures("a:b", {})])
     assert names == ["auc", "accuracy", "ece", "brier"]
+
+
+def test_an_evaluation_is_read_from_a_folder_whose_name_is_a_pattern(test_module, tmp_path):
+    support = test_module("pipeline/runs_support.py")
+    for name, auc in (("prö[v2]", 0.5), ("pröv", 0.75)):
+        figures = {"overall": {"example_count": 9.0, "auc": auc}}
+        support.write_evaluation(tmp_path / name / "evaluation", figures)
+    (overall,) = evaluation.load(str(tmp_path / "prö[v2]" / "evaluation")).slices
+    assert overall.figures["auc"] == 0.5

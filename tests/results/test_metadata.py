@@ -1,9 +1,13 @@
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from ml_metadata.metadata_store.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from results import links
 from results.metadata import CACHED, FAILED, NEW, UNFINISHED, Metadata
+from results.workspace import INSIDE
 
 
 @pytest.fixture
@@ -80,3 +84,106 @@ def test_what_was_read_and_made_is_known_with_the_names_of_inputs_and_outputs(pa
 def test_an_artifact_is_told_with_when_it_was_made(path):
     created = Metadata(path).runs()[0].output("Examples").created
     assert abs(datetime.now(UTC) - created) < timedelta(hours=1)
+
+
+@pytest.fixture
+def moved(tmp_path, metadata_store):
+    """A workspace whose models are recorded inside it, and as an earlier release did elsewhere."""
+    root = tmp_path / "moved"
+    for number in (1, 2):
+        saved = root / "artifacts" / "Trainer" / "model" / str(number) / "Format-Serving"
+        saved.mkdir(parents=True)
+        (saved / "saved_model.pb").write_bytes(b"")
+    store = metadata_store(root / "metadata.sqlite")
+    for number, above in ((1, INSIDE), (2, "/where/it was[1]/runs/dexmatch")):
+        uri = f"{above}/artifacts/Trainer/model/{number}"
+        store.execute(f"run {number}", "Trainer", mlmd.Execution.COMPLETE, "Model", uri=uri)
+    return root
+
+
+def models(root):
+    return [run.output("Model").uri for run in Metadata(root / "metadata.sqlite").runs()]
+
+
+def recorded(root, metadata_store):
+    """What MLMD has: places, and whether they are offered to caches and resolvers."""
+    found = metadata_store(root / "metadata.sqlite").artifacts("Model")
+    return [(each.uri, each.state == mlmd.Artifact.LIVE) for each in found]
+
+
+def test_artifacts_are_found_where_the_workspace_is_now(moved):
+    folder = moved / "artifacts" / "Trainer" / "model"
+    assert models(moved) == [str(folder / "1"), str(folder / "2")]
+
+
+def test_a_copy_does_not_read_the_originals_artifacts(moved, tmp_path):
+    shutil.copytree(moved, tmp_path / "copy")
+    assert all(each.startswith(str(tmp_path / "copy")) for each in models(tmp_path / "copy"))
+
+
+def test_records_of_an_earlier_release_are_mended(moved, metadata_store):
+    Metadata(moved / "metadata.sqlite").mend()
+    folder = f"{INSIDE}/artifacts/Trainer/model"
+    assert recorded(moved, metadata_store) == [(f"{folder}/1", True), (f"{folder}/2", True)]
+
+
+def test_what_is_gone_is_offered_no_more_until_it_is_back(moved, metadata_store):
+    saved = moved / "artifacts" / "Trainer" / "model" / "2" / "Format-Serving" / "saved_model.pb"
+    for is_there in (False, True):
+        saved.write_bytes(b"") if is_there else saved.unlink()
+        Metadata(moved / "metadata.sqlite").mend()
+        states = [state for _, state in recorded(moved, metadata_store)]
+        assert states == [True, is_there]
+
+
+@pytest.mark.parametrize("kind", ["ModelBlessing", "PushedModel"])
+def test_a_verdict_holds_without_its_files(tmp_path, metadata_store, kind):
+    path = tmp_path / "metadata.sqlite"
+    metadata_store(path).execute("one", "Some", mlmd.Execution.COMPLETE, kind, blessed=1)
+    Metadata(path).mend()
+    (verdict,) = metadata_store(path).artifacts(kind)
+    assert verdict.state == mlmd.Artifact.LIVE
+
+
+def test_a_kill_while_records_are_mended_leaves_them_as_they_were(
+    moved, metadata_store, monkeypatch
+):
+    before = recorded(moved, metadata_store)
+    calls = []
+
+    def killed(self, artifacts, *args, **kwargs):
+        calls.append(artifacts)
+        raise KeyboardInterrupt
+
+    shutil.rmtree(moved / "artifacts" / "Trainer" / "model" / "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(MetadataStore, "put_artifacts", killed)
+        with pytest.raises(KeyboardInterrupt):
+            Metadata(moved / "metadata.sqlite").mend()
+    (together,) = calls  # One transaction for all.
+    assert len(together) == 2
+    assert recorded(moved, metadata_store) == before
+
+
+def test_what_was_tuned_and_is_gone_does_not_count(tmp_path, metadata_store):
+    path = tmp_path / "metadata.sqlite"
+    (tmp_path / "best").mkdir()
+    (tmp_path / "best" / "best.txt").write_text("")
+    metadata_store(path).execute(
+        "one", "Tuner", mlmd.Execution.COMPLETE, "HyperParameters", uri=f"{INSIDE}/best"
+    )
+    assert Metadata(path).has("HyperParameters")
+    (tmp_path / "best" / "best.txt").unlink()
+    assert not Metadata(path).has("HyperParameters")
+
+
+def test_a_data_set_goes_by_its_own_name(tmp_path, metadata_store):
+    (tmp_path / "root").mkdir()
+    link = links.make(tmp_path / "root", "data-12", tmp_path / "mine[1]")
+    path = tmp_path / "root" / "metadata.sqlite"
+    told = {"input_base": f"{INSIDE}/links/{link.name}"}
+    metadata_store(path).execute(
+        "one", "ImportExampleGen", mlmd.Execution.COMPLETE, parameters=told
+    )
+    (run,) = Metadata(path).runs()
+    assert run.dataset == tmp_path / "mine[1]"

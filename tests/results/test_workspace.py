@@ -1,9 +1,13 @@
+import importlib.util
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from core import config as configs
+from core import disk
 from core.errors import DexmatchError
 from results.workspace import Workspace
 
@@ -44,3 +48,36 @@ def test_what_a_killed_run_left_is_removed(workspace):
     left.mkdir(parents=True)
     with workspace.scratch():
         assert not left.exists()
+
+
+def test_who_has_entered_calls_it_by_a_name_that_never_changes(workspace, tmp_path):
+    odd = Workspace(root=tmp_path / "prö [v2]*", serving=workspace.serving)
+    before = Path.cwd()
+    for each in (workspace, odd):
+        with each.locked(), each.entered():
+            assert each.inside(each.metadata) == "/proc/self/cwd/metadata.sqlite"
+            Path(each.inside(each.metadata)).write_text(each.root.name)
+            child = f"print(open({each.inside(each.metadata)!r}).read())"
+            said = subprocess.run([sys.executable, "-c", child], capture_output=True, check=True)
+            assert said.stdout.decode().strip() == each.root.name
+        assert each.metadata.read_text() == each.root.name
+        assert Path.cwd() == before
+
+
+def test_what_is_imported_from_the_current_folder_still_is(workspace, tmp_path, monkeypatch):
+    (tmp_path / "only_here.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    with workspace.locked(), workspace.entered():
+        assert importlib.util.find_spec("only_here")
+
+
+@pytest.mark.parametrize("taken", ["runs", "runs/mine", "serving", "serving/mine"])
+def test_a_file_where_a_folder_is_wanted(workspace, tmp_path, taken):
+    path = tmp_path / taken
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("")
+    told = f"{path}.*: (a file stands where a folder is wanted|Not a directory)"
+    with pytest.raises(DexmatchError, match=told):
+        with disk.explained(), workspace.locked():
+            pass

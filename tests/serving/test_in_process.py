@@ -1,10 +1,14 @@
 """What every client does, shown on the one that needs no server."""
 
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from serving.client import InvalidRequest, ModelNotFound, Settings, open_model
+from serving.server import servable
 
 
 @pytest.fixture
@@ -144,3 +148,15 @@ def test_another_address_is_refused():
 def test_settings_that_make_no_sense(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Settings(**wrong)
+
+
+@pytest.mark.parametrize("name", ["prö[v2]", "a?b*c{d} %20#:e", "back\\slash"])
+def test_a_model_is_loaded_from_a_folder_whose_name_is_a_pattern(
+    tiny_models, tiny, tmp_path, pictures, name
+):
+    shutil.copytree(tiny_models.first, tmp_path / name)
+    asked = [pictures["rgb.png"]], ["a red bird"]
+    np.testing.assert_allclose(open_model(tmp_path / name).score(*asked), tiny.score(*asked))
+    with ThreadPoolExecutor(1) as threads:
+        options = servable.RunOptions(threads=threads)
+        servable.Servable("dexmatch", 1, tmp_path / name / "1", options).close()
