@@ -4,12 +4,14 @@ import contextlib
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from core.errors import DexmatchError
 
+_OPEN_FILES = "/proc/self/fd"  # Not on macOS.
 _PLAIN = re.compile(r"[A-Za-z0-9_./+=@,~-]*")
 
 
@@ -71,8 +73,9 @@ def plain_name(folder: Path | str) -> Iterator[str]:
       folder: one that exists.
 
     Yields:
-      The path of the folder; one by way of the system's table of open files where its own holds
-      anything but letters and digits of ASCII and the harmless marks.
+      The path of the folder; where its own holds anything but letters and digits of ASCII and the
+      harmless marks, one by way of the system's table of open files, or of a link where the system
+      has no such table.
 
     Raises:
       OSError: there is no such folder.
@@ -82,7 +85,13 @@ def plain_name(folder: Path | str) -> Iterator[str]:
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        yield f"/proc/self/fd/{descriptor}"
+        if os.path.isdir(_OPEN_FILES):
+            yield f"{_OPEN_FILES}/{descriptor}"
+            return
+        with tempfile.TemporaryDirectory() as scratch:
+            link = os.path.join(scratch, "folder")
+            os.symlink(os.path.abspath(folder), link)
+            yield link
     finally:
         os.close(descriptor)
 

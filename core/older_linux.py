@@ -1,7 +1,7 @@
 """What makes up for the packages of older Linux, where TFDV's own release does not install.
 
-tfx-bsl 1.21 no longer has a module that tensorflow-data-validation 1.16 imports; `import tfx` puts a
-stand-in in its place, so it must come first in every process. All of this goes with
+tfx-bsl 1.21 no longer has a module that tensorflow-data-validation 1.16 imports; `import tfx` puts
+a stand-in in its place, so it must come first in every process. All of this goes with
 `tools/older-linux-overrides.txt`, which says when.
 """
 

@@ -20,6 +20,7 @@ from core import disk, features, terminal
 from core.config import CaptionConfig
 from core.errors import DexmatchError
 from core.files import write_atomically
+from core.machine import available_cores
 from core.progress import show_progress
 from data import dataset, readers, workers
 from data.columns import ALL_GUESSED, Columns, FeatureType, Metadata, choose, metadata_of, survey
@@ -96,7 +97,7 @@ def import_pairs(
             _Answers(allow_outside_paths, keep_wordless_captions),
             say,
         )
-        outcome = _run(plan, folder, num_workers or workers.available_cores())
+        outcome = _run(plan, folder, num_workers or available_cores())
         _check(outcome, plan, max_rejects, folder, out, say)
         for remark in _unread_words(outcome.statistics):
             say(f"{plan.name}: {remark}")

@@ -26,13 +26,6 @@ _counter: "Synchronized[int] | None" = None
 """In a worker: the counter that all of them share."""
 
 
-def available_cores() -> int:
-    """The cores that this process may use, which in a container are not all."""
-    if hasattr(os, "sched_getaffinity"):  # Linux only.
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def tick() -> None:
     """Called in a worker: counts one unit of work as done."""
     if _counter is not None:

@@ -30,7 +30,7 @@ from pipeline import logs
 from pipeline.progress import run_progress
 from results import links
 from results.metadata import AUC, Metadata, Run
-from results.workspace import INSIDE, Workspace
+from results.workspace import INSIDE, Workspace, called
 from serving import files
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def execute(config: Config, verbose: bool = False) -> Outcome:
         inputs = _linked(config, dataset, workspace)
         with workspace.entered(), workspace.scratch(), logs.captured(log, echo=verbose):
             _log.info("configuration:\n%s", config.to_toml())
-            _log.info("%s is %s", INSIDE, workspace.root)
+            _log.info("%s is %s", called(workspace.root), workspace.root)
             try:
                 _run(config, inputs, dataset, workspace)
                 run = Metadata(workspace.metadata).latest(since=started)

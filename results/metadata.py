@@ -13,7 +13,7 @@ from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from results import links
-from results.workspace import ARTIFACTS, INSIDE
+from results.workspace import ARTIFACTS, INSIDE, called
 
 _RUN = "pipeline_run"
 _NODE = "node"
@@ -22,7 +22,7 @@ _State = mlmd.Execution.State
 _MODEL = "Model"
 # A verdict, and whether a model was pushed: the folder may well be empty.
 _TOLD_BY_THE_RECORD = ("ModelBlessing", "PushedModel")
-_ABSOLUTE = re.compile(rf"/.*/({ARTIFACTS}/[^/]+/[^/]+/[0-9]+)", re.DOTALL)
+_ABSOLUTE = re.compile(rf"/.*/(?P<inside>{ARTIFACTS}/[^/]+/[^/]+/[0-9]+)", re.DOTALL)
 
 AUC = "auc_"
 """Custom properties of a `ModelEvaluation`: the AUC on a few slices, as in "auc_against:random"."""
@@ -191,12 +191,14 @@ class Metadata:
         """Sets the records right with what is on disk; call it with the workspace's lock held.
 
         What is gone is marked as deleted, so that no cache and no resolver offers it, and what came
-        back as live. Places that an earlier release recorded become places `INSIDE`. All of it is
-        one transaction of the database: a kill leaves all records as they were.
+        back as live. Absolute places, as earlier releases recorded them, become those that a run
+        uses today. All of it is one transaction of the database: a kill leaves all records as they
+        were.
         """
         changed = []
         for artifact in self._store.get_artifacts():
-            uri, state = _inside(artifact.uri), artifact.state
+            inside, state = _inside(artifact.uri), artifact.state
+            uri = artifact.uri if inside is None else f"{called(self._root)}/{inside}"
             if state in (mlmd.Artifact.LIVE, mlmd.Artifact.DELETED):
                 is_there = self._is_there(artifact)
                 state = mlmd.Artifact.LIVE if is_there else mlmd.Artifact.DELETED
@@ -277,17 +279,19 @@ def located(root: Path, recorded: str) -> str:
 
     Args:
       root: the workspace's folder.
-      recorded: `INSIDE` the workspace, so that it holds wherever that is moved or copied to.
-        Earlier releases recorded where the workspace was at the time.
+      recorded: `INSIDE` the workspace, so that it holds wherever that is moved or copied to; of an
+        artifact it may also be where the workspace was at the time.
     """
-    path = _inside(recorded)
-    inside = path.removeprefix(f"{INSIDE}/")
-    return path if inside == path else str(root / inside)
+    inside = _inside(recorded)
+    return recorded if inside is None else str(root / inside)
 
 
-def _inside(uri: str) -> str:
-    older = _ABSOLUTE.fullmatch(uri)
-    return f"{INSIDE}/{older[1]}" if older else uri
+def _inside(recorded: str) -> str | None:
+    """A path relative to the workspace; None for one elsewhere."""
+    if recorded.startswith(f"{INSIDE}/"):
+        return recorded.removeprefix(f"{INSIDE}/")
+    absolute = _ABSOLUTE.fullmatch(recorded)
+    return absolute["inside"] if absolute else None
 
 
 def output_of(artifact: mlmd.Artifact, type_name: str) -> Output:

@@ -21,8 +21,14 @@ INSIDE = "/proc/self/cwd"
 
 It is the same whatever the folders above are called, and wherever they are moved: TFX, Beam and
 TensorFlow, which read some characters of a path as patterns, see nothing of them, and what MLMD
-records holds. A relative path would do, were it not that Beam makes some of them absolute.
+records holds. A relative path would do, were it not that Beam makes some of them absolute. macOS
+has no such name: there it is the workspace's own path.
 """
+
+
+def called(root: Path) -> str:
+    """What a run that has entered a workspace calls its folder."""
+    return INSIDE if os.path.isdir(INSIDE) else str(root)
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ class Workspace:
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
-        """Makes the workspace the current folder, so that `INSIDE` stands for it."""
+        """Makes the workspace the current folder."""
         # An empty entry, as `python -c` makes it, stands for the current folder.
         sys.path[:] = [
             os.path.abspath(each) if os.path.isdir(each or ".") else each for each in sys.path
@@ -102,7 +108,7 @@ class Workspace:
 
     def inside(self, path: Path) -> str:
         """How those who have `entered` the workspace call a path in it."""
-        return f"{INSIDE}/{path.relative_to(self.root)}"
+        return f"{called(self.root)}/{path.relative_to(self.root)}"
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ from tensorflow.core.protobuf import config_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig, ModelServerConfig
 
+from core.machine import available_cores
 from serving.server import warmup
 from serving.server.batching import Batching, Slots
 from serving.server.budget import Budget
@@ -95,7 +96,7 @@ class ServerCore:
         self._options = options
         batching = options.batching
         self._run_threads = ThreadPoolExecutor(
-            batching.threads if batching else os.cpu_count() or 1, "run"
+            batching.threads if batching else available_cores(), "run"
         )
         self._load_threads = ThreadPoolExecutor(options.load_threads, "load")
         self.budget = Budget(options.max_bytes_under_way, options.max_pixels_under_way)

@@ -1,12 +1,12 @@
 """The embedded engine's command line: tensorflow_model_server's flags, and a few of its own."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import DexmatchError
 from core.limits import MAX_PIXELS
+from core.machine import available_cores
 from serving import files
 from serving.server import request_log
 from serving.server.batching import Batching
@@ -221,7 +221,7 @@ def _batching(flags: argparse.Namespace) -> Batching | None:
         max_batch_size=files.max_batch_size(found),
         timeout_s=value("batch_timeout_micros", 0) / 1e6,
         max_enqueued_batches=value("max_enqueued_batches", 10),
-        threads=value("num_batch_threads", os.cpu_count() or 1),
+        threads=value("num_batch_threads", available_cores()),
         allowed_sizes=tuple(found.allowed_batch_sizes),
         pad_inputs=found.pad_variable_length_inputs,
         thread_pool_name=found.thread_pool_name.value or pool,

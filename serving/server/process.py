@@ -25,6 +25,7 @@ import uvloop
 from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
 
 from core.errors import DexmatchError
+from core.machine import available_cores
 from serving import files
 from serving.server import flags as command_line
 from serving.server import grpc_api, http, log, rest
@@ -148,7 +149,7 @@ def _session(flags: argparse.Namespace, batching: Batching | None) -> config_pb2
     """
     within, over = command_line.threads(flags)
     if not within and batching:
-        within = max(1, len(os.sched_getaffinity(0)) // batching.threads)
+        within = max(1, available_cores() // batching.threads)
     config = config_pb2.ConfigProto(
         intra_op_parallelism_threads=within, inter_op_parallelism_threads=over
     )

@@ -11,6 +11,7 @@ from components.retrieval.artifacts import RetrievalMetrics
 from core import features
 from modules.evaluator import eval_config
 from results import retrieval
+from results.data_validation import tfdv
 
 EVIL = "<script>alert(1)</script>"
 SPLITS = ("train", "val", "test")

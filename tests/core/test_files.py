@@ -99,3 +99,14 @@ def test_a_plain_name_is_that_of_the_folder_and_no_pattern(tmp_path, name):
         assert Path(plain, "file").read_text() == name
     assert (plain == str(tmp_path / name)) == (name == "v2")
     assert name == "v2" or not Path(plain, "file").exists()
+
+
+def test_a_plain_name_is_a_link_where_open_files_have_no_names(tmp_path, monkeypatch):
+    """As on macOS."""
+    monkeypatch.setattr("core.files._OPEN_FILES", "/nowhere/self/fd")
+    (tmp_path / "[v2]").mkdir()
+    (tmp_path / "[v2]" / "file").write_text("found")
+    with plain_name(tmp_path / "[v2]") as plain:
+        assert "[" not in plain
+        assert Path(plain, "file").read_text() == "found"
+    assert not os.path.lexists(plain)

@@ -1,7 +1,6 @@
 """Tasks run in order, few at a time, and a dead worker is noticed."""
 
 import multiprocessing
-import os
 import signal
 
 import pytest
@@ -50,10 +49,6 @@ def test_progress_is_told():
     told = []
     list(workers.run_in_order("time:sleep", [0.5], 1, told.append))
     assert told
-
-
-def test_available_cores():
-    assert 1 <= workers.available_cores() <= (os.cpu_count() or 1)
 
 
 def test_ctrl_c_does_not_reach_the_workers():

@@ -127,6 +127,14 @@ def test_records_of_an_earlier_release_are_mended(moved, metadata_store):
     assert recorded(moved, metadata_store) == [(f"{folder}/1", True), (f"{folder}/2", True)]
 
 
+def test_records_are_absolute_where_the_system_has_no_such_name(moved, metadata_store, monkeypatch):
+    """As on macOS: they are mended whenever the workspace has moved."""
+    monkeypatch.setattr("results.workspace.INSIDE", "/nowhere/self/cwd")
+    Metadata(moved / "metadata.sqlite").mend()
+    folder = moved / "artifacts" / "Trainer" / "model"
+    assert recorded(moved, metadata_store) == [(f"{folder}/1", True), (f"{folder}/2", True)]
+
+
 def test_what_is_gone_is_offered_no_more_until_it_is_back(moved, metadata_store):
     saved = moved / "artifacts" / "Trainer" / "model" / "2" / "Format-Serving" / "saved_model.pb"
     for is_there in (False, True):

@@ -81,3 +81,9 @@ def test_a_file_where_a_folder_is_wanted(workspace, tmp_path, taken):
     with pytest.raises(DexmatchError, match=told):
         with disk.explained(), workspace.locked():
             pass
+
+
+def test_where_the_system_has_no_such_name_a_workspace_goes_by_its_path(workspace, monkeypatch):
+    """As on macOS."""
+    monkeypatch.setattr("results.workspace.INSIDE", "/nowhere/self/cwd")
+    assert workspace.inside(workspace.metadata) == str(workspace.metadata)
