@@ -13,6 +13,8 @@ from components.anomaly_guard import executor
 from core import features
 from core.errors import DexmatchError
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = """
 feature { name: "color" type: BYTES domain: "color" presence { min_fraction: 1 min_count: 1 } }
 feature { name: "legs" type: INT int_domain { min: 0 max: 8 } presence { min_fraction: 1 } }
