@@ -23,7 +23,9 @@ run: $(READY) $(DEMO)
 $(DEMO): $(wildcard data/demo/*.py) | $(READY)
 	@$(BIN)/dexmatch data demo --out $(@D) --overwrite
 
-PYTEST := $(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
+# One more than there are processors: tests wait for servers, browsers and disks.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: $(READY)
 	@$(PYTEST)

@@ -15,7 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_transform as tft
-from tfx import v1 as tfx
+from tfx.components.trainer.fn_args_utils import FnArgs
 
 from core import reporting
 from modules.export import signatures
@@ -33,7 +33,7 @@ from modules.training.warm_start import write_architecture
 _log = logging.getLogger(f"{reporting.LOGGER}.trainer")
 
 
-def run_fn(fn_args: tfx.components.FnArgs) -> None:
+def run_fn(fn_args: FnArgs) -> None:
     """Trains the model and writes it to `fn_args.serving_model_dir`.
 
     Args:
@@ -77,9 +77,7 @@ class TrainedModel:
     val_auc: float
 
 
-def train(
-    custom_config: Mapping[str, Any], fn_args: tfx.components.FnArgs, folders: Folders
-) -> TrainedModel:
+def train(custom_config: Mapping[str, Any], fn_args: FnArgs, folders: Folders) -> TrainedModel:
     """Trains one model, for the Trainer or for a trial of the Tuner.
 
     Args:
@@ -119,7 +117,7 @@ def train(
 
 
 def read_data(
-    fn_args: tfx.components.FnArgs, transform: tft.TFTransformOutput, setup: TrainingSetup
+    fn_args: FnArgs, transform: tft.TFTransformOutput, setup: TrainingSetup
 ) -> TrainingData:
     """Reads both splits, and refuses what no training can make sense of.
 
@@ -141,7 +139,7 @@ def read_data(
     return TrainingData.in_steps(pairs, val, count, settings.batch_size, replicas)
 
 
-def checkpoints_folder(custom_config: Mapping[str, Any], fn_args: tfx.components.FnArgs) -> str:
+def checkpoints_folder(custom_config: Mapping[str, Any], fn_args: FnArgs) -> str:
     """Where a training, or a tuning, leaves what it needs to go on after a kill.
 
     Args:

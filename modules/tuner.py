@@ -15,7 +15,8 @@ import keras
 import keras_tuner
 import tensorflow as tf
 from keras_tuner.engine import base_tuner
-from tfx import v1 as tfx
+from tfx.components.trainer.fn_args_utils import FnArgs
+from tfx.components.tuner.component import TunerFnResult
 
 from core import reporting
 from core.config import RANGES, TunerConfig
@@ -33,7 +34,7 @@ _MOST_FAILURES = 3
 _RESULT = "result.json"
 
 
-def tuner_fn(fn_args: tfx.components.FnArgs) -> tfx.components.TunerFnResult:
+def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
     """Sets up a random search (Bergstra and Bengio 2012) for the highest validation AUC.
 
     Args:
@@ -53,7 +54,7 @@ def tuner_fn(fn_args: tfx.components.FnArgs) -> tfx.components.TunerFnResult:
     folder = trainer.checkpoints_folder(fn_args.custom_config, fn_args)
     if distribution.is_chief():
         checkpoints.remove_others(folder)
-    return tfx.components.TunerFnResult(
+    return TunerFnResult(
         tuner=search, fit_kwargs={"fn_args": fn_args, "settings": settings, "folder": folder}
     )
 
@@ -64,7 +65,7 @@ class Search(base_tuner.BaseTuner):
     def run_trial(
         self,
         trial: keras_tuner.engine.trial.Trial,
-        fn_args: tfx.components.FnArgs,
+        fn_args: FnArgs,
         settings: TunerConfig,
         folder: str,
     ) -> dict[str, float]:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tfx import types
-from tfx import v1 as tfx
+from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
+    LatestBlessedModelStrategy,
+)
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
@@ -20,7 +22,7 @@ _SAVED_MODEL = "saved_model.pb"
 _log = logging.getLogger(f"{reporting.LOGGER}.baseline")
 
 
-class BaselineStrategy(tfx.dsl.experimental.LatestBlessedModelStrategy):
+class BaselineStrategy(LatestBlessedModelStrategy):
     """The latest blessed model, past those that were rolled back: they looked better than they are.
 
     Args:

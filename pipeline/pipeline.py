@@ -27,12 +27,38 @@ blessed model feeds the Trainer too.
 from collections.abc import Sequence
 from typing import Any
 
+# Not by `tfx.v1`: that also loads the client for Google's cloud, seven of twenty seconds.
 from tfx import types
-from tfx import v1 as tfx
+from tfx.components import (
+    BulkInferrer,
+    ExampleValidator,
+    ImportExampleGen,
+    SchemaGen,
+    StatisticsGen,
+    Trainer,
+    Transform,
+    Tuner,
+)
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.base_node import BaseNode
-from tfx.dsl.components.common.resolver import ResolverStrategy
-from tfx.types import standard_component_specs
+from tfx.dsl.components.common.resolver import Resolver, ResolverStrategy
+from tfx.dsl.input_resolution.strategies.latest_artifact_strategy import LatestArtifactStrategy
+from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
+    LatestBlessedModelStrategy,
+)
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import (
+    bulk_inferrer_pb2,
+    example_gen_pb2,
+    infra_validator_pb2,
+    pusher_pb2,
+    trainer_pb2,
+    transform_pb2,
+)
+from tfx.types import standard_artifacts, standard_component_specs
+from tfx.types.channel import Channel
 from tfx.utils import json_utils
 
 from components.anomaly_guard.component import AnomalyGuard
@@ -76,10 +102,10 @@ def create_pipeline(
     serving_directory: str,
     batching_parameters: str = "",
     pinned_versions: Sequence[int] = (),
-    baseline_strategy: type[ResolverStrategy] = tfx.dsl.experimental.LatestBlessedModelStrategy,
+    baseline_strategy: type[ResolverStrategy] = LatestBlessedModelStrategy,
     baseline_config: dict[str, Any] | None = None,
     told: Config | None = None,
-) -> tfx.dsl.Pipeline:
+) -> Pipeline:
     """Composes the pipeline; the runner is the caller's choice.
 
     Args:
@@ -102,9 +128,9 @@ def create_pipeline(
       told: the configuration as report and model card tell it, with the paths that people know; by
         default `config`.
     """
-    example_gen = tfx.components.ImportExampleGen(
+    example_gen = ImportExampleGen(
         input_base=dataset,
-        input_config=tfx.proto.Input(splits=[tfx.proto.Input.Split(name="pairs", pattern=SHARDS)]),
+        input_config=_shards(),
         output_config=_splits(config),
     )
     pair_sampler = PairSampler(
@@ -129,10 +155,10 @@ def create_pipeline(
         ),
         split=features.TEST,
     )
-    statistics_gen = tfx.components.StatisticsGen(examples=examples)
+    statistics_gen = StatisticsGen(examples=examples)
     schema_gen = _schema(config, statistics_gen)
     schema = schema_gen.outputs["schema"]
-    example_validator = tfx.components.ExampleValidator(
+    example_validator = ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema
     )
     anomaly_guard = AnomalyGuard(example_validator.outputs["anomalies"], schema)
@@ -141,22 +167,22 @@ def create_pipeline(
         **config.model_dump(mode="json", include={"image", "caption"}),
         "attributes": list(metadata_columns if attributes == "auto" else attributes),
     }
-    transform = tfx.components.Transform(
+    transform = Transform(
         examples=examples,
         schema=schema,
         preprocessing_fn="modules.transform.preprocessing_fn",
-        splits_config=tfx.proto.SplitsConfig(
+        splits_config=transform_pb2.SplitsConfig(
             analyze=[features.TRAIN], transform=[features.TRAIN, features.VAL]
         ),
         custom_config=preprocessing,
     )
     for guard in (anomaly_guard, leakage_guard, slice_guard):
         transform.add_upstream_node(guard)
-    baseline = tfx.dsl.Resolver(
+    baseline = Resolver(
         strategy_class=baseline_strategy,
         config=baseline_config,
-        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+        model=Channel(type=standard_artifacts.Model),
+        model_blessing=Channel(type=standard_artifacts.ModelBlessing),
     ).with_id("latest_blessed_model")
     # An edge only where it is asked for: else every blessing would make the Trainer start anew.
     goes_on = config.model.weights == LAST_BLESSED
@@ -167,12 +193,12 @@ def create_pipeline(
         checkpoints.ROOT: checkpoints_directory,
     }
     tuning = _tuning(config, transform, base_model, training)
-    trainer = tfx.components.Trainer(
+    trainer = Trainer(
         run_fn=f"{_TRAINER}.run_fn",
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
-        train_args=tfx.proto.TrainArgs(splits=[features.TRAIN]),
-        eval_args=tfx.proto.EvalArgs(splits=[features.VAL]),
+        train_args=trainer_pb2.TrainArgs(splits=[features.TRAIN]),
+        eval_args=trainer_pb2.EvalArgs(splits=[features.VAL]),
         base_model=base_model,
         hyperparameters=tuning.outputs[_BEST] if tuning else None,
         custom_config=training,
@@ -204,8 +230,8 @@ def create_pipeline(
             KEEP_VERSIONS: config.pusher.keep_versions,
             IN_USE: list(pinned_versions),
         },
-        push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=serving_directory)
+        push_destination=pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=serving_directory)
         ),
     )
     telling = (told or config).model_dump(
@@ -269,14 +295,12 @@ def create_pipeline(
     ]
     for node in nodes:
         _key_cache_by_code(node)
-    return tfx.dsl.Pipeline(
+    return Pipeline(
         pipeline_name=config.run.name,
         pipeline_root=pipeline_root,
         components=nodes,
         enable_cache=config.run.cache,
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
-            metadata_path
-        ),
+        metadata_connection_config=sqlite_metadata_connection_config(metadata_path),
         beam_pipeline_args=list(config.run.beam_args),
     )
 
@@ -304,17 +328,22 @@ def _key_cache_by_code(node: BaseNode) -> None:
         parameters.update(code)
 
 
-def _splits(config: Config) -> tfx.proto.Output:
+def _shards() -> example_gen_pb2.Input:
+    """All that an importer wrote, as one split."""
+    return example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="pairs", pattern=SHARDS)])
+
+
+def _splits(config: Config) -> example_gen_pb2.Output:
     """Splits by a hash of the group, so that no family stands on both sides."""
     buckets = {
         features.TRAIN: config.data.train_buckets,
         features.VAL: config.data.val_buckets,
         features.TEST: config.data.test_buckets,
     }
-    return tfx.proto.Output(
-        split_config=tfx.proto.SplitConfig(
+    return example_gen_pb2.Output(
+        split_config=example_gen_pb2.SplitConfig(
             splits=[
-                tfx.proto.SplitConfig.Split(name=name, hash_buckets=count)
+                example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=count)
                 for name, count in buckets.items()
             ],
             partition_feature_name=features.GROUP,
@@ -325,10 +354,8 @@ def _splits(config: Config) -> tfx.proto.Output:
 def _schema(config: Config, statistics_gen: BaseNode) -> BaseNode:
     """A curated schema where there is one, else one inferred from the data."""
     if config.data.schema_file:
-        return tfx.components.ImportSchemaGen(schema_file=config.data.schema_file)
-    return tfx.components.SchemaGen(
-        statistics=statistics_gen.outputs["statistics"], infer_feature_shape=True
-    )
+        return ImportSchemaGen(schema_file=config.data.schema_file)
+    return SchemaGen(statistics=statistics_gen.outputs["statistics"], infer_feature_shape=True)
 
 
 def _serving_validator(
@@ -342,7 +369,7 @@ def _serving_validator(
     if config.serving.validator == "none":
         return None
     if config.serving.validator == "infra_validator":
-        proto = tfx.proto
+        proto = infra_validator_pb2
         return InfraValidator(
             model=model,
             examples=examples,
@@ -375,24 +402,23 @@ def _bulk(config: Config, model: types.BaseChannel, evaluator: BaseNode) -> list
     """What scores another data set, as examples with a feature more: the probability."""
     if not config.bulk.dataset:
         return []
-    proto = tfx.proto
-    example_gen = tfx.components.ImportExampleGen(
+    example_gen = ImportExampleGen(
         input_base=config.bulk.dataset,
-        input_config=proto.Input(splits=[proto.Input.Split(name="pairs", pattern=SHARDS)]),
+        input_config=_shards(),
     ).with_id("BulkExampleGen")
-    column = proto.PredictOutputCol(
+    column = bulk_inferrer_pb2.PredictOutputCol(
         output_key=features.PROBABILITY, output_column=features.PROBABILITY
     )
-    inferrer = tfx.components.BulkInferrer(
+    inferrer = BulkInferrer(
         examples=example_gen.outputs["examples"],
         model=model,
         model_blessing=evaluator.outputs["blessing"],
-        model_spec=proto.ModelSpec(model_signature_name=[signatures.SERVE_EXAMPLES]),
-        output_example_spec=proto.OutputExampleSpec(
+        model_spec=bulk_inferrer_pb2.ModelSpec(model_signature_name=[signatures.SERVE_EXAMPLES]),
+        output_example_spec=bulk_inferrer_pb2.OutputExampleSpec(
             output_columns_spec=[
-                proto.OutputColumnsSpec(
+                bulk_inferrer_pb2.OutputColumnsSpec(
                     signature_name=signatures.SERVE_EXAMPLES,
-                    predict_output=proto.PredictOutput(output_columns=[column]),
+                    predict_output=bulk_inferrer_pb2.PredictOutput(output_columns=[column]),
                 )
             ]
         ),
@@ -405,18 +431,18 @@ def _tuning(
 ) -> BaseNode | None:
     """What finds hyperparameters for the Trainer; None where the configuration alone decides."""
     if config.tuner.reuse:
-        return tfx.dsl.Resolver(
-            strategy_class=tfx.dsl.experimental.LatestArtifactStrategy,
-            **{_BEST: tfx.dsl.Channel(type=tfx.types.standard_artifacts.HyperParameters)},
+        return Resolver(
+            strategy_class=LatestArtifactStrategy,
+            **{_BEST: Channel(type=standard_artifacts.HyperParameters)},
         ).with_id("latest_best_hyperparameters")
     if not config.tuner.trials:
         return None
-    return tfx.components.Tuner(
+    return Tuner(
         tuner_fn="modules.tuner.tuner_fn",
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         base_model=base_model,
-        train_args=tfx.proto.TrainArgs(splits=[features.TRAIN]),
-        eval_args=tfx.proto.EvalArgs(splits=[features.VAL]),
+        train_args=trainer_pb2.TrainArgs(splits=[features.TRAIN]),
+        eval_args=trainer_pb2.EvalArgs(splits=[features.VAL]),
         custom_config={**training, "tuner": config.tuner.model_dump(mode="json")},
     )

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from apache_beam.options.pipeline_options import StandardOptions
-from tfx import v1 as tfx
 from tfx.orchestration.beam.beam_dag_runner import BeamDagRunner
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.tfx_runner import TfxRunner
 
 # BeamDagRunner starts its own Beam pipeline without options, so with the default runner, which
@@ -13,6 +13,6 @@ from tfx.orchestration.tfx_runner import TfxRunner
 StandardOptions.DEFAULT_RUNNER = "FnApiRunner"
 
 RUNNERS: dict[str, Callable[[], TfxRunner]] = {
-    "local": tfx.orchestration.LocalDagRunner,
+    "local": LocalDagRunner,
     "beam": BeamDagRunner,
 }

@@ -5,6 +5,8 @@ import pytest
 from benchmarks import judging, seed_recipe
 from benchmarks.judging import Pairs
 
+pytestmark = pytest.mark.slow
+
 
 def pairs(groups, captions):
     count = len(groups)

@@ -10,6 +10,8 @@ from core import features
 from core.errors import DexmatchError
 from results.data_validation import tfdv
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = """
 feature { name: "color" type: BYTES domain: "color" presence { min_fraction: 1 min_count: 1 } }
 feature { name: "legs" type: INT int_domain { min: 0 max: 8 } presence { min_fraction: 1 } }

@@ -19,6 +19,8 @@ from pages.training_logs import read_scalars
 from results.evaluation import Evaluation, SliceFigures, Unjudged, figure_names
 from results.metadata import WARNING
 
+pytestmark = pytest.mark.slow
+
 EVIL = "<script>alert(1)</script>"
 CONFIG = Config.model_validate(
     {

@@ -13,6 +13,8 @@ from core import buckets, features
 from core.errors import DexmatchError
 from results.metadata import WARNING
 
+pytestmark = pytest.mark.slow
+
 COLORS = (b"red", b"blue", b"green")
 SHAPES = (b"round", b"long", b"flat", b"")
 

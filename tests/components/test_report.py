@@ -39,6 +39,8 @@ from results.evaluation import Evaluation, SliceFigures
 from results.metadata import Execution, Metadata, Output, Run
 from results.thresholds import HOLDS, MISSED, NOT_JUDGED
 
+pytestmark = pytest.mark.slow
+
 
 def figures(name="overall", baseline=None, intervals=None, **values):
     parts = tuple(tuple(part.split(":")) for part in name.split(" × ")) if ":" in name else ()

@@ -338,6 +338,7 @@ def test_guesses_are_told(images, tmp_path, in_process):
     assert "--group-column" in said[3]
 
 
+@pytest.mark.slow
 def test_no_number_of_workers_changes_a_byte(images, tmp_path):
     rows = [(f"{n % 10}.png", f"caption {n}", n % 3, n / 2) for n in range(1200)]
     source = write_table(images, [*rows, ("missing.png", "x", 1, 1)])
@@ -352,6 +353,7 @@ def test_no_number_of_workers_changes_a_byte(images, tmp_path):
         assert (one.path / name).read_bytes() == (two.path / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_leaves_nothing_behind(images, encode, mount_disk):
     (images / "0.png").write_bytes(encode(size=(600, 400)))
     small = mount_disk("32k")
@@ -368,6 +370,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_stopped_half_way(kind, images, tmp_path, in_process):
     rows = [(f"{n % 10}.png", f"caption {n}", 1, 1) for n in range(40_000)]

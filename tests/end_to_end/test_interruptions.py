@@ -44,38 +44,41 @@ def test_a_killed_run_goes_on_from_where_it_was(killed):
     assert len(killed.versions()) == 1
 
 
-def test_anomalies_stop_the_run_before_training(killed, new_project, tmp_path):
+def test_anomalies_stop_the_run_before_training(killed, tmp_path):
     """A curated schema that knows no red creature."""
     schema = Path(killed.latest().output("Schema").uri, "schema.pbtxt").read_text(encoding="utf-8")
     curated = tmp_path / "schema.pbtxt"
     curated.write_text(schema.replace('value: "red"\n', ""), encoding="utf-8")
     assert curated.read_text(encoding="utf-8") != schema
-    project = new_project(tmp_path, data__schema_file=str(curated))
+    before = killed.versions()
     for _ in range(2):  # A guard that failed must not be taken for done by the cache.
-        said = project.run(status=2).stderr
+        said = killed.run(status=2, data__schema_file=str(curated)).stderr
         assert "feature 'color'" in said
         assert "red" in said
         assert "expected" in said
         assert "Traceback" not in said
-    assert project.latest().execution("Trainer") is None
-    assert project.versions() == []
+    assert killed.latest().execution("Trainer") is None
+    assert killed.versions() == before
 
 
-def test_a_later_run_goes_on_from_the_blessed_model_with_what_was_tuned(new_project, tmp_path):
+def test_a_later_run_goes_on_from_the_blessed_model_with_what_was_tuned(killed):
+    blessed = next(run for run in reversed(killed.runs()) if run.is_blessed).output("Model")
     space = {"trainer.learning_rate": [0.001, 0.002]}
-    project = new_project(tmp_path, model__weights="last_blessed", serving__validator="none")
-    said = project.run(tuner__trials=2, tuner__epochs=1, tuner__space=space).stderr
-    assert "trial 2 of 2" in said + project.log()
-    assert "no model is blessed yet" in project.log()
-    first = project.latest()
+    said = killed.run(
+        model__weights="last_blessed", tuner__trials=2, tuner__epochs=1, tuner__space=space
+    ).stderr
+    assert "trial 2 of 2" in said + killed.log()
+    first = killed.latest()
+    assert first.execution("Transform").state == CACHED
     assert first.execution("Tuner").state == NEW
     (best,) = Path(first.output("HyperParameters").uri).iterdir()
     values = json.loads(best.read_text(encoding="utf-8"))["values"]
     assert values["trainer.learning_rate"] in (0.001, 0.002)
-    project.run(tuner__reuse=True, trainer__seed=8)
-    second = project.latest()
+    model = Path(blessed.uri).relative_to(killed.workspace.root)
+    assert f"goes on from {INSIDE}/{model}" in killed.log()
+    assert f"hyperparameters: {values}" in killed.log()
+    killed.run(tuner__reuse=True, trainer__seed=8)
+    second = killed.latest()
     assert second.execution("Tuner") is None
     assert second.execution("Trainer").state == NEW
-    model = Path(first.output("Model").uri).relative_to(project.workspace.root)
-    assert f"goes on from {INSIDE}/{model}" in project.log()
-    assert f"hyperparameters: {values}" in project.log()
+    assert f"hyperparameters: {values}" in killed.log()

@@ -15,6 +15,8 @@ from modules.export.scoring import Scorer
 from modules.training import cross_fitting
 from modules.training.inputs import TrainingData
 
+pytestmark = pytest.mark.slow
+
 LENGTH = 2
 TRAINED = ("trainer.epochs=2", "trainer.batch_size=3", "model.dropout=0.3")
 FOLDED = (*TRAINED, "trainer.calibration_folds=2", "trainer.calibration_fold_share=0.5")

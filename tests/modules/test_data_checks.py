@@ -11,6 +11,8 @@ from core.config import TrainerConfig
 from core.errors import DexmatchError
 from modules.training import data_checks
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("files", "text"),

@@ -5,6 +5,8 @@ import pytest
 from core.config import ModelConfig
 from modules.network import model
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"embedding_dim": 8, "recurrent_units": 8, "word_dim": 8, "hidden_units": 8}
 
 

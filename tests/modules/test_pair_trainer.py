@@ -8,6 +8,8 @@ from core.config import AugmentConfig, ModelConfig, TrainerConfig
 from modules.network import model
 from modules.training.pair_trainer import PairTrainer, training_auc
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_auc_of_logits_and_labels():
     labels = np.array([0, 0, 1, 1], np.float32)

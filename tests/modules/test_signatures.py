@@ -10,6 +10,8 @@ from core.config import ModelConfig
 from modules.export import signatures
 from modules.network import model
 
+pytestmark = pytest.mark.slow
+
 SIZE, LENGTH, WIDTH = 32, 6, 8
 WORDS = ("a", "red", "blue", "bird", "fish")
 

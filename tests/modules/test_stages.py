@@ -17,6 +17,8 @@ from modules.training import callbacks, checkpoints, frozen_features, stages
 from modules.training.fit import index_of_best
 from modules.training.pair_trainer import PairTrainer
 
+pytestmark = pytest.mark.slow
+
 SIZES = {
     "feature_levels": ("top",),
     "embedding_dim": 8,

@@ -6,11 +6,15 @@ import tensorflow as tf
 
 from core import features
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def trained(runs, transformed, tmp_path_factory):
     target = tmp_path_factory.mktemp("model")
-    return target, runs.train(transformed, target, "trainer.epochs=1")
+    # EfficientNet as it is, but no more of it than it takes.
+    settings = ("trainer.epochs=1", "model.feature_levels=[2]")
+    return target, runs.train(transformed, target, *settings)
 
 
 def test_the_same_seed_gives_the_same_weights(runs, tiny_backbone, transformed, tmp_path):

@@ -15,6 +15,8 @@ from modules.preprocessing import captions
 from modules.training import warm_start
 from modules.training.setup import TrainingSetup
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = ModelConfig(
     weights="last_blessed",
     feature_levels=("top",),

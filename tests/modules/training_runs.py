@@ -33,8 +33,9 @@ from PIL import Image
 from tensorflow_transform import beam as tft_beam
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 from tfx import types
-from tfx import v1 as tfx
+from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.components.tuner import executor as tuner_executor
+from tfx.proto import trainer_pb2
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import proto_utils
 
@@ -166,7 +167,7 @@ def run(
     base_model: Path | None = None,
 ) -> None:
     trainer.run_fn(
-        tfx.components.FnArgs(
+        FnArgs(
             custom_config={
                 **settings(*overrides),
                 "checkpoints": str(checkpoints or target / "checkpoints"),
@@ -214,8 +215,8 @@ def tune(
         {"best_hyperparameters": [best], "tuner_results": [results]},
         {
             "tuner_fn": "modules.tuner.tuner_fn",
-            "train_args": proto_utils.proto_to_json(tfx.proto.TrainArgs(splits=["train"])),
-            "eval_args": proto_utils.proto_to_json(tfx.proto.EvalArgs(splits=["val"])),
+            "train_args": proto_utils.proto_to_json(trainer_pb2.TrainArgs(splits=["train"])),
+            "eval_args": proto_utils.proto_to_json(trainer_pb2.EvalArgs(splits=["val"])),
             "custom_config": json.dumps({**sections, "checkpoints": str(checkpoints)}),
         },
     )

@@ -57,6 +57,7 @@ def test_import_prints_guesses_summary_and_next_command(imported):
     assert "[x] (4)" in text
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_and_imported_in_anybodys_folder(
     tmp_path, dexmatch_command, foreign_folder
 ):

@@ -216,6 +216,7 @@ def test_every_kind_of_log_says_the_same(ask, options, tmp_path):
     assert [each["requests"] for each in found] == [120] * 5 + [12]
 
 
+@pytest.mark.slow
 def test_the_log_that_the_embedded_engine_writes_is_read(ask, options, tiny_models, tmp_path):
     log = tmp_path / "requests.tfrecord"
     settings = engines.Options(

@@ -3,8 +3,10 @@
 import json
 
 import pytest
-from tfx import v1 as tfx
 from tfx.dsl.components.common import resolver
+from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
+    LatestBlessedModelStrategy,
+)
 from tfx.proto import infra_validator_pb2
 from tfx.utils import proto_utils
 
@@ -120,7 +122,7 @@ def test_the_baseline_is_found_as_the_caller_says(tmp_path):
         properties = composed(tmp_path, **settings)["latest_blessed_model"].exec_properties
         return properties[resolver.RESOLVER_STRATEGY_CLASS], properties[resolver.RESOLVER_CONFIG]
 
-    assert strategy() == (tfx.dsl.experimental.LatestBlessedModelStrategy, {})
+    assert strategy() == (LatestBlessedModelStrategy, {})
     config = {"serving_directory": str(tmp_path / "serving")}
     chosen = strategy(baseline_strategy=BaselineStrategy, baseline_config=config)
     assert chosen == (BaselineStrategy, config)

@@ -15,6 +15,8 @@ from core.errors import DexmatchError
 from pipeline.cli import app
 from pipeline.commands.model_options import NOT_ALL_JUDGED
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = "from pipeline.cli import main; main()"
 
 

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from core.errors import DexmatchError
 from pipeline.cli import app
 
+pytestmark = pytest.mark.slow
+
 ODD_NAME = "\"quoted\" & <b>'bold'.png"
 ODD_CAPTION = "a red <script>alert('bird')</script> & \"fish\""
 INDEX = ".dexmatch-index.npz"

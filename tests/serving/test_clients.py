@@ -33,6 +33,8 @@ from serving.client import (
 )
 from serving.client.retries import Deadline
 
+pytestmark = pytest.mark.slow
+
 WIRES = ("http", "grpc")
 IMPATIENT = Settings(deadline_s=0.5, retries=Retries(attempts=10**6, longest_pause_s=0.1))
 

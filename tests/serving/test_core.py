@@ -20,6 +20,8 @@ from serving.server.batching import Batcher, Batching, Slots
 from serving.server.core import CoreOptions, ServerCore
 from serving.server.errors import ServingError, invalid
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 60
 _TURNS = 20
 """Of the event loop, in which an answer reaches its client and the client asks again."""

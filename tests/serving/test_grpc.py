@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 
 import grpc
 import numpy as np
@@ -461,8 +462,15 @@ def test_the_configuration_is_reloaded_on_request(stub, models_stub, config, toy
     assert refused(stub.Predict, request("twin", x=X))[0] is NOT_FOUND
     asked = get_model_status_pb2.GetModelStatusRequest()
     asked.model_spec.name = "twin"
+    end = get_model_status_pb2.ModelVersionStatus.END
     (state,) = models_stub.GetModelStatus(asked).model_version_status
-    assert (state.version, state.state) == (1, get_model_status_pb2.ModelVersionStatus.END)
+    # It is unloaded once nobody is answered by it any more.
+    for _ in range(600):
+        if state.state == end:
+            break
+        time.sleep(0.1)
+        (state,) = models_stub.GetModelStatus(asked).model_version_status
+    assert (state.version, state.state) == (1, end)
 
 
 def test_too_large_a_message_is_refused(stub):

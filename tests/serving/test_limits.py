@@ -30,6 +30,8 @@ from serving.server.core import CoreOptions, ServerCore
 from serving.server.errors import ServingError
 from serving.server.rest import RestSettings
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 120
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -72,6 +72,7 @@ def test_order_is_kept_over_batches_and_failures(tmp_path, tiny):
         np.testing.assert_allclose(encoded.embeddings[number], alone, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_picture_that_the_server_refuses_costs_itself_only(
     tmp_path, serving, tiny, pictures, monkeypatch
 ):

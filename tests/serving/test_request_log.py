@@ -24,6 +24,8 @@ from serving.server import request_log
 from serving.server.request_log import KEPT_FILES, RequestLog
 from serving.server.servable import RunOptions, Servable
 
+pytestmark = pytest.mark.slow
+
 MONITORING = Path(__file__).parents[2] / "serving_model" / files.MONITORING
 
 

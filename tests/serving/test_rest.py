@@ -15,6 +15,8 @@ from serving.files import PROMETHEUS_PATH
 from serving.server.core import CoreOptions
 from serving.server.rest import HTTP_STATUS, RestSettings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folders(pushed, toy, tmp_path_factory):

@@ -22,6 +22,8 @@ from serving.server import http
 from serving.server.core import CoreOptions
 from serving.server.rest import RestSettings
 
+pytestmark = pytest.mark.slow
+
 MAX_BODY = 4 << 20
 PREDICT = "/v1/models/toy:predict"
 GOOD = {"instances": [1.5]}
