@@ -13,7 +13,7 @@ DEMO := datasets/demo/dataset.json
 
 setup: $(READY)
 
-$(READY): $(wildcard requirements*.lock) pyproject.toml tools/setup.sh tools/uv.lock
+$(READY): $(wildcard requirements*.lock) pyproject.toml tools/setup.sh tools/find_uv.sh tools/uv.lock
 	@sh tools/setup.sh
 	@touch $@
 
