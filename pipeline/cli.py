@@ -54,17 +54,11 @@ app.add_typer(config_commands.app, name="config")
 def main() -> None:
     """Entry point; exits with 2 on a user's mistake and 130 on Ctrl-C."""
     try:
-        app(prog_name="dexmatch")
+        with disk.explained():
+            app(prog_name="dexmatch")
     except DexmatchError as error:
         terminal.console.print("[bold red]Error[/]: ", end="")
         terminal.say(str(error))
-        sys.exit(2)
-    except Exception as error:
-        told = disk.explain(error)
-        if told is None:
-            raise
-        terminal.console.print("[bold red]Error[/]: ", end="")
-        terminal.say(told)
         sys.exit(2)
     except KeyboardInterrupt:
         terminal.say("stopped")

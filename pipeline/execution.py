@@ -86,8 +86,9 @@ def execute(config: Config, verbose: bool = False) -> Outcome:
             _log.info("%s is %s", called(workspace.root), workspace.root)
             try:
                 _run(config, inputs, dataset, workspace)
-                run = Metadata(workspace.metadata).latest(since=started)
-                evaluation = _evaluation(Metadata(workspace.metadata), run) if run else None
+                metadata = Metadata(workspace.metadata)
+                run = metadata.latest(since=started)
+                evaluation = _evaluation(metadata, run) if run else None
             except Exception as raised:
                 # At once: how much is free, once temporary files are gone, explains nothing.
                 users = _users_mistake(raised) or disk.explain(raised, *folders)

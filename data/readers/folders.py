@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 
-def files_below(folder: Path, suffix: str) -> list[Path]:
-    """Every file whose name ends in `suffix`, whatever its case, sorted by path.
+def files_below(folder: Path, suffix: str | tuple[str, ...]) -> list[Path]:
+    """Every file whose name ends in `suffix`, or one of several, whatever its case, sorted by path.
 
     Hidden files and folders are passed over. A folder is entered once, however many links lead to
     it, so one that leads back up does no harm.

@@ -25,7 +25,7 @@ _READERS: dict[str, type[CsvReader | JsonlReader]] = {
 
 def has_metadata_below(folder: Path) -> bool:
     """Whether there is a metadata file in a folder or below it."""
-    return any(_metadata_files(folder))
+    return bool(_metadata_files(folder)[0])
 
 
 class ImageFolderReader(Reader):
@@ -81,13 +81,11 @@ class ImageFolderReader(Reader):
 
 def _metadata_files(root: Path) -> tuple[list[Path], list[Path]]:
     """Those to read, the topmost of each branch, and the others, all sorted."""
-    found = sorted(
-        path for name in _READERS for path in files_below(root, name) if path.name == name
-    )
+    found = [path for path in files_below(root, tuple(_READERS)) if path.name in _READERS]
     chosen: dict[Path, Path] = {}
     others = []
     for path in sorted(found, key=lambda path: (len(path.parts), path)):
-        if any(folder in chosen for folder in (path.parent, *path.parent.parents)):
+        if any(folder in chosen for folder in path.parents):
             others.append(path)
         else:
             chosen[path.parent] = path
