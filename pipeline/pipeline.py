@@ -27,6 +27,8 @@ blessed model feeds the Trainer too.
 from collections.abc import Sequence
 from typing import Any
 
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, WorkerOptions
+
 # Not by `tfx.v1`: that also loads the client for Google's cloud, seven of twenty seconds.
 from tfx import types
 from tfx.components import (
@@ -175,6 +177,10 @@ def create_pipeline(
             analyze=[features.TRAIN], transform=[features.TRAIN, features.VAL]
         ),
         custom_config=preprocessing,
+        # Of what StatisticsGen has told already, and of pictures as PNG.
+        disable_statistics=True,
+        # It is for spans that are analysed one by one: a data set is analysed as a whole.
+        disable_analyzer_cache=True,
     )
     for guard in (anomaly_guard, leakage_guard, slice_guard):
         transform.add_upstream_node(guard)
@@ -301,8 +307,21 @@ def create_pipeline(
         components=nodes,
         enable_cache=config.run.cache,
         metadata_connection_config=sqlite_metadata_connection_config(metadata_path),
-        beam_pipeline_args=list(config.run.beam_args),
+        beam_pipeline_args=_beam_arguments(config.run.beam_args),
     )
+
+
+def _beam_arguments(arguments: Sequence[str]) -> list[str]:
+    """The arguments of the Beam jobs, with one more where workers are on this machine.
+
+    TFX packs itself anew for each component, as distant workers must install it, unless the
+    arguments name an image that has it. Local workers run in this environment, and no image.
+    """
+    options = PipelineOptions(list(arguments))
+    is_local = options.view_as(StandardOptions).runner == "DirectRunner"
+    if not is_local or options.view_as(WorkerOptions).sdk_container_image:
+        return list(arguments)
+    return [*arguments, "--sdk_container_image=local"]
 
 
 def _key_cache_by_code(node: BaseNode) -> None:

@@ -18,6 +18,9 @@ _SORTED_BYTES = 2**30
 # Rows wait in the shuffle buffer as PNG, some ten kilobytes each.
 _SHUFFLE_BUFFER = 4096
 
+# Batches that are made while the model is at work on another.
+_BATCHES_AHEAD = 4
+
 _COUNTED_AT_ONCE = 1024
 
 FeatureSpec = dict[str, tf.io.FixedLenFeature | tf.io.VarLenFeature]
@@ -116,7 +119,7 @@ def validation_pairs(rows: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
         label = tf.cast(row[features.LABEL], tf.float32)
         return {**_image(row, tf.constant(0)), features.TOKENS: row[features.TOKENS]}, label
 
-    return _shared(rows.map(as_input, tf.data.AUTOTUNE).batch(batch_size))
+    return _batches(rows.map(as_input, tf.data.AUTOTUNE).batch(batch_size))
 
 
 def training_pairs(
@@ -176,14 +179,18 @@ def training_pairs(
     seed_ = tf.constant(seed, tf.int64)
     no_tokens = tf.zeros([0], tf.int64)
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
-    return _shared(epochs.flat_map(one_epoch))
+    return _batches(epochs.flat_map(one_epoch))
 
 
-def _shared(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Where several workers train, each takes its part of every batch, not of the files."""
+def _batches(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """What the model is fed with, some of it made ahead."""
     options = tf.data.Options()
+    # Where several workers train, each takes its part of every batch, not of the files.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
+    # Every core works without it, and an iterator that ends, as there is one for each validation,
+    # may wait ten seconds for the thread that tunes it: seen in TensorFlow 2.21, one epoch in five.
+    options.autotune.enabled = False
+    return batches.with_options(options).prefetch(_BATCHES_AHEAD)
 
 
 def count_rows(rows: tf.data.Dataset) -> int:

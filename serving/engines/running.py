@@ -125,13 +125,14 @@ def wait_until_available(engine: Engine, server: Running, model: str, timeout_s:
       DexmatchError: see `running`.
     """
     deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if server.process.poll() is not None:
-            time.sleep(POLL_S)  # For its last words to be read.
-            raise DexmatchError(f"{engine.name} cannot serve {model}: {server.last_lines()}")
-        if _is_available(server, model):
-            return
-        time.sleep(POLL_S)
+    with httpx.Client(timeout=5, trust_env=False) as client:
+        while time.monotonic() < deadline:
+            if server.process.poll() is not None:
+                time.sleep(POLL_S)  # For its last words to be read.
+                raise DexmatchError(f"{engine.name} cannot serve {model}: {server.last_lines()}")
+            if _is_available(server, model, client):
+                return
+            time.sleep(POLL_S)
     raise DexmatchError(
         f"{engine.name} does not answer for {model} after {timeout_s:g} s: {server.last_lines()}"
     )
@@ -153,9 +154,9 @@ def _reachable(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _is_available(server: Running, model: str) -> bool:
+def _is_available(server: Running, model: str, client: httpx.Client) -> bool:
     try:
-        response = httpx.get(f"{server.rest_url}/v1/models/{model}", timeout=5, trust_env=False)
+        response = client.get(f"{server.rest_url}/v1/models/{model}")
         states = response.json().get("model_version_status", [])
     except (httpx.HTTPError, ValueError):
         return False

@@ -17,7 +17,8 @@ from results.metadata import Metadata, Run
 from results.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
-# Small enough for seconds, and with a bound that any model holds: what is tested is the machinery.
+# Over the demo's recipe: small enough for seconds, and with a bound that any model holds. What is
+# tested is the machinery.
 TINY = {
     "image.size": 32,
     "trainer.epochs": 1,
@@ -69,7 +70,8 @@ class Project:
         """What runs the pipeline."""
         chosen = {**self._settings, **_keys(settings)}
         overrides = [f"--set={key}={_toml(value)}" for key, value in chosen.items()]
-        return [*self.program, "run", f"--data={self.dataset}", *overrides, *arguments]
+        chosen_data = ("--config=demo", f"--data={self.dataset}")
+        return [*self.program, "run", *chosen_data, *overrides, *arguments]
 
     def run(
         self, *arguments: str, status: int = 0, cwd: Path = ROOT, **settings: object
@@ -139,3 +141,22 @@ def dataset(tmp_path_factory):
 def new_project(dataset):
     """Makes a `Project` in a folder, with settings of its own."""
     return lambda folder, **settings: Project(folder, dataset, **settings)
+
+
+@pytest.fixture(scope="session")
+def wheels(test_module):
+    """The functions of `wheels`."""
+    return test_module("end_to_end/wheels.py")
+
+
+@pytest.fixture(scope="session")
+def wheel(wheels, tmp_path_factory):
+    """A wheel of the package."""
+    return wheels.build(tmp_path_factory.mktemp("build"))
+
+
+@pytest.fixture(scope="session")
+def installed_command(wheels, wheel, tmp_path_factory):
+    """The `dexmatch` of an environment in which the wheel is installed."""
+    pytest.importorskip("ensurepip", reason="Debian's Python needs python3-venv to install pip")
+    return wheels.install(wheel, tmp_path_factory.mktemp("environment"))

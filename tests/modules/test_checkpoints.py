@@ -1,5 +1,6 @@
 """A training that is killed with SIGKILL, and the one that goes on."""
 
+import logging
 import signal
 
 import keras
@@ -27,26 +28,26 @@ def folders(path):
 
 
 def test_a_killed_training_ends_with_the_weights_of_an_uninterrupted_one(
-    runs, transformed, tmp_path
+    runs, tiny_backbone, transformed, tmp_path, caplog
 ):
-    whole = runs.run_in_a_process(transformed, tmp_path / "whole", *EPOCHS)
-    shared = {"checkpoints": str(tmp_path / "checkpoints")}
+    caplog.set_level(logging.INFO, logger="dexmatch")
+    shared = tmp_path / "checkpoints"
     killed = runs.run_in_a_process(
-        transformed, tmp_path / "killed", *EPOCHS, kill=(0, 2), check=False, **shared
+        transformed, tmp_path / "killed", *EPOCHS, kill=(0, 2), check=False, checkpoints=str(shared)
     )
-    assert killed.returncode == -signal.SIGKILL
+    assert killed.returncode == -signal.SIGKILL, killed.stdout
     assert not (tmp_path / "killed" / "serving").exists()
-    assert len(folders(tmp_path / "checkpoints")) == 1
+    assert len(folders(shared)) == 1
 
-    resumed = runs.run_in_a_process(transformed, tmp_path / "resumed", *EPOCHS, **shared)
-    assert "resuming after epoch 2 of 4" in resumed.stdout
-    assert "resuming" not in whole.stdout
-    told = [f"epoch {number} of 4: " in resumed.stdout for number in (1, 2, 3, 4)]
+    resumed = runs.train(transformed, tmp_path / "resumed", *EPOCHS, checkpoints=shared)
+    assert "resuming after epoch 2 of 4" in caplog.text
+    told = [f"epoch {number} of 4: " in caplog.text for number in (1, 2, 3, 4)]
     assert told == [False, False, True, True]
-    runs.assert_same(
-        runs.exported_weights(tmp_path / "resumed"), runs.exported_weights(tmp_path / "whole")
-    )
-    assert folders(tmp_path / "checkpoints") == []
+    assert folders(shared) == []
+
+    caplog.clear()
+    runs.assert_same(resumed, runs.train(transformed, tmp_path / "whole", *EPOCHS))
+    assert "resuming" not in caplog.text
 
 
 def test_the_place_follows_from_what_decides_the_training(tmp_path):

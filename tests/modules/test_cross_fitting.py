@@ -175,7 +175,7 @@ def test_what_cannot_be_cut_is_told_in_one_line(train, judged, text):
 
 @pytest.fixture(scope="module")
 def folded(runs, transformed, tmp_path_factory):
-    """The folder of a training with two folds, and its log records."""
+    """The folder of a training with two folds, its weights, and its log records."""
     folder = tmp_path_factory.mktemp("folded")
     records = []
     handler = logging.Handler(logging.INFO)
@@ -188,16 +188,16 @@ def folded(runs, transformed, tmp_path_factory):
         logger.setLevel(logging.INFO)
         logger.addHandler(handler)
         try:
-            runs.train(transformed, folder, *FOLDED)
+            weights = runs.train(transformed, folder, *FOLDED)
         finally:
             logger.removeHandler(handler)
             logger.setLevel(level)
-    return folder, records
+    return folder, weights, records
 
 
 def test_only_the_calibration_changes(runs, tiny_backbone, transformed, folded, tmp_path):
     plain = runs.train(transformed, tmp_path, *TRAINED)
-    found = runs.exported_weights(folded[0])
+    found = folded[1]
     assert plain.keys() == found.keys()
     changed = [name for name in plain if not np.array_equal(plain[name], found[name])]
     assert [plain[name].shape for name in changed] == [(), ()]
@@ -206,7 +206,7 @@ def test_only_the_calibration_changes(runs, tiny_backbone, transformed, folded, 
 def test_the_progress_counts_all_trainings(folded):
     epochs = [
         (record.getMessage().split(":")[0], record.progress)
-        for record in folded[1]
+        for record in folded[2]
         if "epoch" in record.getMessage()
     ]
     # 12 pairs, and 3 a step; then two folds of 6, and as many to learn from.
@@ -224,9 +224,15 @@ def test_whoever_looks_at_the_training_looks_at_the_model_that_is_served(folded)
     assert [path.name for path in (folded[0] / "model_run").iterdir()] == ["fine_tuning"]
 
 
-def test_a_killed_one_goes_on_and_ends_the_same(runs, transformed, folded, tmp_path):
-    resumed = runs.kill_and_resume(transformed, tmp_path, *FOLDED, kill=(2, 1))
-    assert "calibration 1 of 2 ended in an earlier run" in resumed.stdout
-    assert "calibration 2 of 2, resuming after epoch 1 of 2" in resumed.stdout
-    runs.assert_same(runs.exported_weights(folded[0]), runs.exported_weights(tmp_path / "resumed"))
-    assert not list((tmp_path / "checkpoints").iterdir())
+def test_an_interrupted_one_goes_on_and_ends_the_same(
+    runs, tiny_backbone, transformed, folded, tmp_path, caplog
+):
+    shared = tmp_path / "checkpoints"
+    with runs.interrupted(2, 1):
+        runs.train(transformed, tmp_path / "begun", *FOLDED, checkpoints=shared)
+    caplog.set_level(logging.INFO, logger=reporting.LOGGER)
+    resumed = runs.train(transformed, tmp_path / "resumed", *FOLDED, checkpoints=shared)
+    assert "calibration 1 of 2 ended in an earlier run" in caplog.text
+    assert "calibration 2 of 2, resuming after epoch 1 of 2" in caplog.text
+    runs.assert_same(folded[1], resumed)
+    assert not list(shared.iterdir())

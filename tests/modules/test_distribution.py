@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from core.errors import DexmatchError
 from modules.training import distribution
@@ -59,19 +60,23 @@ def test_a_batch_too_small_for_the_replicas(runs, transformed, tmp_path, monkeyp
 
 def test_replicas_learn_and_agree(runs, transformed, tmp_path):
     done = runs.run_in_a_process(
-        transformed, tmp_path, "trainer.strategy=mirrored", logical_devices=2
+        transformed,
+        tmp_path,
+        "trainer.strategy=mirrored",
+        "trainer.epochs=1",
+        logical_devices=2,
     )
     found = json.loads(re.search(r"REPLICAS (.*)", done.stdout)[1])
     assert found["replicas"] == 2
     assert found["moved"] == found["trained"] > 10
     assert found["weights"] > found["trained"]
     assert found["agree"]
-    assert all(np.isfinite(each).all() for each in runs.exported_weights(tmp_path).values())
+    assert all(np.isfinite(each).all() for each in runs.weights(tmp_path).values())
 
 
 def test_a_cluster_of_one_worker_trains(runs, transformed, tmp_path):
-    runs.train_in_a_cluster(transformed, [tmp_path])
-    assert all(np.isfinite(each).all() for each in runs.exported_weights(tmp_path).values())
+    runs.train_in_a_cluster(transformed, [tmp_path], "trainer.epochs=1")
+    assert all(np.isfinite(each).all() for each in runs.weights(tmp_path).values())
 
 
 def test_two_workers_train_one_model_that_the_first_writes(runs, transformed, tmp_path):
@@ -79,17 +84,17 @@ def test_two_workers_train_one_model_that_the_first_writes(runs, transformed, tm
     runs.train_in_a_cluster(
         transformed,
         targets,
+        "trainer.epochs=1",
         "trainer.early_stopping_from=0",
         "trainer.calibration_folds=1",
         "trainer.calibration_fold_share=0.5",
-        keep_weights=True,
+        export=True,
         checkpoints=str(tmp_path / "checkpoints"),
     )
-    first, second = (np.load(target / runs.KEPT_WEIGHTS) for target in targets)
-    assert len(first.files) > 10
-    for name in first.files:
-        np.testing.assert_array_equal(first[name], second[name])
-    exported = runs.exported_weights(targets[0])
-    assert len(exported) == len(first.files)
-    assert sorted(each.name for each in targets[1].iterdir()) == [runs.KEPT_WEIGHTS]
+    first, second = map(runs.weights, targets)
+    assert len(first) > 10
+    runs.assert_same(first, second)
+    variables = tf.train.list_variables(str(targets[0] / "serving" / "variables" / "variables"))
+    assert len([name for name, _ in variables if name.startswith("weights/")]) == len(first)
+    assert not (targets[1] / "serving").exists()
     assert list((tmp_path / "checkpoints").iterdir()) == []

@@ -103,6 +103,12 @@ def test_validation_pairs_are_all_there_once(write):
         assert label.dtype == np.float32
 
 
+def test_no_thread_tunes_them_whom_an_ending_iterator_would_wait_for(write):
+    rows = inputs.pair_rows(write([transformed(number) for number in range(4)]), SPEC)
+    for batches in (training(rows), inputs.validation_pairs(rows, 4)):
+        assert batches.options().autotune.enabled is False
+
+
 def test_training_batches_are_full_and_every_epoch_has_another_order(write):
     rows = inputs.pair_rows(write([transformed(number) for number in range(8)]), SPEC)
     batches = first_tokens(training(rows), 4)

@@ -13,7 +13,7 @@ from core.backbones import BACKBONES
 from core.config import AugmentConfig, ModelConfig, TrainerConfig
 from core.errors import DexmatchError
 from modules.network import model
-from modules.training import callbacks, checkpoints, frozen_features, stages
+from modules.training import checkpoints, frozen_features, stages
 from modules.training.fit import index_of_best
 from modules.training.pair_trainer import PairTrainer
 
@@ -189,34 +189,8 @@ def test_features_are_those_of_the_pictures_and_of_views_of_them(trainer):
 STAGES = ("trainer.frozen_epochs=2", "trainer.epochs=2", "trainer.learning_rate=0.02")
 
 
-@pytest.fixture
-def interrupted(runs, transformed, tmp_path, monkeypatch):
-    """Trains in two stages until the second epoch of the second; returns the checkpoints."""
-
-    def train(*overrides):
-        tell = callbacks.Progress.on_epoch_end
-
-        def broken(self, epoch, logs=None):
-            if self._prefix == "fine-tuning: " and epoch == 1:
-                raise InterruptedError
-            tell(self, epoch, logs)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(callbacks.Progress, "on_epoch_end", broken)
-            with pytest.raises(InterruptedError):
-                runs.train(
-                    transformed,
-                    tmp_path / "killed",
-                    *overrides,
-                    checkpoints=tmp_path / "checkpoints",
-                )
-        return tmp_path / "checkpoints"
-
-    return train
-
-
 def test_a_training_of_two_stages_resumes_in_the_second(
-    runs, tiny_backbone, transformed, tmp_path, interrupted, caplog
+    runs, tiny_backbone, transformed, tmp_path, caplog
 ):
     caplog.set_level(logging.INFO, logger="dexmatch")
     whole = runs.train(transformed, tmp_path / "whole", *STAGES)
@@ -224,7 +198,9 @@ def test_a_training_of_two_stages_resumes_in_the_second(
     for start in ("frozen backbone: epoch 2 of 2", "fine-tuning: epoch 1 of 2"):
         assert any(text.startswith(start) for text in said), start
 
-    shared = interrupted(*STAGES)
+    shared = tmp_path / "checkpoints"
+    with runs.interrupted(1, 1):
+        runs.train(transformed, tmp_path / "begun", *STAGES, checkpoints=shared)
     caplog.clear()
     resumed = runs.train(transformed, tmp_path / "resumed", *STAGES, checkpoints=shared)
     said = [record.getMessage() for record in caplog.records]
@@ -248,8 +224,8 @@ SPOILT = (
 )
 
 
-def test_a_second_stage_that_ends_worse_is_dropped_also_after_a_kill(
-    runs, tiny_backbone, transformed, tmp_path, interrupted, caplog
+def test_a_second_stage_that_ends_worse_is_dropped_also_when_interrupted(
+    runs, tiny_backbone, transformed, tmp_path, caplog
 ):
     def told():
         said = [record.getMessage() for record in caplog.records]
@@ -264,7 +240,9 @@ def test_a_second_stage_that_ends_worse_is_dropped_also_after_a_kill(
     assert "after frozen backbone" in line
     runs.assert_same(first, both)
 
-    shared = interrupted(*SPOILT)
+    shared = tmp_path / "checkpoints"
+    with runs.interrupted(1, 1):
+        runs.train(transformed, tmp_path / "begun", *SPOILT, checkpoints=shared)
     resumed = runs.train(transformed, tmp_path / "resumed", *SPOILT, checkpoints=shared)
     assert told() == [line]
     runs.assert_same(first, resumed)

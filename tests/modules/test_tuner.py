@@ -120,19 +120,23 @@ def test_what_ended_in_an_earlier_run_is_not_done_again(trials, tune, tmp_path, 
     assert len(trials) == 12
 
 
-def test_a_killed_tuning_goes_on_and_finds_the_same(runs, transformed, tmp_path):
-    """With real trainings: the one that was killed in its second epoch goes on as well."""
-    overrides = (
-        'tuner.space={"trainer.learning_rate"=[0.001, 0.1, "log"]}',
-        "tuner.trials=2",
-        "tuner.epochs=2",
-    )
-    runs.run_in_a_process(transformed, tmp_path / "whole", *overrides, tune=True)
-    resumed = runs.kill_and_resume(transformed, tmp_path, *overrides, kill=(1, 1), tune=True)
-    assert "trial 1 of 2 ended in an earlier run" in resumed.stdout
-    assert "trial 2 of 2, resuming after epoch 1 of 2" in resumed.stdout
-    found, results = runs.tuned(tmp_path / "resumed")
-    assert (found, results) == runs.tuned(tmp_path / "whole")
+def test_an_interrupted_tuning_goes_on_and_finds_the_same(
+    runs, tiny_backbone, transformed, settings, tmp_path, caplog
+):
+    """With real trainings: the one that was interrupted in its second epoch goes on as well."""
+    caplog.set_level(logging.INFO, reporting.LOGGER)
+    short = settings("tuner.trials=2", "tuner.epochs=2")
+
+    def tune(name, shared):
+        return runs.tune(tmp_path / name, short, tmp_path / shared, transformed)
+
+    with runs.interrupted(1, 1):
+        tune("begun", "shared")
+    caplog.clear()
+    found, results = tune("resumed", "shared")
+    assert "trial 1 of 2 ended in an earlier run" in caplog.text
+    assert "trial 2 of 2, resuming after epoch 1 of 2" in caplog.text
+    assert (found, results) == tune("whole", "others")
     assert len(results) == 2
 
 

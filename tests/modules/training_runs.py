@@ -18,8 +18,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from pathlib import Path
+from unittest import mock
 
 if __name__ == "__main__":
     # A script's own folder comes first among the places of modules; ours are at the top.
@@ -60,7 +62,7 @@ SMALL = (
     "trainer.epochs=2",
     "trainer.batch_size=6",
 )
-KEPT_WEIGHTS = "weights.npz"
+_WEIGHTS = "weights.npz"
 BLOCKS = ("block1a", "block1b", "block2a")
 
 
@@ -151,35 +153,83 @@ def write_transformed(folder: Path) -> None:
                     writer.write(coder.encode(row))
 
 
-def train(transformed: Path, target: Path, *overrides: str, **options: object) -> dict:
-    """Runs `run_fn`; returns the exported weights by name."""
-    run(transformed, target, *overrides, **options)
-    return exported_weights(target)
-
-
-def run(
+def train(
     transformed: Path,
     target: Path,
     *overrides: str,
+    export: bool = False,
     train_files: str = "pairs",
     eval_files: str = "pairs",
     checkpoints: Path | None = None,
     base_model: Path | None = None,
-) -> None:
-    trainer.run_fn(
-        FnArgs(
-            custom_config={
-                **settings(*overrides),
-                "checkpoints": str(checkpoints or target / "checkpoints"),
-            },
-            transform_graph_path=str(transformed / "graph"),
-            train_files=[str(transformed / f"{train_files}.gz*")],
-            eval_files=[str(transformed / f"{eval_files}.gz*")],
-            serving_model_dir=str(target / "serving"),
-            model_run_dir=str(target / "model_run"),
-            base_model=str(base_model) if base_model else None,
+) -> dict:
+    """Runs `run_fn`; returns the weights, as `weights` does.
+
+    Without `export` no model is saved: tracing its signatures takes as long as the training.
+    """
+    with _keeping_weights(target, export):
+        trainer.run_fn(
+            FnArgs(
+                custom_config={
+                    **settings(*overrides),
+                    "checkpoints": str(checkpoints or target / "checkpoints"),
+                },
+                transform_graph_path=str(transformed / "graph"),
+                train_files=[str(transformed / f"{train_files}.gz*")],
+                eval_files=[str(transformed / f"{eval_files}.gz*")],
+                serving_model_dir=str(target / "serving"),
+                model_run_dir=str(target / "model_run"),
+                base_model=str(base_model) if base_model else None,
+            )
         )
-    )
+    return weights(target)
+
+
+@contextlib.contextmanager
+def _keeping_weights(target: Path, export: bool) -> Iterator[None]:
+    """Has trainings leave the weights that they end with in a file of their own.
+
+    A worker other than the first has a model to save in no other place.
+    """
+    save = trainer.signatures.save
+
+    def keep(serving_model: trainer.signatures.ServingModel, path: str) -> None:
+        target.mkdir(parents=True, exist_ok=True)
+        # Names of layers have numbers that count up in a process.
+        found = [(each.name.split("/")[-1], each.numpy()) for each in serving_model.weights]
+        np.savez(target / _WEIGHTS, **{f"{n} {name}": each for n, (name, each) in enumerate(found)})
+        if export:
+            save(serving_model, path)
+        else:
+            Path(path).mkdir(parents=True, exist_ok=True)
+
+    with mock.patch.object(trainer.signatures, "save", keep):
+        yield
+
+
+def weights(target: Path) -> dict:
+    """What a training into this folder ended with, by name."""
+    with np.load(target / _WEIGHTS) as kept:
+        return dict(kept)
+
+
+class Interrupted(BaseException):
+    """What `interrupted` raises."""
+
+
+@contextlib.contextmanager
+def interrupted(training: int, epoch: int) -> Iterator[None]:
+    """Ends the nth training in the midst of an epoch, once; both count from 0."""
+
+    def stop() -> None:
+        raise Interrupted
+
+    with _stopping(training, epoch, stop):
+        try:
+            yield
+        except Interrupted:
+            return
+    raise AssertionError("there was no such training")
 
 
 def artifact(kind: type, folder: Path) -> types.Artifact:
@@ -220,22 +270,8 @@ def tune(
             "custom_config": json.dumps({**sections, "checkpoints": str(checkpoints)}),
         },
     )
-    return tuned(folder)
-
-
-def tuned(folder: Path) -> tuple[dict, list[dict]]:
-    """What `tune` returns, of one that ended."""
     found = json.loads((folder / "best" / "best_hyperparameters.txt").read_text())
     return found, json.loads((folder / "results" / "tuner_results.json").read_text())
-
-
-def exported_weights(target: Path) -> dict:
-    checkpoint = tf.train.load_checkpoint(str(target / "serving" / "variables" / "variables"))
-    return {
-        name: checkpoint.get_tensor(name)
-        for name in checkpoint.get_variable_to_shape_map()
-        if name.startswith("weights/")
-    }
 
 
 def start(transformed: Path, target: Path, *overrides: str, **options: object) -> subprocess.Popen:
@@ -267,22 +303,6 @@ def run_in_a_process(
             process.kill()
     assert not check or process.returncode == 0, said
     return subprocess.CompletedProcess(process.args, process.returncode, said)
-
-
-def kill_and_resume(
-    transformed: Path, folder: Path, *overrides: str, kill: tuple[int, int], **options: object
-) -> subprocess.CompletedProcess:
-    """Kills a process in an epoch of its nth training, see `_kill`; returns the one that goes on.
-
-    What that one writes is in `folder / "resumed"`, and the checkpoints are in
-    `folder / "checkpoints"`.
-    """
-    options["checkpoints"] = str(folder / "checkpoints")
-    killed = run_in_a_process(
-        transformed, folder / "killed", *overrides, kill=kill, check=False, **options
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stdout
-    return run_in_a_process(transformed, folder / "resumed", *overrides, **options)
 
 
 def assert_same(weights: dict, others: dict) -> None:
@@ -323,36 +343,40 @@ def train_in_a_cluster(
     return said
 
 
-class _Kill(keras.callbacks.Callback):
-    """Ends the process as `kill -9` does: nothing is closed, nothing is tidied up.
+class _Stop(keras.callbacks.Callback):
+    """Calls a function in the midst of an epoch, which counts from 0."""
 
-    Args:
-      epoch: in whose midst.
-    """
-
-    def __init__(self, epoch: int):
+    def __init__(self, epoch: int, stop: Callable[[], None]):
         super().__init__()
         self._epoch = epoch
+        self._stop = stop
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self._now = epoch
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         if batch == 1 and self._now == self._epoch:
-            os.kill(os.getpid(), signal.SIGKILL)
+            self._stop()
 
 
-def _kill(training: int, epoch: int) -> None:
-    """Has this process end in an epoch of its nth training; both count from 0."""
+@contextlib.contextmanager
+def _stopping(training: int, epoch: int, stop: Callable[[], None]) -> Iterator[None]:
+    """Has a function called in an epoch of the nth training; both count from 0."""
     fit = PairTrainer.fit
     begun = itertools.count()
 
-    def killed_fit(self, *args: object, callbacks: list, **options: object) -> object:
+    def stopped_fit(self, *args: object, callbacks: list, **options: object) -> object:
         if next(begun) == training:
-            callbacks = [*callbacks, _Kill(epoch)]
+            callbacks = [*callbacks, _Stop(epoch, stop)]
         return fit(self, *args, callbacks=callbacks, **options)
 
-    PairTrainer.fit = killed_fit
+    with mock.patch.object(PairTrainer, "fit", stopped_fit):
+        yield
+
+
+def _kill() -> None:
+    """Ends the process as `kill -9` does: nothing is closed, nothing is tidied up."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _report_replicas() -> None:
@@ -380,18 +404,6 @@ def _report_replicas() -> None:
     PairTrainer.fit = reporting_fit
 
 
-def _keep_weights(target: Path) -> None:
-    """Has a training write the weights that it ends with, also where it saves no model."""
-    save = trainer.signatures.save
-
-    def keeping_save(serving_model: trainer.signatures.ServingModel, path: str) -> None:
-        target.mkdir(parents=True, exist_ok=True)
-        np.savez(target / KEPT_WEIGHTS, *[weight.numpy() for weight in serving_model.weights])
-        save(serving_model, path)
-
-    trainer.signatures.save = keeping_save
-
-
 def main() -> None:
     request = json.loads(sys.argv[1])
     logging.getLogger("dexmatch").setLevel(logging.INFO)
@@ -401,19 +413,19 @@ def main() -> None:
             cpu, [tf.config.LogicalDeviceConfiguration()] * count
         )
     model.backbones.load_backbone = tiny_backbone
-    if kill := request.get("kill"):
-        _kill(*kill)
     if count:
         _report_replicas()
-    if request.get("keep_weights"):
-        _keep_weights(Path(request["target"]))
     transformed, target = Path(request["transformed"]), Path(request["target"])
-    root = Path(request.get("checkpoints", target / "checkpoints"))
-    overrides = request["overrides"]
-    if request.get("tune"):
-        tune(target, settings(*overrides), root, transformed)
-    else:
-        run(transformed, target, *overrides, checkpoints=root)
+    with contextlib.ExitStack() as stack:
+        if kill := request.get("kill"):
+            stack.enter_context(_stopping(*kill, _kill))
+        train(
+            transformed,
+            target,
+            *request["overrides"],
+            export=request.get("export", False),
+            checkpoints=Path(request.get("checkpoints", target / "checkpoints")),
+        )
 
 
 if __name__ == "__main__":
