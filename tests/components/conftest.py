@@ -1,6 +1,16 @@
 """Artifacts in miniature, for the components that tell of many."""
 
+from unittest import mock
+
 import pytest
+from tfx.utils import dependency_utils
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _local_workers():
+    """TFX does not pack itself for the workers: they are in this process."""
+    with mock.patch.object(dependency_utils, "make_beam_dependency_flags", lambda args: args):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,8 @@ EPOCHS = (
     "trainer.early_stopping_from=0.25",
     "trainer.learning_rate=0.02",
     "model.dropout=0.3",
+    "augment.flip=true",
+    "augment.rotation=0.1",
 )
 
 
