@@ -3,12 +3,14 @@
 # make test-fast  those tests that take seconds: some of every package
 # make lint       style, types and imports
 # make lock       resolves the dependencies of pyproject.toml anew
+# make audit      lists what in the locks has a newer release, and what was yanked
+# make test-platform   the first two in a new Debian 13, with TFX's own packages; needs root
 
 BIN := .venv/bin
 READY := .venv/ready
 DEMO := datasets/demo/dataset.json
 
-.PHONY: run test test-fast lint lock setup
+.PHONY: run test test-fast test-platform lint lock audit setup
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -41,3 +43,9 @@ lint: $(READY)
 
 lock:
 	@sh tools/lock.sh
+
+audit:
+	@sh tools/audit.sh
+
+test-platform:
+	@sh tools/test_platform.sh

@@ -3,7 +3,10 @@
 Commands import TensorFlow and TFX only when they need them, so that `--help` answers at once.
 """
 
+import contextlib
+import os
 import sys
+from collections.abc import Iterator
 
 import typer
 
@@ -54,7 +57,7 @@ app.add_typer(config_commands.app, name="config")
 def main() -> None:
     """Entry point; exits with 2 on a user's mistake and 130 on Ctrl-C."""
     try:
-        with disk.explained():
+        with disk.explained(), _names_explained():
             app(prog_name="dexmatch")
     except DexmatchError as error:
         terminal.console.print("[bold red]Error[/]: ", end="")
@@ -63,3 +66,19 @@ def main() -> None:
     except KeyboardInterrupt:
         terminal.say("stopped")
         sys.exit(130)
+
+
+@contextlib.contextmanager
+def _names_explained() -> Iterator[None]:
+    """Tells which names no library below takes, and that the current folder has none any more."""
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise DexmatchError("the current folder was removed; change to another one") from error
+    try:
+        yield
+    except UnicodeEncodeError as error:
+        # Python stands surrogates in for the bytes of a file name that are not UTF-8.
+        if "surrogates" not in error.reason:
+            raise
+        raise DexmatchError(f"{error.object}: the name is not in UTF-8; rename it") from error

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import ssl
 from collections.abc import Mapping
 from itertools import chain
 from typing import Any
@@ -131,6 +132,8 @@ class RestClient(Client):
         except httpx.TimeoutException as error:
             raise deadline.exceeded() from error
         except httpx.ConnectError as error:
+            if refusal := _tls_refusal(error):
+                raise errors.ServerFault(f"{self.where}: {refusal}") from error
             raise errors.ServingUnavailable(
                 f"{self.where}: no server answers there ({error}); start one by `dexmatch serve`"
             ) from error
@@ -147,6 +150,16 @@ class RestClient(Client):
 
     def _no_model_server(self) -> errors.ServerFault:
         return errors.ServerFault(f"{self.where}: what answers there is no model server")
+
+
+def _tls_refusal(error: BaseException) -> str | None:
+    """What is wrong with the server's certificate, where that is what an error comes from."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return f"its certificate is not to be trusted ({seen.verify_message})"
+        seen = seen.__cause__ or seen.__context__
+    return None
 
 
 def _as_json(values: Any) -> list[Any]:

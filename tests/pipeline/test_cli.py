@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -126,6 +127,32 @@ def test_what_cannot_be_written_costs_one_line_and_status_2(monkeypatch, capsys,
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Error: /proc")
     assert told in line
+
+
+@pytest.mark.parametrize("arguments", [["runs"], ["data", "import", "pairs.csv", "--out", "x"]])
+def test_a_folder_that_is_gone_costs_one_line(tmp_path, arguments):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    program = f"import os; os.rmdir({str(folder)!r}); {PROGRAM}"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "Error: the current folder was removed; change to another one\n"
+
+
+def test_a_name_that_is_not_in_utf_8_costs_one_line(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    (folder / "pairs.csv").write_text("image,caption\na.png,a red bird\n", encoding="utf-8")
+    done = dexmatch("data", "import", "pairs.csv", "--out", "x", cwd=folder)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("the name is not in UTF-8; rename it")
+    assert "Traceback" not in done.stderr
 
 
 def test_other_errors_keep_their_traces(monkeypatch):

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Writes what of requirements.lock the package needs, without what only its development does, to a
+# file of the same kind. It fails if that would be anything that the lock does not hold.
+set -eu
+target=$(realpath "$1")
+cd "$(dirname "$0")/.."
+. tools/find_uv.sh
+find_uv
+
+without_markers() {
+    sed 's/ ;[^\\]*\\$/ \\/' "$1"
+}
+
+"$uv" pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes \
+    --no-emit-index-url --no-header --no-annotate --constraint requirements.lock \
+    --output-file "$target"
+known=$(mktemp)
+without_markers requirements.lock > "$known"
+if without_markers "$target" | grep --line-regexp --fixed-strings --invert-match --file "$known"; then
+    rm "$known"
+    fail "requirements.lock does not hold the lines above: make lock"
+fi
+rm "$known"

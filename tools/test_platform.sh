@@ -1,0 +1,53 @@
+#!/bin/sh
+# Sets dexmatch up from what is committed in a new Debian 13 (Python 3.13, TFX's own packages), by the
+# README's two commands. On a machine that has as new a glibc it does so in a clone.
+#
+#   tools/test_platform.sh [COMMAND]     COMMAND instead of `make run && make test`
+#
+# Needs root, for debootstrap and chroot, and 12 GB in TMPDIR.
+set -eu
+cd "$(dirname "$0")/.."
+command=${1:-make run && make test}
+source=$(pwd)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM
+
+version=$(getconf GNU_LIBC_VERSION 2>/dev/null | sed -n 's/^glibc 2\.//p')
+if [ "${version:-0}" -ge 39 ]; then
+    echo "platform: glibc 2.$version is here already"
+    git clone --quiet "$source" "$scratch/dexmatch"
+    cd "$scratch/dexmatch"
+    sh -c "$command"
+    exit
+fi
+
+for needed in debootstrap unshare; do
+    command -v "$needed" >/dev/null || { echo "platform: install $needed" >&2; exit 1; }
+done
+[ "$(id -u)" = 0 ] || { echo "platform: debootstrap needs root" >&2; exit 1; }
+
+root=$scratch/root
+echo "platform: making a Debian 13"
+debootstrap --variant=minbase \
+    --include=ca-certificates,g++,git,make,python3,python3-dev,python3-venv \
+    trixie "$root" >"$scratch/log" 2>&1 || { tail -n 5 "$scratch/log" >&2; exit 1; }
+# The network as it is here, its authorities too.
+for file in /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
+    [ ! -e "$file" ] || cp --dereference "$file" "$root$file"
+done
+git clone --quiet "$source" "$root/dexmatch"
+
+# What is mounted goes with the namespace, so nothing outside the root is ever removed with it.
+unshare --mount --pid --fork --kill-child sh -eu -c '
+    mount -t proc proc "$1/proc"
+    mount --rbind /dev "$1/dev"
+    mount -t tmpfs -o mode=1777 tmpfs "$1/dev/shm" 2>/dev/null || true
+    exec chroot "$1" env -i HOME=/root TERM="${TERM:-dumb}" \
+        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+        SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
+        ${https_proxy:+https_proxy="$https_proxy"} ${no_proxy:+no_proxy="$no_proxy"} \
+        ${PIP_INDEX_URL:+PIP_INDEX_URL="$PIP_INDEX_URL"} \
+        ${UV_DEFAULT_INDEX:+UV_DEFAULT_INDEX="$UV_DEFAULT_INDEX"} \
+        sh -c "cd /dexmatch && $2"
+' platform "$root" "$command"
