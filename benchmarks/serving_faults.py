@@ -230,6 +230,7 @@ class Watch:
         return float(self._process.memory_info().rss) / _MEGABYTE
 
     def __enter__(self) -> "Watch":
+        self.peak = self.megabytes
         self._threads = [threading.Thread(target=each) for each in (self._sample, self._ask)]
         for thread in self._threads:
             thread.start()

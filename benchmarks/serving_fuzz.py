@@ -8,6 +8,11 @@ its sizes or its bytes, or left as it is. None may be answered with 500, UNKNOWN
 with NaN or Infinity, nor not at all. Exit status 1: some were; they are named.
 """
 
+import os
+
+# Before TensorFlow is loaded.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
 import argparse
 import base64
 import dataclasses

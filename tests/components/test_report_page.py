@@ -15,6 +15,7 @@ CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.skipif(not CHROMIUM, reason="needs chromium"),
     pytest.mark.slow,
+    pytest.mark.xdist_group("report"),
 ]
 
 

@@ -328,12 +328,12 @@ def test_a_full_queue_refuses_and_is_itself_again(toy, tmp_path):
         engines.running(Embedded(), options(toy, batching_config=config)) as server,
         grpc.insecure_channel(server.grpc_address) as channel,
         ThreadPoolExecutor(32) as pool,
+        httpx.Client(base_url=server.rest_url, timeout=PATIENCE_S) as http,
     ):
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        url = f"{server.rest_url}/v1/models/toy:predict"
 
         def over_rest(_):
-            response = httpx.post(url, json={"instances": [5.0]}, timeout=PATIENCE_S)
+            response = http.post("/v1/models/toy:predict", json={"instances": [5.0]})
             return response.status_code, next(iter(response.json()))
 
         answers = [stub.Predict.future(request, timeout=PATIENCE_S) for _ in range(300)]
