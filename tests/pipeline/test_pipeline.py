@@ -16,8 +16,8 @@ from pipeline.code_digest import digest_of_code
 from pipeline.pipeline import create_pipeline
 
 
-def composed(tmp_path, *overrides, **settings):
-    pipeline = create_pipeline(
+def made(tmp_path, *overrides, **settings):
+    return create_pipeline(
         configs.load(None, overrides),
         dataset=str(tmp_path / "data"),
         dataset_name="data",
@@ -29,7 +29,27 @@ def composed(tmp_path, *overrides, **settings):
         batching_parameters="max_batch_size { value: 32 }",
         **settings,
     )
+
+
+def composed(tmp_path, *overrides, **settings):
+    pipeline = made(tmp_path, *overrides, **settings)
     return {component.id: component for component in pipeline.components}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "image"),
+    [
+        (["--runner=DirectRunner"], ["local"]),
+        (["--runner=DirectRunner", "--sdk_container_image=mine"], ["mine"]),
+        (["--runner=FlinkRunner"], []),
+    ],
+)
+def test_workers_on_this_machine_are_not_given_tfx_as_a_package(tmp_path, arguments, image):
+    """As they would be without an image; distant ones need it."""
+    pipeline = made(tmp_path, f"run.beam_args={json.dumps(arguments)}")
+    option = "--sdk_container_image="
+    found = [each for each in pipeline.beam_pipeline_args if each.startswith(option)]
+    assert [each.removeprefix(option) for each in found] == image
 
 
 @pytest.mark.parametrize(
