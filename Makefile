@@ -27,7 +27,7 @@ $(DEMO): $(wildcard data/demo/*.py) | $(READY)
 
 # One more than there are processors: tests wait for servers, browsers and disks.
 WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
-PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: $(READY)
 	@$(PYTEST)

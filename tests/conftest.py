@@ -26,14 +26,6 @@ hypothesis.settings.register_profile("dexmatch", deadline=None, derandomize=True
 hypothesis.settings.load_profile("dexmatch")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Has one worker run the tests of a file, or of a group of files, which share fixtures."""
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
-
-
 def _encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)

@@ -39,7 +39,7 @@ from results.evaluation import Evaluation, SliceFigures
 from results.metadata import Execution, Metadata, Output, Run
 from results.thresholds import HOLDS, MISSED, NOT_JUDGED
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("report")]
+pytestmark = pytest.mark.slow
 
 
 def figures(name="overall", baseline=None, intervals=None, **values):

@@ -15,7 +15,6 @@ CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.skipif(not CHROMIUM, reason="needs chromium"),
     pytest.mark.slow,
-    pytest.mark.xdist_group("report"),
 ]
 
 
