@@ -25,15 +25,17 @@ run: $(READY) $(DEMO)
 $(DEMO): $(wildcard data/demo/*.py) | $(READY)
 	@$(BIN)/dexmatch data demo --out $(@D) --overwrite
 
+PROCESSORS := $(shell getconf _NPROCESSORS_ONLN)
 # One more than there are processors: tests wait for servers, browsers and disks.
-WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
-PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+WORKERS := $(shell expr $(PROCESSORS) + 1)
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder --numprocesses
 
 test: $(READY)
-	@$(PYTEST)
+	@$(PYTEST) $(WORKERS)
 
+# Each worker loads TensorFlow and TFX, which takes as long as a sixth of these tests.
 test-fast: $(READY)
-	@$(PYTEST) -m "not slow"
+	@$(PYTEST) $(PROCESSORS) -m "not slow"
 
 lint: $(READY)
 	@$(BIN)/ruff check .

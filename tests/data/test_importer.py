@@ -412,6 +412,7 @@ def wait_for_shards(process, folder):
     raise AssertionError("no shard was begun")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not POKEMON.is_dir(), reason="the shared data is not here")
 def test_pokemon(tmp_path):
     columns = Columns(group="evolution_chain")

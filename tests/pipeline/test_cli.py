@@ -145,6 +145,7 @@ def test_a_folder_that_is_gone_costs_one_line(tmp_path, arguments):
     assert done.stderr == "Error: the current folder was removed; change to another one\n"
 
 
+@pytest.mark.slow
 def test_a_name_that_is_not_in_utf_8_costs_one_line(tmp_path):
     folder = tmp_path / os.fsdecode(b"caf\xe9")
     folder.mkdir()
