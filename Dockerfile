@@ -2,7 +2,7 @@
 #
 #   docker build -t dexmatch .
 #   docker run dexmatch                                      # the demo, from drawing to pushing
-#   docker run -u "$(id -u)" -v "$PWD:/work" dexmatch dexmatch run --data datasets/mine
+#   docker run -u "$(id -u)" -v "$PWD:/project" dexmatch dexmatch run --data datasets/mine
 #
 # Any base will do that has Python 3.11 to 3.13 and glibc 2.39 or newer.
 ARG BASE=python:3.13-slim-trixie
@@ -31,8 +31,8 @@ RUN --mount=type=bind,from=built,source=/source/.tools,target=/uv \
     /uv/bin/uv pip install --quiet --no-cache --link-mode copy --no-deps --compile-bytecode \
         --python /opt/dexmatch /wheel/*.whl \
     && useradd --create-home --uid 1000 dexmatch \
-    && install --directory --owner dexmatch /work
+    && install --directory --owner dexmatch /project
 ENV PATH=/opt/dexmatch/bin:$PATH
 USER dexmatch
-WORKDIR /work
+WORKDIR /project
 CMD ["sh", "-c", "dexmatch data demo --overwrite && exec dexmatch run --config demo"]
