@@ -15,7 +15,8 @@ DEMO := datasets/demo/dataset.json
 
 setup: $(READY)
 
-$(READY): $(wildcard requirements*.lock) pyproject.toml tools/setup.sh tools/find_uv.sh tools/uv.lock
+$(READY): $(wildcard requirements*.lock) pyproject.toml tools/setup.sh tools/find_uv.sh tools/glibc.sh \
+		tools/uv.lock
 	@sh tools/setup.sh
 	@touch $@
 

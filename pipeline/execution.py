@@ -21,7 +21,7 @@ from core import config as configs
 from core import disk, metrics
 from core.child_processes import child_environment_applied
 from core.config import Config
-from core.errors import DexmatchError
+from core.errors import DexmatchError, with_causes
 from core.features import HARD
 from core.slices import KEY_SLICES, OF_PAIRS, OWN_COLUMNS, value_of_none, values_of_own
 from data import dataset as datasets
@@ -291,11 +291,9 @@ def _users_mistake(error: BaseException) -> str | None:
 
     Beam re-raises what a worker raised as another type, with the worker's stack trace as its text.
     """
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, DexmatchError):
-            return _without_beams_note(str(cause))
-        cause = cause.__cause__ or cause.__context__
+    for each in with_causes(error):
+        if isinstance(each, DexmatchError):
+            return _without_beams_note(str(each))
     text = "".join(traceback.format_exception(error))
     found = re.findall(rf"{DexmatchError.__name__}: (.*)", text)
     return _without_beams_note(found[-1]) if found else None

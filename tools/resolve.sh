@@ -3,14 +3,14 @@
 # Resolves pyproject.toml anew into two locks: TFX's own set for macOS and current Linux, and the set
 # for older Linux.
 resolve() {
-    compile --universal --python-version 3.11 --output-file "$1"
-    compile --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+    compile --extra dev --upgrade --universal --output-file "$1"
+    compile --extra dev --upgrade --python-platform x86_64-manylinux_2_28 \
         --override tools/older-linux-overrides.txt --output-file "$2"
 }
 
 compile() {
-    "$uv" pip compile --quiet pyproject.toml --extra dev --generate-hashes --no-emit-index-url \
-        --no-header --upgrade "$@"
+    "$uv" pip compile --quiet pyproject.toml --python-version 3.11 --generate-hashes \
+        --no-emit-index-url --no-header "$@"
 }
 
 # Calls a function with each lock, platform and Python that are to go together.

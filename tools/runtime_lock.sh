@@ -5,15 +5,14 @@ set -eu
 target=$(realpath "$1")
 cd "$(dirname "$0")/.."
 . tools/find_uv.sh
+. tools/resolve.sh
 find_uv
 
 without_markers() {
     sed 's/ ;[^\\]*\\$/ \\/' "$1"
 }
 
-"$uv" pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes \
-    --no-emit-index-url --no-header --no-annotate --constraint requirements.lock \
-    --output-file "$target"
+compile --universal --no-annotate --constraint requirements.lock --output-file "$target"
 known=$(mktemp)
 without_markers requirements.lock > "$known"
 if without_markers "$target" | grep --line-regexp --fixed-strings --invert-match --file "$known"; then

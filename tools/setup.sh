@@ -7,8 +7,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-UPSTREAM_GLIBC=39 # The wheels of ml-metadata and tensorflow-data-validation are for 2.39 and newer,
-OLDEST_GLIBC=28   # those of pyarrow for 2.28.
+OLDEST_GLIBC=28 # The wheels of pyarrow are for 2.28 and newer.
 
 # Sets `lock`, `pythons` (the best first) and `why`.
 choose_packages() {
@@ -27,7 +26,7 @@ choose_packages() {
 }
 
 choose_for_glibc() {
-    version=$(getconf GNU_LIBC_VERSION 2>/dev/null | sed -n 's/^glibc 2\.\([0-9]*\).*/\1/p')
+    version=$(glibc_minor)
     [ -n "$version" ] ||
         fail "TensorFlow has no wheels for Linux without glibc, such as Alpine: take Debian, Ubuntu or Fedora"
     why="glibc 2.$version"
@@ -60,6 +59,7 @@ sys.exit(not pathlib.Path(sysconfig.get_path('include'), 'Python.h').exists())" 
 }
 
 . tools/find_uv.sh
+. tools/glibc.sh
 choose_packages
 find_uv
 choose_python

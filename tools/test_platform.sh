@@ -7,14 +7,15 @@
 # Needs root, for debootstrap and chroot, and 12 GB in TMPDIR.
 set -eu
 cd "$(dirname "$0")/.."
+. tools/glibc.sh
 command=${1:-make run && make test}
 source=$(pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
 
-version=$(getconf GNU_LIBC_VERSION 2>/dev/null | sed -n 's/^glibc 2\.//p')
-if [ "${version:-0}" -ge 39 ]; then
+version=$(glibc_minor)
+if [ "${version:-0}" -ge "$UPSTREAM_GLIBC" ]; then
     echo "platform: glibc 2.$version is here already"
     git clone --quiet "$source" "$scratch/dexmatch"
     cd "$scratch/dexmatch"

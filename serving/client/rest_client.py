@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 import numpy as np
 
+from core.errors import with_causes
 from serving.client import bodies, errors
 from serving.client.addresses import without_login
 from serving.client.base import DEFAULT_MODEL, Client, Floats, Settings, VersionStatus
@@ -154,11 +155,9 @@ class RestClient(Client):
 
 def _tls_refusal(error: BaseException) -> str | None:
     """What is wrong with the server's certificate, where that is what an error comes from."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ssl.SSLCertVerificationError):
-            return f"its certificate is not to be trusted ({seen.verify_message})"
-        seen = seen.__cause__ or seen.__context__
+    for each in with_causes(error):
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return f"its certificate is not to be trusted ({each.verify_message})"
     return None
 
 
