@@ -6,8 +6,11 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import dataclasses
+import fcntl
+import gc
 import importlib.util
 import io
+import shutil
 import socket
 import subprocess
 import sys
@@ -24,6 +27,16 @@ from PIL import Image
 # The same examples each time, however long they take on a busy machine.
 hypothesis.settings.register_profile("dexmatch", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("dexmatch")
+
+# Libraries are the most of what lives, and stay: looking them through for garbage takes a third of
+# the time that loading them takes, and as long again when the process ends.
+gc.disable()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def _encoded(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -153,14 +166,38 @@ class TinyModels:
 
 
 @pytest.fixture(scope="session")
-def tiny_models(tmp_path_factory) -> TinyModels:
+def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Gives the folder of a name, which the first worker that asks for it fills; all only read."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+
+    def folder(name: str, fill: Callable[[Path], None]) -> Path:
+        path = base / name
+        with (base / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                part = base / f"{name}.part"
+                shutil.rmtree(part, ignore_errors=True)
+                part.mkdir()
+                fill(part)
+                part.rename(path)
+        return path
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_models(made_once) -> TinyModels:
     """Models like pushed ones, made in seconds."""
-    support = _module("serving/core_support.py")
-    base = tmp_path_factory.mktemp("models")
-    models = TinyModels(base / "first", base / "second")
-    support.push(models.first / "1", seed=1)
-    support.push(models.second / "1", seed=2)
-    return models
+
+    def fill(folder: Path) -> None:
+        support = _module("serving/core_support.py")
+        for seed, name in enumerate(("first", "second"), start=1):
+            support.push(folder / name / "1", seed=seed)
+
+    base = made_once("tiny_models", fill)
+    return TinyModels(base / "first", base / "second")
 
 
 @pytest.fixture(scope="session")

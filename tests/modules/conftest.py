@@ -10,14 +10,14 @@ def runs(test_module):
 
 
 @pytest.fixture(scope="session")
-def transformed(runs, tmp_path_factory):
+def transformed(runs, made_once):
     """A folder with a transform graph, and files of 12 transformed pairs."""
-    folder = tmp_path_factory.mktemp("transformed")
-    runs.write_transformed(folder)
-    return folder
+    return made_once("transformed", runs.write_transformed)
 
 
-@pytest.fixture
-def tiny_backbone(runs, monkeypatch):
-    """A backbone that is traced in seconds instead of EfficientNet."""
-    monkeypatch.setattr(runs.model.backbones, "load_backbone", runs.tiny_backbone)
+@pytest.fixture(scope="module")
+def tiny_backbone(runs):
+    """A backbone that is traced in seconds instead of EfficientNet, to the end of the file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs.model.backbones, "load_backbone", runs.tiny_backbone)
+        yield runs.tiny_backbone

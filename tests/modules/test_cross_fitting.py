@@ -174,24 +174,22 @@ def test_what_cannot_be_cut_is_told_in_one_line(train, judged, text):
 
 
 @pytest.fixture(scope="module")
-def folded(runs, transformed, tmp_path_factory):
+def folded(runs, tiny_backbone, transformed, tmp_path_factory):
     """The folder of a training with two folds, its weights, and its log records."""
     folder = tmp_path_factory.mktemp("folded")
     records = []
     handler = logging.Handler(logging.INFO)
     handler.emit = records.append
     logger = logging.getLogger(reporting.LOGGER)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs.model.backbones, "load_backbone", runs.tiny_backbone)
-        # Not the attribute alone: a logger remembers which levels it passes on.
-        level = logger.level
-        logger.setLevel(logging.INFO)
-        logger.addHandler(handler)
-        try:
-            weights = runs.train(transformed, folder, *FOLDED)
-        finally:
-            logger.removeHandler(handler)
-            logger.setLevel(level)
+    # Not the attribute alone: a logger remembers which levels it passes on.
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        weights = runs.train(transformed, folder, *FOLDED)
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
     return folder, weights, records
 
 

@@ -55,23 +55,23 @@ def training(rows, hard_captions=1, seed=5):
     return inputs.training_pairs(rows, LENGTH, 4, hard_captions, seed)
 
 
-def respelled(record: bytes) -> bytes:
-    """The same example with its features in another order, as protobuf may write them."""
+def spelled(record: bytes, reverse: bool) -> bytes:
+    """The same example with its features by name or the other way round: protobuf writes any."""
     example = tf.train.Example.FromString(record)
-    spelled = b"".join(
+    fields = b"".join(
         tf.train.Features(feature={name: example.features.feature[name]}).SerializeToString()
-        for name in sorted(example.features.feature, reverse=True)
+        for name in sorted(example.features.feature, reverse=reverse)
     )
     # Field 1 of Example, length-delimited: the Features message.
-    length, size = b"", len(spelled)
+    length, size = b"", len(fields)
     while size > 127:
         length, size = length + bytes([size & 127 | 128]), size >> 7
-    return b"\x0a" + length + bytes([size]) + spelled
+    return b"\x0a" + length + bytes([size]) + fields
 
 
 def test_rows_come_in_the_same_order_whatever_the_files_and_their_spelling(write):
-    records = [transformed(number) for number in range(10)]
-    others = [respelled(record) if number % 2 else record for number, record in enumerate(records)]
+    records = [spelled(transformed(number), reverse=False) for number in range(10)]
+    others = [spelled(record, reverse=number % 2 > 0) for number, record in enumerate(records)]
     assert others != records
     one = inputs.pair_rows(write(records), SPEC)
     two = inputs.pair_rows(write(others[7:], others[:7][::-1]), SPEC)

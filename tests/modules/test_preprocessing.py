@@ -67,11 +67,13 @@ def transformed(pictures, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def serving(transformed):
+def serving(transformed, tiny_backbone):
     from modules.network import model
 
     vocabulary = tft.TFTransformOutput(transformed[2]).vocabulary_file_by_name(captions.VOCABULARY)
-    settings = ModelConfig(embedding_dim=8, recurrent_units=8, word_dim=8, hidden_units=8)
+    settings = ModelConfig(
+        feature_levels=("top",), embedding_dim=8, recurrent_units=8, word_dim=8, hidden_units=8
+    )
     return signatures.ServingModel(model.build(settings, 32, 6, 60), vocabulary, 32, 6, 8)
 
 

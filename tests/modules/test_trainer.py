@@ -10,12 +10,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def trained(runs, transformed, tmp_path_factory):
+def trained(runs, tiny_backbone, transformed, tmp_path_factory):
     """The folder of a training of one epoch, and its weights."""
     target = tmp_path_factory.mktemp("model")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs.model.backbones, "load_backbone", runs.tiny_backbone)
-        return target, runs.train(transformed, target, "trainer.epochs=1", export=True)
+    return target, runs.train(transformed, target, "trainer.epochs=1", export=True)
 
 
 def test_the_same_seed_gives_the_same_weights(runs, tiny_backbone, transformed, trained, tmp_path):

@@ -15,7 +15,7 @@ from modules.preprocessing import captions
 from modules.training import warm_start
 from modules.training.setup import TrainingSetup
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_backbone")]
 
 SETTINGS = ModelConfig(
     weights="last_blessed",
@@ -28,21 +28,6 @@ SETTINGS = ModelConfig(
 ATTRIBUTES = {"color": ["red", "blue"], "shape": ["round", "flat", "long"]}
 OLD_WORDS = ["a", "red", "blue", "bird"]
 MAX_TOKENS = 5
-
-
-def tiny_backbone(backbone, weights, size):
-    pixels = keras.Input((size, size, 3))
-    values = keras.layers.Rescaling(1 / 255)(pixels)
-    values = keras.layers.Normalization()(values)
-    values = keras.layers.Conv2D(4, 3, strides=4)(values)
-    return keras.Model(pixels, keras.layers.BatchNormalization()(values), name="tiny")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _small():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backbones, "load_backbone", tiny_backbone)
-        yield
 
 
 def build(words, seed=1, settings=SETTINGS, size=32, attributes=ATTRIBUTES):
@@ -234,7 +219,7 @@ def test_other_weights_than_the_note_says_are_refused_in_one_line(base, tmp_path
     assert "\n" not in str(raised.value)
 
 
-def test_weights_left_over_are_refused(base, tmp_path, monkeypatch):
+def test_weights_left_over_are_refused(base, tmp_path, tiny_backbone, monkeypatch):
     def smaller(backbone, weights, size):
         whole = tiny_backbone(backbone, weights, size)
         return keras.Model(whole.input, whole.layers[-2].output)

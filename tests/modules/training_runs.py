@@ -71,8 +71,8 @@ _WEIGHTS = "weights.npz"
 BLOCKS = ("block1a", "block1b", "block2a")
 
 
-def tiny_backbone(*_: object) -> keras.Model:
-    pixels = keras.Input((32, 32, 3))
+def tiny_backbone(_backbone: str, _weights: str, size: int) -> keras.Model:
+    pixels = keras.Input((size, size, 3))
     maps = keras.layers.Rescaling(1 / 255)(pixels)
     maps = keras.layers.Conv2D(4, 3, strides=2, name="stem_conv")(maps)
     for name in BLOCKS:

@@ -2,6 +2,7 @@
 
 import datetime
 import ipaddress
+import shutil
 
 import pytest
 from cryptography import x509
@@ -25,10 +26,10 @@ def support(test_module):
 
 
 @pytest.fixture(scope="session")
-def pushed(models, tmp_path_factory):
-    """`<tmp>/dexmatch` with version 1: a real ServingModel over a backbone saved in seconds."""
+def pushed(tiny_models, tmp_path_factory):
+    """`<tmp>/dexmatch` with version 1: a real ServingModel over a tiny backbone."""
     folder = tmp_path_factory.mktemp("pushed") / "dexmatch"
-    models.push(folder / "1")
+    shutil.copytree(tiny_models.first, folder)
     return folder
 
 
