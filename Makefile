@@ -4,13 +4,14 @@
 # make lint       style, types and imports
 # make lock       resolves the dependencies of pyproject.toml anew
 # make audit      lists what in the locks has a newer release, and what was yanked
-# make test-platform   the first two in a new Debian 13, with TFX's own packages; needs root
+# make test-platform    the first two in a new Debian 13, with TFX's own packages; needs root
+# make test-container   builds the image and runs a pipeline in it, without Docker; needs root
 
 BIN := .venv/bin
 READY := .venv/ready
 DEMO := datasets/demo/dataset.json
 
-.PHONY: run test test-fast test-platform lint lock audit setup
+.PHONY: run test test-fast test-platform test-container lint lock audit setup
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -52,3 +53,6 @@ audit:
 
 test-platform:
 	@sh tools/test_platform.sh
+
+test-container:
+	@sh tools/test_container.sh

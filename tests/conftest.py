@@ -167,21 +167,20 @@ class TinyModels:
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], None]], Path]:
-    """Gives the folder of a name, which the first worker that asks for it fills; all only read."""
+    """Gives the folder of a name, which the first worker that asks fills; nobody else writes."""
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent
 
     def folder(name: str, fill: Callable[[Path], None]) -> Path:
-        path = base / name
+        path, done = base / name, base / f"{name}.done"
         with (base / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not path.exists():
-                part = base / f"{name}.part"
-                shutil.rmtree(part, ignore_errors=True)
-                part.mkdir()
-                fill(part)
-                part.rename(path)
+            if not done.exists():
+                shutil.rmtree(path, ignore_errors=True)
+                path.mkdir()
+                fill(path)
+                done.touch()
         return path
 
     return folder

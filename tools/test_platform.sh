@@ -8,6 +8,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 . tools/glibc.sh
+. tools/debian.sh
 command=${1:-make run && make test}
 source=$(pwd)
 scratch=$(mktemp -d)
@@ -23,20 +24,9 @@ if [ "${version:-0}" -ge "$UPSTREAM_GLIBC" ]; then
     exit
 fi
 
-for needed in debootstrap unshare; do
-    command -v "$needed" >/dev/null || { echo "platform: install $needed" >&2; exit 1; }
-done
-[ "$(id -u)" = 0 ] || { echo "platform: debootstrap needs root" >&2; exit 1; }
-
+needs debootstrap unshare
 root=$scratch/root
-echo "platform: making a Debian 13"
-debootstrap --variant=minbase \
-    --include=ca-certificates,g++,git,make,python3,python3-dev,python3-venv \
-    trixie "$root" >"$scratch/log" 2>&1 || { tail -n 5 "$scratch/log" >&2; exit 1; }
-# The network as it is here, its authorities too.
-for file in /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
-    [ ! -e "$file" ] || cp --dereference "$file" "$root$file"
-done
+new_debian "$root" g++,git,make,python3,python3-dev,python3-venv
 git clone --quiet "$source" "$root/dexmatch"
 
 # What is mounted goes with the namespace, so nothing outside the root is ever removed with it.

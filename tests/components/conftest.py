@@ -3,7 +3,7 @@
 from unittest import mock
 
 import pytest
-from tfx.utils import dependency_utils
+from tfx.utils import dependency_utils, json_utils
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -26,10 +26,15 @@ def review(test_module):
 
 
 @pytest.fixture(scope="session")
-def review_artifacts(small, review, tiny_models, tmp_path_factory):
+def review_artifacts(small, review, tiny_models, made_once):
     """What a report is made from, by the names of `pages.sources`."""
-    folder = tmp_path_factory.mktemp("review")
-    return review.write(small, folder, tiny_models.first / "1")
+
+    def fill(folder):
+        made = review.write(small, folder, tiny_models.first / "1")
+        (folder / "artifacts.json").write_text(json_utils.dumps(made), encoding="utf-8")
+
+    written = made_once("review", fill) / "artifacts.json"
+    return json_utils.loads(written.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")
