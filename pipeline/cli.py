@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import typer
 
-from core import disk, terminal
+from core import disk, garbage, terminal
 from core.errors import DexmatchError
 from pipeline.commands import config as config_commands
 from pipeline.commands import data as data_commands
@@ -56,6 +56,7 @@ app.add_typer(config_commands.app, name="config")
 
 def main() -> None:
     """Entry point; exits with 2 on a user's mistake and 130 on Ctrl-C."""
+    garbage.spare_libraries()
     try:
         with disk.explained(), _names_explained():
             app(prog_name="dexmatch")

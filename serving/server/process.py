@@ -24,6 +24,7 @@ import tensorflow as tf
 import uvloop
 from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
 
+from core import garbage
 from core.errors import DexmatchError
 from core.machine import available_cores
 from serving import files
@@ -42,6 +43,7 @@ _logger = logging.getLogger(__name__)
 
 def main() -> None:
     """Runs until a signal; exits with 2 on a mistake of whoever started it."""
+    garbage.spare_libraries()
     flags = command_line.parse()
     log.configure()
     for name in command_line.without_effect(flags):
