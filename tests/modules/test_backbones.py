@@ -13,11 +13,11 @@ from keras.src.legacy.saving import legacy_h5_format
 from keras.src.utils import file_utils
 
 from core import features
-from core.backbones import BACKBONES, Backbone
+from core.backbones import BACKBONES, Backbone, WeightsPackage
 from core.config import ModelConfig, TrainerConfig
 from core.errors import DexmatchError
 from modules.export import signatures
-from modules.network import backbones, model
+from modules.network import backbones, efficientnet_lite, model
 from modules.training import stages
 
 pytestmark = pytest.mark.slow
@@ -27,11 +27,17 @@ STD = np.array([0.229, 0.224, 0.225])
 SIZE = 32
 
 
+def home(backbone):
+    """The module with the factory."""
+    packaged = isinstance(BACKBONES[backbone].imagenet, WeightsPackage)
+    return efficientnet_lite if packaged else keras.applications
+
+
 def made(backbone, **options):
-    """A backbone straight from Keras, with weights that no initializer gives."""
+    """A backbone straight from its factory, with weights that no initializer gives."""
     keras.utils.set_random_seed(3)
     options = {"include_top": False, "input_shape": (SIZE, SIZE, 3), **options}
-    return getattr(keras.applications, backbone)(weights=None, **options)
+    return getattr(home(backbone), backbone)(weights=None, **options)
 
 
 def write_old(model, path):
@@ -116,13 +122,13 @@ def made_row(request, tmp_path_factory):
 
 @pytest.fixture
 def one_network(made_row, monkeypatch):
-    """Has Keras give the network that is there already, where no ImageNet weights are asked for."""
-    factory = getattr(keras.applications, made_row.name)
+    """Gives the network that is there already, where no ImageNet weights are asked for."""
+    factory = getattr(home(made_row.name), made_row.name)
 
     def give(weights, **options):
         return made_row.network if weights is None else factory(weights=weights, **options)
 
-    monkeypatch.setattr(keras.applications, made_row.name, give)
+    monkeypatch.setattr(home(made_row.name), made_row.name, give)
     before = made_row.network.get_weights()
     yield made_row
     made_row.network.set_weights(before)
@@ -162,7 +168,11 @@ def test_a_row_says_how_many_weights_levels_and_blocks_there_are(made_row):
 
 
 def test_a_row_says_for_which_size_the_network_was_made(made_row, monkeypatch):
-    """Keras takes it where no shape is given; MobileNetV3 only has it in its file's name."""
+    """Factories take it where no shape is given; MobileNetV3 only has it in its file's name."""
+    if isinstance(made_row.row.imagenet, WeightsPackage):
+        whole = getattr(efficientnet_lite, made_row.name)(include_top=False)
+        assert whole.input_shape[1] == made_row.row.input_size
+        return
     asked = {}
 
     def stop(*_, default_size, **__):
@@ -175,7 +185,7 @@ def test_a_row_says_for_which_size_the_network_was_made(made_row, monkeypatch):
     except InterruptedError:
         assert asked["size"] == made_row.row.input_size
     else:
-        assert f"_{made_row.row.input_size}_" in made_row.row.imagenet_file
+        assert f"_{made_row.row.input_size}_" in made_row.row.imagenet
 
 
 def test_no_two_rows_have_the_same_number_of_weights():
@@ -224,6 +234,8 @@ def test_a_file_of_another_row_is_refused_and_told_whose_it_is(made_row):
 def test_imagenet_weights_are_looked_for_where_keras_puts_them_and_scale_as_the_row_says(
     one_network, monkeypatch
 ):
+    if isinstance(one_network.row.imagenet, WeightsPackage):
+        pytest.skip("in a package, see test_efficientnet_lite.py")
     asked = {}
 
     def get_file(name, url, cache_subdir, **_):
@@ -241,7 +253,7 @@ def test_imagenet_weights_are_looked_for_where_keras_puts_them_and_scale_as_the_
     np.testing.assert_allclose(
         first_seen(loaded), expected[scaling.removesuffix("_in_weights")], atol=0.01
     )
-    cached = backbones.imagenet_cache(one_network.name)
+    cached = backbones.imagenet_cache(one_network.row.imagenet)
     assert (asked["name"], asked["folder"]) == (cached.name, cached.parent.name)
     assert asked["host"] == asked["at"]
 
@@ -413,7 +425,8 @@ def test_a_missing_file_is_named():
 def test_imagenet_without_a_network_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr(backbones, "_in_reach", lambda host: False)
-    with pytest.raises(DexmatchError, match=r"efficientnetb0_notop\.h5 into") as raised:
+    expected = r"efficientnetb0_notop\.h5 into .*\(EfficientNetLite0, "
+    with pytest.raises(DexmatchError, match=expected) as raised:
         backbones.check_weights("EfficientNetB0", "imagenet")
     assert "\n" not in str(raised.value)
 
@@ -421,7 +434,7 @@ def test_imagenet_without_a_network_says_what_to_do(monkeypatch, tmp_path):
 def test_imagenet_from_the_cache_needs_no_network(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr(backbones, "_in_reach", lambda host: False)
-    cached = backbones.imagenet_cache("EfficientNetV2B0")
+    cached = backbones.imagenet_cache(BACKBONES["EfficientNetV2B0"].imagenet)
     cached.parent.mkdir(parents=True)
     cached.touch()
     backbones.check_weights("EfficientNetV2B0", "imagenet")
