@@ -117,11 +117,12 @@ class ModelConfig(Section):
     """A backbone for the picture, a recurrent layer for the caption, joined."""
 
     backbone: Literal[tuple(BACKBONES)] = Field(  # type: ignore[valid-type]
-        "EfficientNetB0", description="image branch, from keras.applications"
+        "EfficientNetB0", description="image branch, from keras.applications or EfficientNet-Lite"
     )
     weights: str = Field(
         "none",
-        description='"none" (random), "imagenet", the path of a Keras weights file of the '
+        description='"none" (random), "imagenet" (in a package for EfficientNet-Lite, else '
+        "downloaded by Keras), the path of a Keras weights file of the "
         f'backbone, or "{LAST_BLESSED}": go on from the whole model that was blessed last',
     )
     feature_levels: tuple[Annotated[int, Field(ge=1)] | Literal["top"], ...] = Field(

@@ -195,12 +195,12 @@ def load_backbone(backbone: str, weights: str, size: int) -> "keras.Model":
     check_weights(backbone, weights)
     row = BACKBONES[backbone]
     shape = {"include_top": False, "input_shape": (size, size, 3)}
-    packaged = isinstance(row.imagenet, WeightsPackage)
-    factory = getattr(efficientnet_lite if packaged else keras.applications, backbone)
+    package = row.imagenet if isinstance(row.imagenet, WeightsPackage) else None
+    factory = getattr(efficientnet_lite if package else keras.applications, backbone)
     built = factory(weights=None, **shape)
     try:
         if weights == IMAGENET:
-            pretrained = packaged_file(row.imagenet) if packaged else IMAGENET
+            pretrained = packaged_file(package) if package else IMAGENET
             built.set_weights(factory(weights=pretrained, **shape).get_weights())
         elif is_file(weights):
             built.load_weights(weights)

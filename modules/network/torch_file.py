@@ -19,7 +19,7 @@ _DTYPES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 class _Tensor(NamedTuple):
     storage: str
     dtype: np.dtype
-    count: int
+    length: int
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
@@ -77,7 +77,7 @@ def _read(file: BinaryIO) -> dict[str, np.ndarray]:
     if (magic, version) != (_MAGIC, _VERSION):
         raise ValueError("no PyTorch file of weights")
     tensors = dict(_Unpickler(file).load())
-    dtypes = {tensor.storage: (tensor.dtype, tensor.count) for tensor in tensors.values()}
+    dtypes = {tensor.storage: (tensor.dtype, tensor.length) for tensor in tensors.values()}
     storages = {}
     for name in _Unpickler(file).load():
         dtype, count = dtypes[name]
