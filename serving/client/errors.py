@@ -1,5 +1,7 @@
 """What can go wrong between a client and a model, one class for each thing to do about it."""
 
+import re
+
 import grpc
 
 from core.errors import DexmatchError
@@ -45,6 +47,8 @@ _BY_CODE: dict[grpc.StatusCode, type[ClientError]] = {
 # In the words by which gRPC itself refuses a message; a server that is busy has others.
 _TOO_LARGE = "larger than max"
 _ANSWER_TOO_LARGE = ("CLIENT: Received message", "Decompressed message")
+# The same status as for a server that is not there, which may come up later.
+_UNTRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED: (.*?)(?:: OK)?$")
 # What `tensorflow_serving/model_servers/http_server.cc` makes of these codes; 413 comes from
 # servers and proxies that limit the size of a body, 502 from proxies without a server behind them.
 _BY_HTTP_STATUS: dict[int, type[ClientError]] = {
@@ -60,11 +64,18 @@ _BY_HTTP_STATUS: dict[int, type[ClientError]] = {
 
 def error_of_code(code: grpc.StatusCode, where: str, message: str) -> ClientError:
     """The error for a gRPC status."""
+    if refusal := _UNTRUSTED.search(message):
+        return untrusted(where, refusal[1])
     kind = _BY_CODE.get(code, ServerFault)
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in message:
         is_answer = any(words in message for words in _ANSWER_TOO_LARGE)
         kind = ServerFault if is_answer else RequestTooLarge
     return kind(f"{where}: {one_line(message) or code.name}")
+
+
+def untrusted(where: str, reason: str) -> ServerFault:
+    """The error for a server whose certificate was refused."""
+    return ServerFault(f"{where}: its certificate is not to be trusted ({one_line(reason)})")
 
 
 def error_of_http_status(status: int, where: str, message: str) -> ClientError:

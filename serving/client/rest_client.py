@@ -134,7 +134,7 @@ class RestClient(Client):
             raise deadline.exceeded() from error
         except httpx.ConnectError as error:
             if refusal := _tls_refusal(error):
-                raise errors.ServerFault(f"{self.where}: {refusal}") from error
+                raise errors.untrusted(self.where, refusal) from error
             raise errors.ServingUnavailable(
                 f"{self.where}: no server answers there ({error}); start one by `dexmatch serve`"
             ) from error
@@ -154,10 +154,10 @@ class RestClient(Client):
 
 
 def _tls_refusal(error: BaseException) -> str | None:
-    """What is wrong with the server's certificate, where that is what an error comes from."""
+    """Why the server's certificate was refused, where that is what an error comes from."""
     for each in with_causes(error):
         if isinstance(each, ssl.SSLCertVerificationError):
-            return f"its certificate is not to be trusted ({each.verify_message})"
+            return str(each.verify_message)
     return None
 
 

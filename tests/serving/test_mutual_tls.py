@@ -117,12 +117,15 @@ def test_without_a_certificate_it_does_not_answer(address):
     assert "\n" not in str(raised.value)
 
 
-def test_a_server_that_is_not_to_be_trusted_is_asked_once(tmp_path, tls, another_tls, monkeypatch):
+@pytest.mark.parametrize("server", [rest_server, grpc_server], ids=["REST", "gRPC"])
+def test_a_server_that_is_not_to_be_trusted_is_asked_once(
+    server, tmp_path, tls, another_tls, monkeypatch
+):
     tls.custom_ca = another_tls.server_cert
     (tmp_path / "trusted.pem").write_text(another_tls.server_cert)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "trusted.pem"))
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it is asked again"))
-    with rest_server(tmp_path, tls) as address, open_model(address) as model:
+    with server(tmp_path, tls) as address, open_model(address) as model:
         with pytest.raises(ClientError, match="certificate is not to be trusted") as raised:
             model.version()
     assert "\n" not in str(raised.value)
