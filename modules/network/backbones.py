@@ -47,11 +47,11 @@ def check_weights(backbone: str, weights: str) -> None:
     if weights in (NO_WEIGHTS, LAST_BLESSED):
         return
     if not is_file(weights):
-        package = BACKBONES[backbone].imagenet
-        if isinstance(package, WeightsPackage):
-            packaged_file(package)
+        source = BACKBONES[backbone].imagenet
+        if isinstance(source, WeightsPackage):
+            packaged_file(source)
         else:
-            _check_download(package)
+            _check_download(source)
         return
     if not Path(weights).is_file():
         raise DexmatchError(
