@@ -7,7 +7,7 @@ two to three seconds.
 import atexit
 import gc
 
-# Python's own 700 new objects are soon there while modules are loaded.
+# Python's own, 700 or 2,000 new objects, are soon there while modules are loaded.
 _NEW_OBJECTS = 50_000
 
 

@@ -40,6 +40,9 @@ _BURMESE = (
 _VIRAMA = "\u1039"  # Stacks the next consonant.
 _ASAT = "\u103a"  # The consonant before it ends the syllable.
 
+# Letters of Unicode 15.1, which Python 3.13 knows and TensorFlow 2.21, on any Python, does not.
+_TOO_NEW = range(0x2EBF0, 0x2EE5E)
+
 _ASCII_WORD = re.compile("[A-Za-z0-9]+")
 
 
@@ -76,7 +79,7 @@ def _class(categories: str) -> str:
     """A character class of Unicode's general categories, by their first letter."""
     found: list[tuple[int, int]] = []
     for code in range(sys.maxunicode + 1):
-        if unicodedata.category(chr(code))[0] in categories:
+        if code not in _TOO_NEW and unicodedata.category(chr(code))[0] in categories:
             if found and found[-1][1] == code - 1:
                 found[-1] = (found[-1][0], code)
             else:
