@@ -20,6 +20,9 @@ EPOCHS = (
     "trainer.early_stopping_from=0.25",
     "trainer.learning_rate=0.02",
     "model.dropout=0.3",
+    'model.caption_pooling="max"',
+    "trainer.warmup_epochs=1",
+    "trainer.weight_decay=0.02",
     "augment.flip=true",
     "augment.rotation=0.1",
 )

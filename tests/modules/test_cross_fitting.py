@@ -18,7 +18,14 @@ from modules.training.inputs import TrainingData
 pytestmark = pytest.mark.slow
 
 LENGTH = 2
-TRAINED = ("trainer.epochs=2", "trainer.batch_size=3", "model.dropout=0.3")
+# A model that is better than chance, or there would be nothing to calibrate.
+TRAINED = (
+    "trainer.epochs=2",
+    "trainer.batch_size=3",
+    "trainer.warmup_epochs=2",
+    "model.dropout=0.3",
+    'model.caption_pooling="max"',
+)
 FOLDED = (*TRAINED, "trainer.calibration_folds=2", "trainer.calibration_fold_share=0.5")
 
 

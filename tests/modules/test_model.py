@@ -7,12 +7,18 @@ from modules.network import model
 
 pytestmark = pytest.mark.slow
 
-SMALL = {"embedding_dim": 8, "recurrent_units": 8, "word_dim": 8, "hidden_units": 8}
+SMALL = {
+    "feature_levels": (1,),
+    "embedding_dim": 8,
+    "recurrent_units": 8,
+    "word_dim": 8,
+    "hidden_units": 8,
+}
 
 
 def build(attribute_sizes=(), **settings):
     keras.utils.set_random_seed(5)
-    return model.build(ModelConfig(**SMALL, **settings), 32, 4, 20, attribute_sizes)
+    return model.build(ModelConfig(**{**SMALL, **settings}), 32, 4, 20, attribute_sizes)
 
 
 def answer(built):
@@ -31,7 +37,7 @@ def answer(built):
         {"caption_pooling": "last"},
         {"attribute_sizes": (3, 5)},
         {"attribute_sizes": (3,)},
-        {"color_bins": 0, "feature_levels": (2,)},
+        {"color_bins": 0, "feature_levels": (2, 3)},
         {"feature_levels": ("top",)},
     ],
 )

@@ -21,7 +21,7 @@ def test_the_auc_of_logits_and_labels():
 def trainer():
     keras.utils.set_random_seed(1)
     sizes = {"embedding_dim": 8, "recurrent_units": 8, "word_dim": 8, "hidden_units": 16}
-    built = model.build(ModelConfig(**sizes, dropout=0), 32, 4, 12)
+    built = model.build(ModelConfig(**sizes, feature_levels=(1,), dropout=0), 32, 4, 12)
     settings = TrainerConfig(seed=1, word_loss_weight=1.0)
     wrapped = PairTrainer(
         built, 12, settings, AugmentConfig(flip=False, rotation=0, zoom=0, shift=0)

@@ -23,7 +23,9 @@ def saved(tmp_path_factory):
     keras.utils.set_random_seed(1)
     vocabulary = folder / "words.txt"
     vocabulary.write_text("".join(f"{word}\n" for word in WORDS), encoding="utf-8")
-    settings = ModelConfig(embedding_dim=WIDTH, recurrent_units=8, word_dim=8, hidden_units=8)
+    settings = ModelConfig(
+        feature_levels=(1,), embedding_dim=WIDTH, recurrent_units=8, word_dim=8, hidden_units=8
+    )
     built = model.build(settings, SIZE, LENGTH, len(WORDS) + 2)
     made = signatures.ServingModel(built, str(vocabulary), SIZE, LENGTH, WIDTH)
     signatures.save(made, str(folder / "first"))

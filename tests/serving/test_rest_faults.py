@@ -278,10 +278,14 @@ def test_garbage_is_refused_and_forgotten(url):
                 codes.add(response.status_code)
 
         send(range(100))
-        before = process.memory_info().rss
-        send(range(100, 500))
+        grown = []
+        for first in range(100, 500, 100):
+            before = process.memory_info().rss
+            send(range(first, first + 100))
+            grown.append(process.memory_info().rss - before)
     assert codes == {400, 404, 413}
-    assert process.memory_info().rss - before < 80 << 20
+    # Whatever else the process does may grow in one round; what is kept is kept in each, 24 MB.
+    assert min(grown) < 10 << 20
 
 
 def test_bytes_that_are_no_http(url):
