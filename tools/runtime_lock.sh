@@ -1,6 +1,7 @@
 #!/bin/sh
 # Writes what of requirements.lock the package and its pretrained weights need, without what only its
-# development does, to a file of the same kind. It fails if that would be anything that the lock does not hold.
+# development does, to a file of the same kind. It fails if that would be anything that the lock does
+# not hold.
 set -eu
 target=$(realpath "$1")
 cd "$(dirname "$0")/.."
@@ -12,7 +13,8 @@ without_markers() {
     sed 's/ ;[^\\]*\\$/ \\/' "$1"
 }
 
-compile --extra pretrained --universal --no-annotate --constraint requirements.lock --output-file "$target"
+compile --extra pretrained --universal --no-annotate --constraint requirements.lock \
+    --output-file "$target"
 known=$(mktemp)
 without_markers requirements.lock > "$known"
 if without_markers "$target" | grep --line-regexp --fixed-strings --invert-match --file "$known"; then
