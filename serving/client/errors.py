@@ -64,7 +64,7 @@ _BY_HTTP_STATUS: dict[int, type[ClientError]] = {
 
 def error_of_code(code: grpc.StatusCode, where: str, message: str) -> ClientError:
     """The error for a gRPC status."""
-    if refusal := _UNTRUSTED.search(message):
+    if code is grpc.StatusCode.UNAVAILABLE and (refusal := _UNTRUSTED.search(message)):
         return untrusted(where, refusal[1])
     kind = _BY_CODE.get(code, ServerFault)
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in message:
