@@ -10,7 +10,7 @@ beyond the size that `modules.training.inputs` sorts, which come in the order of
 import logging
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tensorflow as tf
@@ -20,12 +20,20 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from core import reporting
 from modules.export import signatures
 from modules.network import backbones
-from modules.training import calibration, checkpoints, cross_fitting, distribution, inputs
+from modules.training import (
+    calibration,
+    checkpoints,
+    cross_fitting,
+    distribution,
+    frozen_features,
+    inputs,
+)
 from modules.training.build import build_trainer
 from modules.training.data_checks import check_data
 from modules.training.fit import Folders, fit
+from modules.training.frozen_features import FrozenFeatures
 from modules.training.hyperparameters import apply_hyperparameters
-from modules.training.inputs import TrainingData
+from modules.training.inputs import Splits, TrainingData
 from modules.training.pair_trainer import training_auc
 from modules.training.setup import TrainingSetup
 from modules.training.warm_start import write_architecture
@@ -95,10 +103,17 @@ def train(custom_config: Mapping[str, Any], fn_args: FnArgs, folders: Folders) -
     setup = TrainingSetup.read(custom_config, transform, fn_args.base_model)
     tf.config.experimental.enable_op_determinism()
     data = read_data(fn_args, transform, setup)
+    trainer = build_trainer(setup)
+    frozen = None
+    if setup.config.trainer.frozen_epochs:
+        folder = tf.io.gfile.join(folders.checkpoints, frozen_features.FOLDER)
+        frozen = FrozenFeatures(trainer.model.image_features, setup, folder)
+        data = replace(data, features=frozen.rows(data.pictures))
     folds = cross_fitting.split_folds(data, setup)
 
     with reporting.part("", 0, 1 + len(folds)):
-        trainer = build_trainer(setup)
+        if frozen:
+            frozen.compute(data.pictures, data.batch_size)
         fit(trainer, data, setup, folders)
 
     validation = calibration.score_validation(trainer, data)
@@ -126,9 +141,11 @@ def read_data(
     """
     settings, architecture = setup.config.trainer, setup.config.model
     spec = transform.transformed_feature_spec()
-    pairs = inputs.pair_rows(_files(fn_args.train_files), spec)
-    val = inputs.pair_rows(_files(fn_args.eval_files), spec)
-    count = check_data(pairs, val, settings)
+    pictures = Splits(
+        train=inputs.pair_rows(_files(fn_args.train_files), spec),
+        val=inputs.pair_rows(_files(fn_args.eval_files), spec),
+    )
+    count = check_data(pictures, settings)
     if settings.frozen_epochs and architecture.weights == backbones.NO_WEIGHTS:
         _log.warning(
             'trainer.frozen_epochs = %d with model.weights = "%s": what stays frozen is random',
@@ -136,7 +153,7 @@ def read_data(
             backbones.NO_WEIGHTS,
         )
     replicas = setup.strategy.num_replicas_in_sync
-    return TrainingData.in_steps(pairs, val, count, settings.batch_size, replicas)
+    return TrainingData.in_steps(pictures, count, settings.batch_size, replicas)
 
 
 def checkpoints_folder(custom_config: Mapping[str, Any], fn_args: FnArgs) -> str:

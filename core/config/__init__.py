@@ -6,6 +6,7 @@ from then on immutable. Every section is a frozen model whose fields carry their
 """
 
 from core.config.base import Section
+from core.config.files import file_or_recipe, recipe_names
 from core.config.sections import (
     BEAM_ARGS,
     LAST_BLESSED,
@@ -53,6 +54,8 @@ __all__ = [
     "Threshold",
     "TrainerConfig",
     "TunerConfig",
+    "file_or_recipe",
     "load",
+    "recipe_names",
     "validate",
 ]

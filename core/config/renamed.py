@@ -7,6 +7,7 @@ RENAMED = {
     "pairs.hard_per_pair": "pairs.hard_negatives",
     "pairs.train_hard_candidates": "pairs.train_hard_negatives",
     "model.stages": "model.feature_levels",
+    "model.normalize_features": "model.feature_normalization",
     "model.caption_summary": "model.caption_pooling",
     "trainer.wrong_captions": "trainer.random_negatives",
     "trainer.hard_share": "trainer.hard_negative_share",

@@ -135,8 +135,11 @@ class ModelConfig(Section):
     color_bins: int = Field(
         4, ge=0, le=8, description="steps per channel of the histogram of colours; 0: none"
     )
-    normalize_features: bool = Field(
-        True, description="batch normalisation between image features and embedding"
+    feature_normalization: Literal["batch_norm", "power", "none"] = Field(
+        "batch_norm",
+        description='of the image features: each to the same variance, which suits ones that are '
+        'learned; "power": the root of each, and unit length for each level, which suits '
+        "pretrained ones",
     )
     image_dropout: float = Field(0.3, ge=0, lt=1, description="dropped from the image features")
     word_dim: int = Field(128, ge=1, description="width of the word embedding")

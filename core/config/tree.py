@@ -13,6 +13,7 @@ from pydantic import model_validator
 from core.backbones import BACKBONES
 from core.config import sections
 from core.config.base import Section
+from core.config.files import read_toml
 from core.config.renamed import RENAMED
 from core.config.sections import LAST_BLESSED, RANGES, TUNED
 from core.errors import DexmatchError
@@ -103,7 +104,7 @@ def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
     """Reads a configuration.
 
     Args:
-      path: a TOML file; None for the defaults.
+      path: a TOML file, which may extend another; None for the defaults.
       overrides: `section.key=value` strings, the value in TOML or, failing that, plain text.
 
     Returns:
@@ -112,7 +113,7 @@ def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Config:
     Raises:
       DexmatchError: the file cannot be read, or a key or value is wrong; names the key.
     """
-    tree = _read_toml(path) if path else {}
+    tree = read_toml(path) if path else {}
     for override in overrides:
         _apply(tree, override)
     return validate(tree, path)
@@ -139,15 +140,6 @@ def validate(tree: Mapping[str, Any], source: Path | None = None) -> Config:
         return config
     image = sections.ImageConfig(size=BACKBONES[config.model.backbone].input_size)
     return config.model_copy(update={"image": image})
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DexmatchError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DexmatchError(f"{path}: not valid TOML: {error}") from error
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:

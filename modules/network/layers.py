@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 CLASSIFIER = "classifier"
 """Name of the dense layer of `Agreement`."""
+SHARES = "shares"
+"""Name of the weight of `Agreement` that is counted, not learned."""
 
 
 class ColorHistogram(keras.layers.Layer):
@@ -63,20 +66,44 @@ class MaskedMaxPooling1D(keras.layers.Layer):
         return
 
 
+class PowerNormalization(keras.layers.Layer):
+    """The root of each feature, sign kept, and then unit length.
+
+    Perronnin, Sánchez and Mensink 2010, "Improving the Fisher Kernel". A few features of a
+    pretrained network are large and most are nearly 0; with few pictures to learn from, all the
+    others must be heard as well. Unlike batch normalisation it does not raise features that hardly
+    vary to the size of those that tell pictures apart, and it needs no statistics.
+    """
+
+    # The root has no slope at 0.
+    _LEAST = 1e-3
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.unit_length = keras.layers.UnitNormalization()
+
+    def call(self, features: Any) -> Any:
+        """float32 [N, F] to float32 [N, F]."""
+        return self.unit_length(features / keras.ops.sqrt(keras.ops.abs(features) + self._LEAST))
+
+
 class Agreement(keras.layers.Layer):
     """How likely it is that picture and caption tell of the same value, attribute by attribute.
 
     One classifier reads the values of all attributes (metadata columns, such as colour) from an
     embedding, be it a picture's or a caption's. Two embeddings agree on an attribute as far as
-    their classes coincide: log(n * sum_v p(v | picture) p(v | caption)), 0 if either says nothing
-    about it. The classes come from the training data's metadata; to be served it needs none.
+    their classes coincide, the more so the rarer the class:
+    log(sum_v p(v | picture) p(v | caption) / p(v)), which is how many times as often the values
+    coincide as those of any picture and caption would; 0 if either tells nothing but p(v), the
+    value's share of the training pairs. Classes and shares come from the training data's metadata;
+    to be served it needs none.
 
     Args:
       sizes: number of values of each attribute.
     """
 
     # Keeps the logarithm of no agreement at all within reason.
-    _LEAST = 0.01
+    _LEAST = 0.05
 
     def __init__(self, sizes: Sequence[int], **kwargs: Any):
         super().__init__(**kwargs)
@@ -86,15 +113,26 @@ class Agreement(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:
         """Takes the shapes of two embeddings."""
         self.classifier.build(input_shape[0])
+        self.shares = self.add_weight(
+            name=SHARES, shape=(sum(self.sizes),), initializer="ones", trainable=False
+        )
+        self.adapt([np.zeros(size) for size in self.sizes])
         self.built = True
+
+    def adapt(self, counts: Sequence[np.ndarray]) -> None:
+        """Sets the shares of the values; without it, all values of an attribute are as frequent.
+
+        Args:
+          counts: for each attribute, how many pairs have which value, int [n].
+        """
+        # As if every value had been there once more (Laplace), so that no share is 0.
+        self.shares.assign(
+            np.concatenate([(each + 1) / (each.sum() + len(each)) for each in counts])
+        )
 
     def logits(self, embedding: Any) -> list[Any]:
         """float32 [N, D] to float32 [N, n] for each attribute."""
-        values = self.classifier(embedding)
-        if len(self.sizes) == 1:  # Keras' split refuses to make one part.
-            return [values]
-        ends = [sum(self.sizes[: index + 1]) for index in range(len(self.sizes) - 1)]
-        return list(keras.ops.split(values, ends, axis=-1))
+        return self._by_attribute(self.classifier(embedding))
 
     def call(self, embeddings: list[Any]) -> Any:
         """[image, caption], each float32 [N, D], to float32 [N, number of attributes]."""
@@ -102,11 +140,18 @@ class Agreement(keras.layers.Layer):
             [keras.ops.softmax(logits) for logits in self.logits(embedding)]
             for embedding in embeddings
         )
+        shares = self._by_attribute(self.shares)
         same = [
-            size * keras.ops.sum(mine * theirs, axis=-1)
-            for size, mine, theirs in zip(self.sizes, image, caption, strict=True)
+            keras.ops.sum(mine * theirs / share, axis=-1)
+            for mine, theirs, share in zip(image, caption, shares, strict=True)
         ]
         return keras.ops.log(keras.ops.stack(same, axis=-1) + self._LEAST)
+
+    def _by_attribute(self, values: Any) -> list[Any]:
+        if len(self.sizes) == 1:  # Keras' split refuses to make one part.
+            return [values]
+        ends = [sum(self.sizes[: index + 1]) for index in range(len(self.sizes) - 1)]
+        return list(keras.ops.split(values, ends, axis=-1))
 
 
 class Calibration(keras.layers.Layer):

@@ -8,7 +8,8 @@
     its feature levels     │                           │
         └────────┬─────────┘                   maximum over the words
                  │ image features [N, F]               │
-       batch norm, dense                       dense, embedding_dim
+      batch norm (or
+      power norm), dense                       dense, embedding_dim
                  │ image embedding [N, D]              │ caption embedding [N, D]
                  └──────────────────┬──────────────────┘
                cosine similarity, and for each attribute how likely it
@@ -29,7 +30,13 @@ import keras
 from core.backbones import BACKBONES, Backbone
 from core.config import ModelConfig
 from modules.network import backbones
-from modules.network.layers import Agreement, Calibration, ColorHistogram, MaskedMaxPooling1D
+from modules.network.layers import (
+    Agreement,
+    Calibration,
+    ColorHistogram,
+    MaskedMaxPooling1D,
+    PowerNormalization,
+)
 
 WORD_VECTORS = "word_vectors"
 """Name of the caption encoder's embedding layer."""
@@ -138,7 +145,12 @@ def _image_features(settings: ModelConfig, size: int) -> keras.Model:
     parts = [keras.layers.GlobalAveragePooling2D()(maps) for maps in levels]
     if settings.color_bins:
         parts.append(ColorHistogram(settings.color_bins)(pixels))
+    if settings.feature_normalization == "power":
+        parts = [PowerNormalization()(part) for part in parts]
     joined = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
+    if settings.feature_normalization == "power":
+        # From parts of length 1 to features whose mean square is 1, as the dense layer expects.
+        joined = keras.layers.Rescaling((joined.shape[-1] / len(parts)) ** 0.5)(joined)
     return keras.Model(pixels, joined, name=_FEATURES)
 
 
@@ -163,7 +175,7 @@ def _backbone(settings: ModelConfig, size: int) -> keras.Model:
 def _image_head(settings: ModelConfig, shape: tuple[int, ...]) -> keras.Model:
     features = keras.Input(shape, name="features")
     values = features
-    if settings.normalize_features:
+    if settings.feature_normalization == "batch_norm":
         # Means of feature levels and shares of colours are of very different size.
         values = keras.layers.BatchNormalization(momentum=settings.batch_norm_momentum)(values)
     values = keras.layers.Dropout(settings.image_dropout)(values)

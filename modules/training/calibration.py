@@ -36,7 +36,7 @@ class ScoredPairs(NamedTuple):
 
 def score_validation(trainer: PairTrainer, data: TrainingData) -> ScoredPairs:
     """Scores the validation split, pair by pair."""
-    pairs = inputs.validation_pairs(data.val, data.batch_size)
+    pairs = inputs.validation_pairs(data.pictures.val, data.batch_size)
     score = tf.function(lambda batch: trainer(batch, training=False))
     return _joined(ScoredPairs(score(batch).numpy(), label.numpy()) for batch, label in pairs)
 

@@ -13,7 +13,7 @@ of its ground than the one that is served, so the folds are small here, and need
 import io
 import logging
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,14 +75,14 @@ def split_folds(data: TrainingData, setup: TrainingSetup) -> list[Fold]:
     if not settings.calibration_folds:
         return []
     count = round(1 / settings.calibration_fold_share)
-    groups = inputs.count_values(data.train, features.GROUP_HASH)
+    groups = inputs.count_values(data.pictures.train, features.GROUP_HASH)
     # Else a fold, or what is left without it, could be one group, and no caption a negative.
     if len(groups) < 2 * count:
         raise DexmatchError(
             f"trainer.calibration_fold_share = {settings.calibration_fold_share} needs {2 * count} "
             f"groups to train on, and there are {len(groups)}; set calibration_folds to 0"
         )
-    labels = inputs.count_values(data.val, features.LABEL)
+    labels = inputs.count_values(data.pictures.val, features.LABEL)
     if not (labels[0] and labels[1]):
         raise DexmatchError(
             f"trainer.calibration_folds = {settings.calibration_folds}, but the "
@@ -102,15 +102,18 @@ def split_folds(data: TrainingData, setup: TrainingSetup) -> list[Fold]:
         def belongs(row: dict[str, tf.Tensor]) -> tf.Tensor:
             return table.lookup(row[features.GROUP_HASH]) == index
 
+        def is_left(row: dict[str, tf.Tensor]) -> tf.Tensor:
+            return ~belongs(row)
+
+        rest = TrainingData.in_steps(
+            data.pictures.filter_train(is_left),
+            groups.total() - sizes[index],
+            settings.batch_size,
+            setup.strategy.num_replicas_in_sync,
+        )
         return Fold(
-            pairs=data.train.filter(belongs),
-            rest=TrainingData.in_steps(
-                data.train.filter(lambda row: ~belongs(row)),
-                data.val,
-                groups.total() - sizes[index],
-                settings.batch_size,
-                setup.strategy.num_replicas_in_sync,
-            ),
+            pairs=data.pictures.train.filter(belongs),
+            rest=replace(rest, features=data.features and data.features.filter_train(is_left)),
             negatives=round(sizes[index] * labels[0] / labels[1]),
             hard=sizes[index] * setup.config.pairs.hard_negatives,
             seed=settings.seed + index,

@@ -11,6 +11,7 @@ from core.config import TrainerConfig
 from core.errors import DexmatchError
 from modules.preprocessing.captions import OOV_ID, PADDING_ID
 from modules.training import inputs
+from modules.training.inputs import Splits
 
 FEW_PAIRS = 100
 """With fewer, the figures say little."""
@@ -20,12 +21,11 @@ _log = logging.getLogger(f"{reporting.LOGGER}.data")
 _BATCH = 1024
 
 
-def check_data(train: tf.data.Dataset, val: tf.data.Dataset, settings: TrainerConfig) -> int:
+def check_data(pictures: Splits, settings: TrainerConfig) -> int:
     """Refuses data that no training can make sense of, and warns of those that few can.
 
     Args:
-      train: what `modules.training.inputs.pair_rows` returns for the training split.
-      val: the same for the validation split.
+      pictures: both splits.
       settings: the `trainer` section.
 
     Returns:
@@ -35,8 +35,8 @@ def check_data(train: tf.data.Dataset, val: tf.data.Dataset, settings: TrainerCo
       DexmatchError: too few pairs, no caption that could be wrong, or a `monitor` that the
         validation split has no value for.
     """
-    groups, captions, hard = _count_groups_and_captions(train)
-    labels = inputs.count_values(val, features.LABEL)
+    groups, captions, hard = _count_groups_and_captions(pictures.train)
+    labels = inputs.count_values(pictures.val, features.LABEL)
     pairs, val_pairs = groups.total(), labels.total()
     if pairs < 2 or not val_pairs:
         raise DexmatchError(

@@ -85,6 +85,13 @@ def is_chief() -> bool:
     return task["type"] == "worker" and task["index"] == 0
 
 
+def process_name() -> str:
+    """What tells this process from the others that take part in the training."""
+    config = _cluster()
+    task = config["task"] if config.get("cluster") else {"type": "worker", "index": 0}
+    return f"{task['type']}-{task['index']}"
+
+
 def _cluster() -> dict[str, Any]:
     """TF_CONFIG; empty where it is not set.
 

@@ -3,24 +3,23 @@
 import contextlib
 import logging
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
 
 from core import reporting
 from core.config import TrainerConfig
+from modules.network.model import ATTRIBUTES, PairModel
 from modules.training import (
     callbacks,
     checkpoints,
     distribution,
-    frozen_features,
     inputs,
     optimizer,
     stages,
     tensorboard,
 )
-from modules.training.augmentation import build_augmentation
 from modules.training.checkpoints import BestEpoch
 from modules.training.inputs import TrainingData
 from modules.training.pair_trainer import PairTrainer
@@ -66,6 +65,7 @@ def fit(trainer: PairTrainer, data: TrainingData, setup: TrainingSetup, folders:
         checkpoint cannot be read.
     """
     settings = setup.config.trainer
+    _adapt(trainer.model, data, setup)
     planned = stages.plan_stages(settings)
     begun = [
         index
@@ -93,14 +93,22 @@ def fit(trainer: PairTrainer, data: TrainingData, setup: TrainingSetup, folders:
         trainer.set_weights(ended[best].weights)
 
 
+def _adapt(model: PairModel, data: TrainingData, setup: TrainingSetup) -> None:
+    """Sets what a model takes from the training split without learning it."""
+    if setup.attributes:
+        sizes = [len(values) for values in setup.attributes.values()]
+        counts = inputs.count_attributes(data.pictures.train, sizes)
+        model.matcher.get_layer(ATTRIBUTES).adapt(counts)
+
+
 def _fit_stage(
     stage: Stage, trainer: PairTrainer, data: TrainingData, setup: TrainingSetup, folders: Folders
 ) -> BestEpoch:
     """Trains until the monitored figure stops getting better, and leaves the best weights."""
     settings = setup.config.trainer
     stage.freeze(trainer.model, settings)
-    learned = _with_frozen_features(data, trainer, setup) if stage.is_frozen else data
-    shown = tensorboard.choose_examples(data.val, learned.val, setup.vocabulary)
+    rows = data.features if stage.is_frozen and data.features else data.pictures
+    shown = tensorboard.choose_examples(data.pictures.val, rows.val, setup.vocabulary)
     places = folders.for_stage(stage)
     with trainer.distribute_strategy.scope():
         trainer.compile(
@@ -118,14 +126,14 @@ def _fit_stage(
         epochs_done = checkpointing.epochs_done
         trainer.fit(
             inputs.training_pairs(
-                learned.train,
+                rows.train,
                 setup.config.caption.max_tokens,
                 data.batch_size,
                 hard_captions=1 if settings.hard_negative_share else 0,
                 seed=settings.seed,
                 first_epoch=epochs_done,
             ),
-            validation_data=inputs.validation_pairs(learned.val, data.batch_size),
+            validation_data=inputs.validation_pairs(rows.val, data.batch_size),
             initial_epoch=epochs_done,
             epochs=stage.epochs,
             steps_per_epoch=data.steps,
@@ -139,25 +147,6 @@ def _fit_stage(
             ],
         )
     return BestEpoch.from_early_stopping(early_stopping)
-
-
-def _with_frozen_features(
-    data: TrainingData, trainer: PairTrainer, setup: TrainingSetup
-) -> TrainingData:
-    """The data with features of the frozen backbone in the place of pictures."""
-    config = setup.config
-    # An augmentation of its own, so that views are the same in a run that resumes.
-    augment = build_augmentation(config.augment, config.trainer.seed)
-    encoder = frozen_features.Encoder(trainer.model.image_features, augment)
-
-    def replaced(rows: tf.data.Dataset, views: int) -> tf.data.Dataset:
-        return frozen_features.with_features(rows, encoder, data.batch_size, views)
-
-    return replace(
-        data,
-        train=replaced(data.train, config.trainer.frozen_views),
-        val=replaced(data.val, 1),
-    )
 
 
 def _watching(

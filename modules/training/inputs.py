@@ -1,9 +1,10 @@
 """Transformed examples as `tf.data`, for training and for validation."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 import tensorflow as tf
 
 from core import features
@@ -27,36 +28,52 @@ FeatureSpec = dict[str, tf.io.FixedLenFeature | tf.io.VarLenFeature]
 
 
 @dataclass(frozen=True)
-class TrainingData:
-    """Both splits, and how an epoch goes through them.
+class Splits:
+    """The rows that a model learns from, and those that it is watched on.
 
     Attributes:
       train: what `pair_rows` returns for the training split.
       val: the same for the validation split.
-      batch_size: images a step, over all replicas.
-      steps: of an epoch.
     """
 
     train: tf.data.Dataset
     val: tf.data.Dataset
+
+    def filter_train(self, keep: Callable[[dict[str, tf.Tensor]], tf.Tensor]) -> "Splits":
+        """The same with some rows of the training split only.
+
+        Args:
+          keep: a row to bool [].
+        """
+        return replace(self, train=self.train.filter(keep))
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Both splits, and how an epoch goes through them.
+
+    Attributes:
+      pictures: rows with pictures.
+      batch_size: images a step, over all replicas.
+      steps: of an epoch.
+      features: the same rows with features of a frozen backbone in the place of pictures; None
+        where no stage needs them.
+    """
+
+    pictures: Splits
     batch_size: int
     steps: int
+    features: Splits | None = None
 
     @classmethod
     def in_steps(
-        cls,
-        train: tf.data.Dataset,
-        val: tf.data.Dataset,
-        pairs: int,
-        batch_size: int,
-        replicas: int,
+        cls, pictures: Splits, pairs: int, batch_size: int, replicas: int
     ) -> "TrainingData":
         """Divides an epoch into batches that every replica gets an equal part of.
 
         Args:
-          train: as in the class.
-          val: as in the class.
-          pairs: how many `train` has.
+          pictures: as in the class.
+          pairs: how many are in the training split.
           batch_size: at most, `trainer.batch_size`.
           replicas: how many train at the same time.
 
@@ -69,7 +86,7 @@ class TrainingData:
                 f"trainer.batch_size = {batch_size} and {pairs} pairs to train on are too few "
                 f"for {replicas} replicas: each needs 2 images a step"
             )
-        return cls(train, val, even, pairs // even)
+        return cls(pictures, even, pairs // even)
 
 
 def pair_rows(files: Sequence[str], spec: FeatureSpec) -> tf.data.Dataset:
@@ -204,6 +221,24 @@ def count_values(rows: tf.data.Dataset, name: str) -> Counter[int]:
     for batch in rows.map(lambda row: row[name]).batch(_COUNTED_AT_ONCE).as_numpy_iterator():
         values.update(batch.tolist())
     return values
+
+
+def count_attributes(rows: tf.data.Dataset, sizes: Sequence[int]) -> list[np.ndarray]:
+    """How often each value of each attribute is there.
+
+    Args:
+      rows: with `attributes` int64 [K], below 0 where a value is not known.
+      sizes: how many values each of the K attributes has.
+
+    Returns:
+      K times int64 [n].
+    """
+    counts = [np.zeros(size, np.int64) for size in sizes]
+    ids = rows.map(lambda row: row[features.ATTRIBUTES]).batch(_COUNTED_AT_ONCE)
+    for batch in ids.as_numpy_iterator():
+        for column, count in zip(batch.T, counts, strict=True):
+            count += np.bincount(column[column >= 0], minlength=len(count))
+    return counts
 
 
 def decode_pixels(row: dict[str, tf.Tensor]) -> tf.Tensor:

@@ -62,7 +62,8 @@ def load_last_blessed(target: PairModel, setup: TrainingSetup) -> None:
     Vectors of words go to the same word's place in the new vocabulary; a word that the old one did
     not have keeps its random vector. So it is with attributes and their values. Pictures may have
     another size than before, and captions another length: the weights do not depend on it. The
-    calibration is not taken over: it belongs to the end of a training, and is fitted anew there.
+    calibration and the shares of the attributes' values are not taken over: they belong to the data of
+    a training, and are found anew there.
 
     Args:
       target: what `setup.build_model` made.
@@ -87,7 +88,8 @@ def load_last_blessed(target: PairModel, setup: TrainingSetup) -> None:
     names_there = _names(old_words, old_attributes)
     names_here = _names(new_words, setup.attributes)
     for mine, theirs in zip(target.weights, old.weights, strict=True):
-        if model.CALIBRATION in mine.path.split("/"):
+        # What belongs to the data of a training is found anew in each.
+        if {model.CALIBRATION, layers.SHARES} & set(mine.path.split("/")):
             continue
         layer = next((name for name in names_here if name in mine.path.split("/")), None)
         values = theirs.numpy()

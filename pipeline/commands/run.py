@@ -8,7 +8,6 @@ import typer
 from core import config as configs
 from core.config import Config
 from core.errors import DexmatchError
-from recipes import file_or_recipe, recipe_names
 
 NOT_BLESSED = 3
 """Exit status of a run that came to its end with a model that may not be pushed."""
@@ -20,7 +19,7 @@ ConfigOption = Annotated[
         "-c",
         metavar="FILE|RECIPE",
         help="A TOML file, or the name of a recipe that comes along: "
-        f"[bold]{'[/], [bold]'.join(recipe_names())}[/].",
+        f"[bold]{'[/], [bold]'.join(configs.recipe_names())}[/].",
     ),
 ]
 SetOption = Annotated[
@@ -74,7 +73,7 @@ def load_config(
 ) -> Config:
     """The configuration that a command line asks for; options win over `--set`, and it over the
     file, which may be a recipe."""
-    settings = configs.load(file_or_recipe(path) if path else None, overrides or ())
+    settings = configs.load(configs.file_or_recipe(path) if path else None, overrides or ())
     tree = settings.model_dump()
     if data:
         tree["data"]["dataset"] = data

@@ -13,7 +13,7 @@ from core.config import Config, PairsConfig, TrainerConfig
 from core.errors import DexmatchError
 from modules.export.scoring import Scorer
 from modules.training import cross_fitting
-from modules.training.inputs import TrainingData
+from modules.training.inputs import Splits, TrainingData
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +62,7 @@ def val(right, wrong):
 
 
 def cut(train, judged=None, folds=3, hard_negatives=1):
-    data = TrainingData(train, judged or val(4, 8), batch_size=4, steps=1)
+    data = TrainingData(Splits(train, judged or val(4, 8)), batch_size=4, steps=1)
     config = Config(
         trainer=TrainerConfig(calibration_folds=folds, calibration_fold_share=0.33, seed=5),
         pairs=PairsConfig(hard_negatives=hard_negatives),
@@ -99,9 +99,9 @@ def test_each_group_is_in_one_fold_and_nobody_learns_from_the_fold_it_scores():
     seen = []
     for fold in found:
         judged = [tokens[0] for tokens in values(fold.pairs, features.TOKENS)]
-        learned = [tokens[0] for tokens in values(fold.rest.train, features.TOKENS)]
+        learned = [tokens[0] for tokens in values(fold.rest.pictures.train, features.TOKENS)]
         assert sorted(judged + learned) == list(everything)
-        groups = [set(values(each, features.GROUP_HASH)) for each in (fold.pairs, fold.rest.train)]
+        groups = [set(values(each, features.GROUP_HASH)) for each in (fold.pairs, fold.rest.pictures.train)]
         assert not groups[0] & groups[1]
         assert fold.rest.steps == len(learned) // fold.rest.batch_size
         seen += judged

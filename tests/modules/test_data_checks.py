@@ -10,6 +10,7 @@ from core import features
 from core.config import TrainerConfig
 from core.errors import DexmatchError
 from modules.training import data_checks
+from modules.training.inputs import Splits
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +48,7 @@ def test_captions_that_differ_only_where_they_are_cut(tokens, message):
     )
     val = tf.data.Dataset.from_tensor_slices({features.LABEL: tf.constant([0, 1], tf.int64)})
     with pytest.raises(DexmatchError, match=message):
-        data_checks.check_data(train, val, TrainerConfig())
+        data_checks.check_data(Splits(train, val), TrainerConfig())
 
 
 def test_a_loss_that_is_no_number_ends_the_run(runs, tiny_backbone, transformed, tmp_path):

@@ -13,7 +13,7 @@ from core.backbones import BACKBONES
 from core.config import AugmentConfig, ModelConfig, TrainerConfig
 from core.errors import DexmatchError
 from modules.network import model
-from modules.training import checkpoints, frozen_features, stages
+from modules.training import checkpoints, stages
 from modules.training.fit import index_of_best
 from modules.training.pair_trainer import PairTrainer
 
@@ -159,31 +159,6 @@ def test_the_blocks_of_efficientnet_are_found():
     assert layers[stages._first_trainable(layers, pattern, settings)].name.startswith("block1a_")
     with pytest.raises(DexmatchError, match="has 16 blocks"):
         stages._first_trainable(layers, pattern, TrainerConfig(trainable_blocks=17))
-
-
-def test_features_are_those_of_the_pictures_and_of_views_of_them(trainer):
-    generator = np.random.default_rng(0)
-    pictures = generator.integers(0, 255, (5, 32, 32, 3)).astype(np.uint8)
-    rows = tf.data.Dataset.from_tensor_slices(
-        {
-            features.PIXELS: [tf.io.encode_png(picture).numpy() for picture in pictures],
-            features.LABEL: tf.range(5),
-        }
-    )
-    encoder = trainer.model.image_features
-    augment = keras.Sequential([keras.layers.RandomFlip("horizontal", seed=1)])
-    encode = frozen_features.Encoder(encoder, augment)
-    made = list(frozen_features.with_features(rows, encode, batch_size=2, views=4))
-    assert [int(row[features.LABEL]) for row in made] == list(range(5))
-    assert features.PIXELS not in made[0]
-    plain = encoder(pictures.astype(np.float32)).numpy()
-    mirrored = encoder(pictures[:, :, ::-1].astype(np.float32)).numpy()
-    views = np.stack([row[features.IMAGE_FEATURES] for row in made])
-    np.testing.assert_allclose(views[:, 0], plain, atol=1e-5)
-    is_plain = np.isclose(views, plain[:, None], atol=1e-5).all(axis=-1)
-    is_mirrored = np.isclose(views, mirrored[:, None], atol=1e-5).all(axis=-1)
-    assert (is_plain | is_mirrored).all()
-    assert is_mirrored.any()
 
 
 STAGES = ("trainer.frozen_epochs=2", "trainer.epochs=2", "trainer.learning_rate=0.02")
