@@ -7,9 +7,10 @@ them in place, and refuses kernels that cannot); other releases of TensorFlow an
 beyond the size that `modules.training.inputs` sorts, which come in the order of Beam's files.
 """
 
+import contextlib
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -111,15 +112,13 @@ def train(custom_config: Mapping[str, Any], fn_args: FnArgs, folders: Folders) -
         data = replace(data, features=frozen.rows(data.pictures))
     folds = cross_fitting.split_folds(data, setup)
 
-    with reporting.part("", 0, 1 + len(folds)):
-        if frozen:
-            frozen.compute(data.pictures, data.batch_size)
-        fit(trainer, data, setup, folders)
-
-    validation = calibration.score_validation(trainer, data)
-    if setup.config.trainer.calibrate:
-        held_out = cross_fitting.score_folds(folds, setup, folders.checkpoints)
-        calibration.calibrate(trainer.model, [validation, *held_out])
+    with _features_first(frozen, data):
+        with reporting.part("", 0, 1 + len(folds)):
+            fit(trainer, data, setup, folders)
+        validation = calibration.score_validation(trainer, data)
+        if setup.config.trainer.calibrate:
+            held_out = cross_fitting.score_folds(folds, setup, folders.checkpoints)
+            calibration.calibrate(trainer.model, [validation, *held_out])
 
     served = signatures.ServingModel(
         trainer.model,
@@ -129,6 +128,18 @@ def train(custom_config: Mapping[str, Any], fn_args: FnArgs, folders: Folders) -
         setup.config.model.embedding_dim,
     )
     return TrainedModel(served, setup, training_auc(*validation))
+
+
+@contextlib.contextmanager
+def _features_first(frozen: FrozenFeatures | None, data: TrainingData) -> Iterator[None]:
+    """Computes what a frozen stage needs; it and what follows are half of the progress each."""
+    if not frozen:
+        yield
+        return
+    with reporting.part("", 0, 2):
+        frozen.compute(data.pictures, data.batch_size)
+    with reporting.part("", 1, 2):
+        yield
 
 
 def read_data(

@@ -57,8 +57,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     for file in reversed(_chain(path)):
         for section, values in file.items():
             there = tree.get(section)
-            both_sections = isinstance(values, dict) and isinstance(there, dict)
-            tree[section] = {**there, **values} if both_sections else values
+            if isinstance(values, dict) and isinstance(there, dict):
+                values = {**there, **values}
+            tree[section] = values
     return tree
 
 

@@ -137,7 +137,7 @@ class ModelConfig(Section):
     )
     feature_normalization: Literal["batch_norm", "power", "none"] = Field(
         "batch_norm",
-        description='of the image features: each to the same variance, which suits ones that are '
+        description="of the image features: each to the same variance, which suits ones that are "
         'learned; "power": the root of each, and unit length for each level, which suits '
         "pretrained ones",
     )

@@ -5,6 +5,8 @@ backbones are the same; so 100,000 pictures need no more memory than 100. A run 
 them again.
 """
 
+from collections.abc import Iterator
+
 import keras
 import tensorflow as tf
 
@@ -56,21 +58,30 @@ class FrozenFeatures:
           pictures: what was given to `rows`.
           batch_size: pictures encoded at a time.
         """
-        for split, rows in (("train", pictures.train), ("val", pictures.val)):
-            if not tf.io.gfile.exists(self._file(split)):
-                self._write(rows, split, batch_size)
+        missing = {
+            split: rows
+            for split, rows in (("train", pictures.train), ("val", pictures.val))
+            if not tf.io.gfile.exists(self._file(split))
+        }
+        total = sum(inputs.count_rows(rows) * self._views[split] for split, rows in missing.items())
+        done = 0
+        for split, rows in missing.items():
+            for count in self._write(rows, split, batch_size):
+                done += count
+                reporting.report("features of the frozen backbone", done, total)
 
-    def _write(self, rows: tf.data.Dataset, split: str, batch_size: int) -> None:
-        batches = -(-inputs.count_rows(rows) // batch_size)
+    def _write(self, rows: tf.data.Dataset, split: str, batch_size: int) -> Iterator[int]:
+        """Yields how many views have become features, batch by batch."""
         pictures = rows.map(inputs.decode_pixels, tf.data.AUTOTUNE, deterministic=True)
         unfinished = f"{self._file(split)}.part"
         tf.io.gfile.makedirs(self._folder)
         with tf.io.TFRecordWriter(unfinished) as writer:
-            for index, batch in enumerate(pictures.batch(batch_size).prefetch(1), start=1):
+            for batch in pictures.batch(batch_size).prefetch(1):
                 views = [self._plain(batch)]
                 views += [self._augmented(batch) for _ in range(self._views[split] - 1)]
-                writer.write(tf.io.serialize_tensor(tf.stack(views, axis=1)).numpy())
-                reporting.report("features of the frozen backbone", index, batches)
+                found = tf.stack(views, axis=1)
+                writer.write(tf.io.serialize_tensor(found).numpy())
+                yield found.shape[0] * found.shape[1]
         tf.io.gfile.rename(unfinished, self._file(split), overwrite=True)
 
     def _replaced(self, rows: tf.data.Dataset, split: str) -> tf.data.Dataset:

@@ -62,8 +62,8 @@ def load_last_blessed(target: PairModel, setup: TrainingSetup) -> None:
     Vectors of words go to the same word's place in the new vocabulary; a word that the old one did
     not have keeps its random vector. So it is with attributes and their values. Pictures may have
     another size than before, and captions another length: the weights do not depend on it. The
-    calibration and the shares of the attributes' values are not taken over: they belong to the data of
-    a training, and are found anew there.
+    calibration and the shares of the attributes' values are not taken over: they belong to the data
+    of a training, and are found anew there.
 
     Args:
       target: what `setup.build_model` made.

@@ -101,7 +101,10 @@ def test_each_group_is_in_one_fold_and_nobody_learns_from_the_fold_it_scores():
         judged = [tokens[0] for tokens in values(fold.pairs, features.TOKENS)]
         learned = [tokens[0] for tokens in values(fold.rest.pictures.train, features.TOKENS)]
         assert sorted(judged + learned) == list(everything)
-        groups = [set(values(each, features.GROUP_HASH)) for each in (fold.pairs, fold.rest.pictures.train)]
+        groups = [
+            set(values(each, features.GROUP_HASH))
+            for each in (fold.pairs, fold.rest.pictures.train)
+        ]
         assert not groups[0] & groups[1]
         assert fold.rest.steps == len(learned) // fold.rest.batch_size
         seen += judged
