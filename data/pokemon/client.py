@@ -5,11 +5,13 @@ Nothing that an answer says leads it further than to https addresses and to the 
 """
 
 import asyncio
+import collections
 import dataclasses
 import email.utils
 import os
 import re
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from typing import Self, TypeVar
@@ -38,12 +40,12 @@ class Manners:
 
     Attributes:
       interval_s: seconds from the start of a request to that of the next.
-      connect_s: seconds after which a host that does not answer counts as not there.
+      connect_s: seconds that a connection may take.
       answer_s: seconds that an answer may take from the request to its last byte.
       attempts: the most times that an address is asked for.
       first_pause_s: seconds before the second attempt; they double for each one after it.
       longest_pause_s: seconds. A server that asks for a longer pause ends the run.
-      failures: so many addresses in a row without an answer end the run: the server is down.
+      failures: so many addresses of a host in a row without an answer end the run: it is down.
     """
 
     interval_s: float = 0.1
@@ -86,8 +88,8 @@ class Client:
             follow_redirects=False,
         )
         self._next_start = 0.0
-        self._reached: set[str] = set()
-        self._failures = 0
+        self._was_reached = False
+        self._failures: collections.Counter[str] = collections.Counter()
 
     async def __aenter__(self) -> Self:
         """Takes requests until the block ends."""
@@ -113,7 +115,7 @@ class Client:
 
         Raises:
           Unobtainable: it is not there, not to be used, or did not come in all attempts.
-          DexmatchError: the host can't be reached, asks for too long a pause, or is down.
+          DexmatchError: the API can't be reached, or a host asks for too long a pause or is down.
         """
         url = self._resolve(self._api, address)
         for attempt in range(1, self._manners.attempts + 1):
@@ -121,19 +123,19 @@ class Client:
                 content = await self._send(url, most)
                 answer = read(content)
             except Unobtainable as error:
-                self._failures = 0
+                self._failures[url.host] = 0
                 raise Unobtainable(f"{_shown(url)}: {error}") from error
             except Transient as error:
                 fault = error
             else:
-                self._failures = 0
+                self._failures[url.host] = 0
                 return content, answer
             if attempt < self._manners.attempts:
                 await self._wait(url, fault, attempt)
-        self._failures += 1
-        if self._failures >= self._manners.failures:
+        self._failures[url.host] += 1
+        if (failures := self._failures[url.host]) >= self._manners.failures:
             raise DexmatchError(
-                f"{_shown(url)}: {fault}, as the {self._failures - 1} addresses before it; start "
+                f"{_shown(url)}: {fault}, and {failures - 1} addresses before it failed too; start "
                 f"the same command again later, {_KEPT}"
             )
         raise Unobtainable(f"{_shown(url)}: {fault}; asked {self._manners.attempts} times")
@@ -167,16 +169,19 @@ class Client:
         for _ in range(_MAX_REDIRECTS + 1):
             try:
                 async with self._http.stream("GET", url) as response:
-                    self._reached.add(url.host)
+                    self._was_reached = True
                     if not response.has_redirect_location:
                         return await _content(response, most)
                     url = self._resolve(url, response.headers["Location"])
             except BodyRefused as error:
                 raise Unobtainable(str(error)) from error
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                if url.host in self._reached:
+                if self._was_reached:
                     raise Transient(f"no connection ({_reason(error)})") from error
-                raise self._unreachable(url, error) from error
+                raise DexmatchError(
+                    f"{url.host}: cannot be reached ({_reason(error)}); check the network, or name "
+                    "a mirror with --api"
+                ) from error
             except httpx.TimeoutException as error:
                 raise Transient(f"no whole answer within {self._manners.answer_s:g} s") from error
             except httpx.RequestError as error:
@@ -194,15 +199,6 @@ class Client:
                 f"{_shown(url)}: not followed, neither https nor on {self._api.host}"
             )
         return url
-
-    def _unreachable(self, url: httpx.URL, error: httpx.TransportError) -> DexmatchError:
-        advice = "check the network"
-        if url.host == self._api.host:
-            advice += ", or name a mirror with --api"
-        return DexmatchError(
-            f"{url.host}: cannot be reached ({_reason(error)}); {advice}, and start the same "
-            f"command again: {_KEPT}"
-        )
 
 
 def api_address(text: str) -> httpx.URL:
@@ -264,7 +260,9 @@ def _reason(error: Exception) -> str:
     """What the system says of a connection, else the library."""
     reason = str(error) or type(error).__name__
     for each in with_causes(error):
-        if isinstance(each, socket.gaierror):
+        if isinstance(each, ssl.SSLCertVerificationError):
+            reason = f"its certificate is not to be trusted: {each.verify_message}"
+        elif isinstance(each, socket.gaierror | ssl.SSLError):  # Whose numbers are their own.
             reason = each.strerror or reason
         elif isinstance(each, OSError) and each.errno:
             reason = os.strerror(each.errno)  # Where asyncio has words of its own.

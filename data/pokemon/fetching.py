@@ -25,8 +25,8 @@ from data.pokemon.cache import Cache
 from data.pokemon.client import POLITE, Client, Manners
 from data.pokemon.errors import Transient, Unobtainable
 from data.pokemon.language import Language
-from data.pokemon.reader import Fetched, PokemonReader
-from data.records import Origin, Reason, Reject, Rejected
+from data.pokemon.reader import Fetched, PokemonReader, origin
+from data.records import Reason, Reject, Rejected
 
 _AT_A_TIME = 4
 """Requests."""
@@ -131,7 +131,6 @@ class _Source:
         }
 
     async def _one(self, number: int) -> Fetched | Reject:
-        origin = Origin("pokemon-species", number)
         picture = self._kept.picture(number)
         image = picture.relative_to(self._kept.folder).as_posix()
         read_species = functools.partial(answers.read_species, language=self._language)
@@ -145,8 +144,8 @@ class _Source:
                 self._kept.answer("pokemon", species.pokemon).unlink(missing_ok=True)
                 raise
         except Unobtainable as error:
-            return Reject(origin, image, Reason.NOT_FETCHED, str(error))
-        return Fetched(origin, image, species, pokemon)
+            return Reject(origin(number), image, Reason.NOT_FETCHED, str(error))
+        return Fetched(number, image, species, pokemon)
 
     async def _answer(
         self, resource: str, number: int | None, read: Callable[[bytes], _Answer]

@@ -20,16 +20,21 @@ class Fetched:
     """All that there is of one species.
 
     Attributes:
-      origin: the species in the API's list.
+      number: of the species, in the National Pokédex.
       image: path of its picture, relative to the reader's folder.
       species: itself.
       pokemon: its default variety, whom the picture shows.
     """
 
-    origin: Origin
+    number: int
     image: str
     species: Species
     pokemon: Pokemon
+
+
+def origin(number: int) -> Origin:
+    """What stands for the place in the source."""
+    return Origin("pokemon-species", number)
 
 
 class PokemonReader(Reader):
@@ -87,7 +92,7 @@ class PokemonReader(Reader):
         fields: dict[str, str | int | None] = {
             "image": fetched.image,
             "caption": describe(self._language, looks, flavor_text),
-            "species_id": fetched.origin.row,
+            "species_id": fetched.number,
             "name": species.name,
             GROUP_COLUMN: species.evolution_chain,
             "primary_type": types[0].slug,
@@ -98,4 +103,4 @@ class PokemonReader(Reader):
             "generation": species.generation,
             "legendary": int(species.is_legendary),
         }
-        return Record(fetched.origin, fields)
+        return Record(origin(fetched.number), fields)
