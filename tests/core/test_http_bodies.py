@@ -1,6 +1,7 @@
 """Bodies of answers: whole, within limits, unpacked."""
 
 import gzip
+import tracemalloc
 
 import pytest
 
@@ -40,9 +41,19 @@ def test_a_body_holds_no_more_than_it_may(content, headers):
 
 @pytest.mark.parametrize("chunk", [1, 10_000])
 def test_a_small_body_that_holds_a_large_one_is_not_unpacked(chunk):
-    bomb = gzip.compress(bytes(1 << 28), mtime=0)
-    with pytest.raises(BodyRefused, match="answered with more than 300,000 bytes"):
-        read(bomb, most=300_000, chunk=chunk, Content_Encoding="gzip")
+    bomb = gzip.compress(bytes(1 << 26), mtime=0)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BodyRefused, match="answered with more than 100,000 bytes"):
+            read(bomb, most=100_000, chunk=chunk, Content_Encoding="gzip")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_follows_a_packed_body_counts():
+    with pytest.raises(BodyRefused, match="answered with more than 1,000 bytes"):
+        read(PACKED + bytes(1000), chunk=100, Content_Encoding="gzip")
 
 
 @pytest.mark.parametrize("content", [TEXT, PACKED[:-1], PACKED[:20] + PACKED[30:]])

@@ -57,7 +57,7 @@ class Server(http.server.ThreadingHTTPServer):
       answers: path, without a query, to what is there: JSON, or bytes as they are.
       faults: path to what its next requests meet, one after the other, instead of the answer.
       asked: path to the number of requests.
-      most_at_a_time: requests.
+      headers: of each request, names in lower case.
       closing: set when nobody waits for the server any more.
     """
 
@@ -69,10 +69,8 @@ class Server(http.server.ThreadingHTTPServer):
         self.faults: dict[str, list[Callable[[_Handler], None]]] = collections.defaultdict(list)
         self.asked: collections.Counter[str] = collections.Counter()
         self.headers: list[dict[str, str]] = []
-        self.most_at_a_time = 0
         self.closing = threading.Event()
         self.lock = threading.Lock()
-        self.under_way = 0
 
     @property
     def origin(self) -> str:
@@ -95,21 +93,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.asked[path] += 1
             self.server.headers.append({name.lower(): text for name, text in self.headers.items()})
-            self.server.under_way += 1
-            self.server.most_at_a_time = max(self.server.most_at_a_time, self.server.under_way)
             faults = self.server.faults[path]
             fault = faults.pop(0) if faults else None
-        try:
-            if fault:
-                fault(self)
-            elif path in self.server.answers:
-                content = self.server.answers[path]
-                reply(self, content if isinstance(content, bytes) else json.dumps(content).encode())
-            else:
-                reply(self, b"Not Found", 404)
-        finally:
-            with self.server.lock:
-                self.server.under_way -= 1
+        if fault:
+            fault(self)
+        elif path in self.server.answers:
+            content = self.server.answers[path]
+            reply(self, content if isinstance(content, bytes) else json.dumps(content).encode())
+        else:
+            reply(self, b"Not Found", 404)
 
     def log_message(self, *_: object) -> None:
         pass
