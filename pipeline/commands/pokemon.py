@@ -93,5 +93,7 @@ def pokemon(
         )
         raise typer.Exit(INTERRUPTED) from None
     tell_import(imported)
+    if imported.rejected:
+        terminal.say("The same command with --overwrite asks for them once more.")
     terminal.say(_LICENCE)
     terminal.say(f"Next: dexmatch run --data {shlex.quote(str(out))} --config pokemon")

@@ -172,6 +172,7 @@ def test_pokemon_are_fetched_and_imported(pokeapi, made, tmp_path):
     assert "source Pokémon in Korean (pokeapi)" in text
     assert "no flavor text in Korean for 1 species" in result.stderr
     assert f"Rejected rows: {out / 'rejects.csv'}" in result.stderr
+    assert "with --overwrite asks for them once more" in result.stderr
     assert "for study only" in result.stderr
     assert f"Next: dexmatch run --data {out} --config pokemon" in result.stderr
     with open(out / "rejects.csv", encoding="utf-8") as file:
