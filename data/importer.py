@@ -11,7 +11,6 @@ here, so the result is the same byte for byte, whatever the number of workers.
 import contextlib
 import dataclasses
 import hashlib
-import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -42,7 +41,7 @@ _INTEGER_FEATURES = (features.IMAGE_HEIGHT, features.IMAGE_WIDTH)
 
 
 def import_pairs(
-    source: str | Path,
+    source: str | Path | Reader,
     out: str | Path,
     *,
     format_name: str | None = None,
@@ -62,13 +61,13 @@ def import_pairs(
     `if __name__ == "__main__":`.
 
     Args:
-      source: a file, a folder, or a brace pattern of tar files.
+      source: a file, a folder, a brace pattern of tar files, or a reader of something else.
       out: folder to make; nothing appears there unless the import succeeds.
-      format_name: one of `readers.FORMATS`; None to guess it.
+      format_name: of a path, one of `readers.FORMATS`; None to guess it.
       columns: the columns to use; what is None is guessed.
       types: metadata column to the type that it is stored as; the others are text, or whole
         numbers where all of their values are.
-      image_folder: what picture paths are relative to; None for the source's own folder.
+      image_folder: of a path, what picture paths are relative to; None for the source's own folder.
       allow_outside_paths: whether picture paths in the source may be absolute, or lead out of that
         folder by `..`; links in the folder are followed in any case.
       keep_wordless_captions: whether captions without a letter or digit are imported. The model
@@ -88,12 +87,12 @@ def import_pairs(
     allowed(max_rejects, 0)  # A mistyped option should not come out after an hour.
     out = Path(out).absolute()
     with staged(out, overwrite=overwrite) as folder, disk.explained(folder):
+        if not isinstance(source, Reader):
+            source = _open(str(source), format_name, image_folder)
         plan = _plan(
-            str(source),
-            format_name,
+            source,
             columns,
             types,
-            image_folder,
             _Answers(allow_outside_paths, keep_wordless_captions),
             say,
         )
@@ -126,27 +125,27 @@ class _Plan:
     metadata: tuple[Metadata, ...]
 
 
+def _open(source: str, format_name: str | None, image_folder: Path | None) -> Reader:
+    if format_name is None:
+        format_name, source = readers.locate(source)
+    return readers.open_reader(source, format_name, image_folder)
+
+
 def _plan(
-    source: str,
-    format_name: str | None,
+    reader: Reader,
     asked: Columns,
     types: Mapping[str, FeatureType],
-    image_folder: Path | None,
     allowed: _Answers,
     say: Callable[[str], None],
 ) -> _Plan:
-    if format_name is None:
-        format_name, source = readers.locate(source)
-    reader = readers.open_reader(source, format_name, image_folder)
-    # Not what a link leads to: in a download from Hugging Face that is a digest.
-    name = Path(os.path.abspath(source)).name
-    say(f"{name}: format {format_name}")
+    name = reader.name
+    say(f"{name}: format {reader.format}")
     with show_progress(f"Looking at {name}"):
         found = survey(reader)
     for remark in reader.remarks:
         say(f"{name}: {remark}")
     if not found.records:
-        raise DexmatchError(f"{source}: holds no records; nothing to import")
+        raise DexmatchError(f"{name}: holds no records; nothing to import")
     columns = choose(found, asked, name)
     for part, column in _parts(columns).items():
         say(f"{part}: column {column!r}")

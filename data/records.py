@@ -27,6 +27,7 @@ class Reason(enum.StrEnum):
     CAPTION_NOT_TEXT = "caption_not_text"
     WRONG_TYPE = "wrong_type"
     DUPLICATE_ID = "duplicate_id"
+    NOT_FETCHED = "not_fetched"
     FILE_NOT_FOUND = "file_not_found"
     NOT_A_FILE = "not_a_file"
     NOT_READABLE = "not_readable"

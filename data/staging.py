@@ -38,11 +38,34 @@ def staged(target: Path, *, overwrite: bool) -> Iterator[Path]:
     with _locked(folder, target):
         try:
             _restore(target)
-            _check_target(target, overwrite)
+            check_target(target, overwrite=overwrite)
             _empty(folder)
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_target(target: Path, *, overwrite: bool) -> None:
+    """Looks before long work whether its outcome may be put in its place.
+
+    Args:
+      target: absolute path where a folder shall appear.
+      overwrite: whether a data set that is there may be replaced.
+
+    Raises:
+      DexmatchError: something else is there.
+    """
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise DexmatchError(f"{target}: a file stands there; choose another folder")
+    foreign = _foreign(target)
+    if foreign is not None:
+        raise DexmatchError(
+            f"{target}: holds {foreign}, which is no part of a data set; choose another folder"
+        )
+    if not overwrite and any(target.iterdir()):
+        raise DexmatchError(f"{target}: exists already; replace it with --overwrite")
 
 
 def publish(folder: Path, target: Path) -> None:
@@ -85,20 +108,6 @@ def _restore(target: Path) -> None:
     if replaced.exists() and not target.exists():
         replaced.rename(target)
     shutil.rmtree(replaced, ignore_errors=True)
-
-
-def _check_target(target: Path, overwrite: bool) -> None:
-    if not target.exists():
-        return
-    if not target.is_dir():
-        raise DexmatchError(f"{target}: a file stands there; choose another folder")
-    foreign = _foreign(target)
-    if foreign is not None:
-        raise DexmatchError(
-            f"{target}: holds {foreign}, which is no part of a data set; choose another folder"
-        )
-    if not overwrite and any(target.iterdir()):
-        raise DexmatchError(f"{target}: exists already; replace it with --overwrite")
 
 
 def _foreign(target: Path) -> str | None:

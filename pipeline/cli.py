@@ -18,6 +18,7 @@ from pipeline.commands import run_argument
 from pipeline.commands.compare import compare
 from pipeline.commands.demo import demo
 from pipeline.commands.monitor import monitor
+from pipeline.commands.pokemon import pokemon
 from pipeline.commands.predict import predict
 from pipeline.commands.report import report
 from pipeline.commands.run import run
@@ -38,6 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 data_commands.app.command()(demo)
+data_commands.app.command()(pokemon)
 app.add_typer(data_commands.app, name="data")
 app.command()(run)
 app.command()(runs)

@@ -4,6 +4,7 @@ Reader modules are imported when they are used: some bring large libraries along
 """
 
 import importlib
+import os
 from pathlib import Path
 
 from core.errors import DexmatchError
@@ -79,6 +80,8 @@ def open_reader(source: str, format_name: str, image_folder: Path | None = None)
         raise DexmatchError(f"{image_folder}: the picture folder does not exist")
     module, _, name = _READERS[format_name].partition(":")
     reader: Reader = getattr(importlib.import_module(module), name)(source)
+    # Not what a link leads to: in a download from Hugging Face that is a digest.
+    reader.name = Path(os.path.abspath(source)).name
     if image_folder is not None:
         reader.folder = image_folder
     return reader

@@ -12,12 +12,14 @@ class Reader(abc.ABC):
     """Reads one source, record by record, as often as asked.
 
     Attributes:
+      name: what messages and `dataset.json` call the source.
       remarks: what the user should know that is no row, in sentences; filled by `records`.
-      format: the name for `--format`.
+      format: what kind of source it is; of files, the name for `--format`.
       is_typed: False where every value is text, as in CSV, and numbers must be told from words.
       folder: the folder that picture paths are relative to.
     """
 
+    name: str
     format: ClassVar[str]
     is_typed: bool = True
     folder: Path

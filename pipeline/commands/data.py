@@ -17,7 +17,7 @@ app = typer.Typer(
     help="Import pictures with captions, and look at what was imported.", no_args_is_help=True
 )
 
-_INTERRUPTED = 130
+INTERRUPTED = 130
 """Exit status of a program that Ctrl-C ended."""
 _SHOWN_VALUES = 8
 _WHICH_COLUMN = "Which column is what"
@@ -164,11 +164,16 @@ def import_(
         )
     except KeyboardInterrupt:
         terminal.say("Stopped. Nothing was imported.")
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None
+    tell_import(imported)
+    terminal.say(f"Next: dexmatch run --data {shlex.quote(str(out))}")
+
+
+def tell_import(imported: Dataset) -> None:
+    """Prints what was imported, and where the rejected rows are listed."""
     _print_summary(imported)
     if imported.rejected:
         terminal.say(f"Rejected rows: {imported.path / dataset.REJECTS}")
-    terminal.say(f"Next: dexmatch run --data {shlex.quote(str(out))}")
 
 
 def _column_type(text: str) -> tuple[str, FeatureType]:

@@ -12,7 +12,8 @@ import httpx
 import numpy as np
 
 from core.errors import with_causes
-from serving.client import bodies, errors
+from core.http_bodies import ENCODINGS, Body, BodyRefused
+from serving.client import errors
 from serving.client.addresses import without_login
 from serving.client.base import DEFAULT_MODEL, Client, Floats, Settings, VersionStatus
 from serving.client.retries import Deadline
@@ -64,7 +65,7 @@ class RestClient(Client):
         self._http = httpx.Client(
             base_url=base_url,
             auth=(url.username, url.password) if url.userinfo else None,
-            headers={"Accept-Encoding": bodies.ENCODINGS},
+            headers={"Accept-Encoding": ENCODINGS},
             verify=context,
             follow_redirects=False,
         )
@@ -127,8 +128,8 @@ class RestClient(Client):
                 headers={"Content-Type": "application/json"} if body else {},
                 timeout=deadline.remaining(),
             ) as response:
-                content = bodies.read(response, self.settings.max_answer_bytes, deadline)
-        except bodies.BodyRefused as error:
+                content = self._body(response, deadline)
+        except BodyRefused as error:
             raise errors.ServerFault(f"{self.where}: {error}") from error
         except httpx.TimeoutException as error:
             raise deadline.exceeded() from error
@@ -148,6 +149,14 @@ class RestClient(Client):
         if response.status_code != httpx.codes.OK:
             raise errors.error_of_http_status(response.status_code, self.where, _said(content))
         return content
+
+    def _body(self, response: httpx.Response, deadline: Deadline) -> bytes:
+        body = Body(response.headers, self.settings.max_answer_bytes)
+        for chunk in response.iter_raw():
+            # The timeout holds for each read; an answer that trickles would outlive it.
+            deadline.remaining()
+            body.add(chunk)
+        return body.content()
 
     def _no_model_server(self) -> errors.ServerFault:
         return errors.ServerFault(f"{self.where}: what answers there is no model server")

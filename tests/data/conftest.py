@@ -1,9 +1,11 @@
 """Small pictures and sources, and a way to read a data set back."""
 
+import functools
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -59,6 +61,15 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
             yield shard_writer.write(task)
 
     monkeypatch.setattr(workers, "run_in_order", run)
+
+
+@pytest.fixture
+def certificates_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loads the certificates to trust once: a tenth of a second for each client."""
+    monkeypatch.setattr(httpx, "create_ssl_context", _ssl_context)
+
+
+_ssl_context = functools.cache(httpx.create_ssl_context)
 
 
 def read_pairs(dataset: Dataset) -> list[dict[str, object]]:

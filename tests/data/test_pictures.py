@@ -3,7 +3,10 @@
 import io
 import re
 import struct
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from data import pictures, tensorflow_decoder
 from data.records import Reason, Rejected
 from serving.server import flags
 
+REPOSITORY = Path(__file__).parents[2]
 JPEG_TOLERANCE = 3
 """Mean difference of a colour value: the two programs round differently while decoding."""
 
@@ -155,12 +159,27 @@ def test_rejects(content, reason):
         pictures.normalise(content)
     assert rejected.value.reason == reason
     assert "\n" not in rejected.value.detail
+    if reason != Reason.UNSUPPORTED_PIXELS:  # Which Pillow decodes.
+        with pytest.raises(Rejected) as at_once:
+            pictures.check(content)
+        assert at_once.value.args == rejected.value.args
 
 
-def test_rejects_a_truncated_png(encode):
+@pytest.mark.parametrize("look", [pictures.normalise, pictures.check])
+def test_rejects_a_truncated_png(encode, look):
     with pytest.raises(Rejected) as rejected:
-        pictures.normalise(encode(size=(200, 200))[:300])
+        look(encode(size=(200, 200))[:300])
     assert rejected.value.reason == Reason.CORRUPT_IMAGE
+
+
+def test_a_check_takes_what_is_imported_and_loads_no_tensorflow(encode):
+    for options in (KEPT | REENCODED).values():
+        pictures.check(encode(**options))
+    program = (
+        "import sys\nfrom data import pictures\npictures.check(sys.stdin.buffer.read())\n"
+        "assert 'tensorflow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], input=encode(), check=True, cwd=REPOSITORY)
 
 
 def test_a_turned_photograph_keeps_its_size():

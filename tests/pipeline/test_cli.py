@@ -44,6 +44,7 @@ def dexmatch(*arguments, cwd=None, columns=160):
         ["data"],
         ["data", "import"],
         ["data", "demo"],
+        ["data", "pokemon"],
     ],
 )
 def test_help_teaches(command):

@@ -1,7 +1,10 @@
 """`dexmatch data` as a user calls it."""
 
+import csv
 import json
+import signal
 import subprocess
+import time
 
 import pytest
 from PIL import Image
@@ -10,7 +13,7 @@ from typer.testing import CliRunner
 from core.errors import DexmatchError
 from data import dataset, importer
 from data.columns import Columns
-from pipeline.commands.data import app
+from pipeline.cli import data_commands
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +38,7 @@ def imported(source, tmp_path_factory):
 
 
 def call(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(data_commands.app, [str(argument) for argument in arguments])
 
 
 def flat(text):
@@ -138,8 +141,94 @@ def test_a_type_is_written_name_equals_type(text, tmp_path):
     assert f"--type {text}: write NAME=TYPE" in str(result.exception)
 
 
-@pytest.mark.parametrize("command", ["import", "describe"])
+@pytest.mark.parametrize("command", ["import", "describe", "pokemon"])
 def test_help_has_examples(command):
     result = call(command, "--help")
     assert result.exit_code == 0
     assert f"dexmatch data {command} " in result.stdout
+
+
+@pytest.fixture(scope="module")
+def made(test_module):
+    return test_module("data/pokeapi_server.py")
+
+
+@pytest.fixture
+def pokeapi(made):
+    with made.running() as server:
+        made.fill(server)
+        yield server
+
+
+def test_pokemon_are_fetched_and_imported(pokeapi, made, tmp_path):
+    pokeapi.faults["/art/2.png"] = [made.answering(b"", 404)]
+    out = tmp_path / "sets" / "out"
+    options = ("--out", out, "--api", pokeapi.api, "--language", "ko", "--max-rejects", "1")
+    result = call("pokemon", *options)
+    assert result.exit_code == 0, result.output
+    text = flat(result.stdout)
+    for words in ("rows read 3", "imported 2", "rejected 1", "not_fetched 1", "groups 2"):
+        assert words in text
+    assert "source Pokémon in Korean (pokeapi)" in text
+    assert "no flavor text in Korean for 1 species" in result.stderr
+    assert f"Rejected rows: {out / 'rejects.csv'}" in result.stderr
+    assert "with --overwrite asks for them once more" in result.stderr
+    assert "for study only" in result.stderr
+    assert f"Next: dexmatch run --data {out} --config pokemon" in result.stderr
+    with open(out / "rejects.csv", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert row["detail"] == f"{pokeapi.origin}/art/2.png: answered with HTTP status 404"
+    (picture,) = out.parent.glob("pokeapi/*/images/0001.png")
+    assert picture.read_bytes() == made.picture(1)
+
+
+def test_of_pokemon_nothing_is_fetched_that_could_not_be_imported(pokeapi, tmp_path):
+    (tmp_path / "file").touch()
+    api = ("--api", pokeapi.api)
+    for options, message in (
+        (("--out", tmp_path / "file"), "a file stands there"),
+        (("--out", tmp_path), "holds file, which is no part of a data set"),
+        (("--out", tmp_path / "pokeapi"), "holds what is fetched"),
+        (("--out", tmp_path / "x", "--cache", tmp_path / "x" / "y"), "holds what is fetched"),
+        (("--out", tmp_path / "x", "--max-rejects", "all"), "--max-rejects all: write a share"),
+        (("--out", tmp_path / "x", "--api", "pokeapi"), "--api pokeapi: no address"),
+    ):
+        result = call("pokemon", *api, *options)
+        assert isinstance(result.exception, DexmatchError), result.output
+        assert message in str(result.exception)
+    assert not pokeapi.asked
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_pokemon_without_a_network_cost_one_line(tmp_path, dexmatch_command, free_port):
+    done = subprocess.run(
+        [*dexmatch_command, "data", "pokemon", "--api", f"http://127.0.0.1:{free_port}/api/v2"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: 127.0.0.1: cannot be reached (Connection refused); check")
+    assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_keeps_the_pokemon_that_were_fetched(pokeapi, made, tmp_path, dexmatch_command):
+    pokeapi.faults["/art/2.png"] = [made.slow]
+    command = [*dexmatch_command, "data", "pokemon", "--api", pokeapi.api, "--out", "set"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (pokeapi.asked["/art/2.png"] and list(tmp_path.rglob("0001.png"))):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130
+    kept = tmp_path / "pokeapi"
+    last = f"Stopped. What was fetched is kept in {kept}; the same command goes on from there."
+    assert stderr.splitlines()[-1] == last
+    assert "Traceback" not in stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["pokeapi"]
+    assert len(list(kept.rglob("0001.png"))) == 1
+    assert not list(kept.rglob("*.part"))

@@ -1,0 +1,1 @@
+"""The study project's set: Pokémon with captions in several languages, fetched from PokeAPI."""
