@@ -13,6 +13,7 @@ from core.config import Config, PairsConfig, TrainerConfig
 from core.errors import DexmatchError
 from modules.export.scoring import Scorer
 from modules.training import cross_fitting
+from modules.training.frozen_features import FrozenFeatures
 from modules.training.inputs import Splits, TrainingData
 
 pytestmark = pytest.mark.slow
@@ -244,3 +245,28 @@ def test_an_interrupted_one_goes_on_and_ends_the_same(
     assert "calibration 2 of 2, resuming after epoch 1 of 2" in caplog.text
     runs.assert_same(folded[1], resumed)
     assert not list(shared.iterdir())
+
+
+def test_all_models_share_the_features_of_the_frozen_backbone(
+    runs, tiny_backbone, transformed, tmp_path, monkeypatch, caplog
+):
+    """Also after a kill, in the midst of the second fold."""
+    computed = []
+    write = FrozenFeatures._write
+
+    def counted(self, rows, split, batch_size):
+        computed.append(split)
+        return write(self, rows, split, batch_size)
+
+    monkeypatch.setattr(FrozenFeatures, "_write", counted)
+    frozen = (*FOLDED, "trainer.frozen_epochs=2", "trainer.epochs=0")
+    shared = tmp_path / "checkpoints"
+    with runs.interrupted(2, 1):
+        runs.train(transformed, tmp_path / "begun", *frozen, checkpoints=shared)
+    caplog.set_level(logging.INFO, logger=reporting.LOGGER)
+    resumed = runs.train(transformed, tmp_path / "resumed", *frozen, checkpoints=shared)
+    assert "calibration 2 of 2, frozen backbone: resuming after epoch 1 of 2" in caplog.text
+    assert computed == ["train", "val"]
+    assert not list(shared.iterdir())
+    whole = runs.train(transformed, tmp_path / "whole", *frozen)
+    runs.assert_same(whole, resumed)

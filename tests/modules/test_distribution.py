@@ -35,6 +35,16 @@ def test_one_process_writes_the_model(monkeypatch, config, chief):
     assert distribution.is_chief() == chief
 
 
+def test_processes_of_a_training_have_names_of_their_own(monkeypatch):
+    found = set()
+    for task in (("worker", 0), ("worker", 1), ("chief", 0)):
+        monkeypatch.setenv(distribution.TF_CONFIG, cluster(*task, chief=["c:1"]))
+        found.add(distribution.process_name())
+    assert len(found) == 3
+    monkeypatch.setenv(distribution.TF_CONFIG, "")
+    assert distribution.process_name() == distribution.process_name()
+
+
 @pytest.mark.parametrize(
     "config", ["{", "[]", '{"cluster": {"worker": ["a:1"]}}', '{"cluster": {"a": 1}, "task": {}}']
 )

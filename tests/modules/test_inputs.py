@@ -195,3 +195,10 @@ def test_attributes_travel_with_their_pair(write):
     assert features.ATTRIBUTES not in next(
         training(inputs.pair_rows(write([transformed(1)] * 4), SPEC)).as_numpy_iterator()
     )
+
+
+def test_values_of_attributes_are_counted_but_for_unknown_ones():
+    ids = tf.constant([[0, 2], [1, -1], [1, 2]], tf.int64)
+    rows = tf.data.Dataset.from_tensor_slices({features.ATTRIBUTES: ids})
+    found = inputs.count_attributes(rows, [2, 4])
+    assert [each.tolist() for each in found] == [[1, 2], [0, 0, 2, 0]]

@@ -47,7 +47,8 @@ def vocabulary(folder, words):
 def base(tmp_path_factory):
     """A model, all of whose weights are others than a new one's, and the folder it is saved in.
 
-    The model is not calibrated, the saved one is.
+    The model is not calibrated, and takes all values of an attribute for as frequent; the saved one
+    is, and does not.
     """
     built = build(OLD_WORDS)
     for variable in built.weights:
@@ -66,6 +67,9 @@ def base(tmp_path_factory):
     warm_start.write_architecture(target, SETTINGS, ATTRIBUTES)
     calibration.scale.assign(1.0)
     calibration.offset.assign(0.0)
+    built.matcher.get_layer(model.ATTRIBUTES).adapt(
+        [np.zeros(len(values)) for values in ATTRIBUTES.values()]
+    )
     return built, target
 
 
