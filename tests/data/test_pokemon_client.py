@@ -170,7 +170,7 @@ def http_date(seconds):
 
 
 @pytest.mark.parametrize("status", [429, 503])
-@pytest.mark.parametrize("asked", ["86400", "9" * 400, http_date(86400)])
+@pytest.mark.parametrize("asked", ["86400", "9" * 400, pytest.param(http_date(86400), id="date")])
 def test_a_pause_of_hours_ends_the_run(server, made, status, asked):
     server.faults[THING] = [made.answering(b"", status, Retry_After=asked)]
     message = (
@@ -181,7 +181,9 @@ def test_a_pause_of_hours_ends_the_run(server, made, status, asked):
     assert server.asked[THING] == 1
 
 
-@pytest.mark.parametrize("asked", ["soon", "-5", "", http_date(-60), "Thu, 99 Foo 2020"])
+@pytest.mark.parametrize(
+    "asked", ["soon", "-5", "", pytest.param(http_date(-60), id="past"), "Thu, 99 Foo 2020"]
+)
 def test_a_pause_that_nobody_can_read_is_an_ordinary_one(server, made, asked):
     server.faults[THING] = [made.answering(b"", 429, Retry_After=asked)]
     assert get(server)[0] == b"an answer"
