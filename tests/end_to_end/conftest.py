@@ -23,6 +23,7 @@ TINY = {
     "image.size": 32,
     "trainer.epochs": 1,
     "trainer.batch_size": 8,
+    "model.weights": "none",
     "model.feature_levels": [2],
     "model.embedding_dim": 16,
     "model.recurrent_units": 16,

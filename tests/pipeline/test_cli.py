@@ -95,7 +95,7 @@ def test_every_key_is_explained():
         (["run", "--data", "nowhere"], "nowhere: not a dexmatch data set"),
         (["run", "--data", "x", "--orchestrator", "airflow"], "run.orchestrator"),
         (["run", "--config", "no.toml"], "no.toml: cannot be read"),
-        (["run", "--config", "demos"], "the recipes are demo, pokemon, seed"),
+        (["run", "--config", "demos"], "the recipes are demo, pokemon, pretrained, seed"),
     ],
 )
 def test_a_mistake_costs_one_line_and_status_2(tmp_path, arguments, message):

@@ -284,8 +284,8 @@ def test_garbage_is_refused_and_forgotten(url):
             send(range(first, first + 100))
             grown.append(process.memory_info().rss - before)
     assert codes == {400, 404, 413}
-    # Whatever else the process does may grow in one round; what is kept is kept in each, 24 MB.
-    assert min(grown) < 10 << 20
+    # Whatever else the process does may grow it in a round; what is kept is kept in each, 24 MB.
+    assert min(grown) < 16 << 20
 
 
 def test_bytes_that_are_no_http(url):
