@@ -17,11 +17,10 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from benchmarks.synthetic import synthetic_rows
 from core import config as configs
-from core import features
 from core.config import Config
 from modules.network import model
 from modules.training import inputs, stages
@@ -32,20 +31,6 @@ from modules.training.setup import TrainingSetup
 
 SEED_RECIPE = Path("recipes/seed.toml")
 VOCABULARY = 1000
-
-
-def synthetic_rows(config: Config, pairs: int) -> tf.data.Dataset:
-    """Pairs of noise with captions of random words; the time does not depend on what they show."""
-    generator = np.random.default_rng(0)
-    size, length = config.image.size, config.caption.max_tokens
-    pictures = generator.integers(0, 255, (pairs, size, size, 3)).astype(np.uint8)
-    return tf.data.Dataset.from_tensor_slices(
-        {
-            features.PIXELS: [tf.io.encode_png(picture).numpy() for picture in pictures],
-            features.TOKENS: generator.integers(2, VOCABULARY, (pairs, length)),
-            features.GROUP_HASH: np.arange(pairs),
-        }
-    )
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -79,7 +64,7 @@ def main() -> None:
         arguments.recipe, ["model.weights=none", "trainer.frozen_epochs=30", *arguments.set]
     )
     settings = config.trainer
-    rows = synthetic_rows(config, arguments.pairs)
+    rows = synthetic_rows(config, arguments.pairs, VOCABULARY)
     setup = TrainingSetup(config, tf.distribute.get_strategy(), "", [], {}, None)
     keras.utils.set_random_seed(settings.seed)
 

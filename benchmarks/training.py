@@ -1,4 +1,4 @@
-"""How near a training is to what its network alone would take, and where the time of a step goes.
+"""How near a training is to what its network alone would take.
 
     python -m benchmarks.training recipes/demo.toml --pairs 512
 
@@ -7,16 +7,13 @@ Side by side in one process, on noise with captions of random words, in the size
 - an epoch as the Trainer goes through it, pictures decoded from PNG, batches drawn, figures kept;
 - the same steps on batches that lie in memory;
 - forward and backward of the two bare branches on those batches, without matcher, losses,
-  augmentation and optimizer;
-- what TensorFlow's profiler says of a step: kinds of operations by the time that they take. Threads
-  work side by side, so shares are of all their time together.
+  augmentation and optimizer.
 """
 
 import argparse
 import collections
 import os
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,12 +21,11 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
-import numpy as np
 import tensorflow as tf
 from rich.table import Table
-from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from benchmarks import tables
+from benchmarks.synthetic import synthetic_rows
 from core import config as configs
 from core import features
 from core.config import Config
@@ -40,25 +36,8 @@ from modules.training.pair_trainer import PairTrainer
 
 VOCABULARY = 400
 ATTRIBUTES = (10, 8, 6, 5, 4)
-SHOWN_OPERATIONS = 15
 
 Batch = dict[str, tf.Tensor]
-
-
-def noise(config: Config, pairs: int) -> tf.data.Dataset:
-    """Rows as `modules.training.inputs.pair_rows` gives them."""
-    generator = np.random.default_rng(0)
-    size, length = config.image.size, config.caption.max_tokens
-    pictures = generator.integers(0, 255, (pairs, size, size, 3)).astype(np.uint8)
-    values = [generator.integers(0, count, pairs) for count in ATTRIBUTES]
-    return tf.data.Dataset.from_tensor_slices(
-        {
-            features.PIXELS: [tf.io.encode_png(picture).numpy() for picture in pictures],
-            features.TOKENS: generator.integers(2, VOCABULARY, (pairs, length)),
-            features.GROUP_HASH: np.arange(pairs),
-            features.ATTRIBUTES: np.stack(values, axis=1),
-        }
-    )
 
 
 def build(config: Config, steps: int) -> PairTrainer:
@@ -118,26 +97,6 @@ def seconds(epochs: dict[str, Callable[[], object]], rounds: int) -> dict[str, f
     return {name: statistics.median(found) for name, found in taken.items()}
 
 
-def profiled(epoch: Callable[[], object]) -> dict[str, float]:
-    """Kind of operation to its share of the time of all operations."""
-    with tempfile.TemporaryDirectory() as folder:
-        with tf.profiler.experimental.Profile(folder):
-            epoch()
-        (file,) = Path(folder).rglob("*.xplane.pb")
-        space = xplane_pb2.XSpace.FromString(file.read_bytes())
-    taken: dict[str, float] = collections.defaultdict(float)
-    for plane in space.planes:
-        kinds = {key: metadata.name for key, metadata in plane.stat_metadata.items()}
-        for line in plane.lines:
-            for event in line.events:
-                for stat in event.stats:
-                    if kinds.get(stat.metadata_id) == "tf_op":
-                        name = stat.str_value or kinds.get(stat.ref_value, "")
-                        taken[name.rpartition(":")[2]] += event.duration_ps
-    whole = sum(taken.values())
-    return {kind: time_ / whole for kind, time_ in taken.items()}
-
-
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -149,7 +108,7 @@ def main() -> None:
     config = configs.load(arguments.recipe, arguments.set)
     settings = config.trainer
     steps = arguments.pairs // settings.batch_size
-    rows = noise(config, arguments.pairs)
+    rows = synthetic_rows(config, arguments.pairs, VOCABULARY, ATTRIBUTES)
     trainer = build(config, steps)
     drawn = inputs.training_pairs(
         rows, config.caption.max_tokens, settings.batch_size, 0, settings.seed
@@ -167,11 +126,6 @@ def main() -> None:
     whole = next(iter(found.values()))
     for name, taken in found.items():
         table.add_row(name, f"{taken:.2f}", f"{taken / whole:.2f}")
-    tables.show(table)
-    shares = sorted(profiled(next(iter(epochs.values()))).items(), key=lambda item: -item[1])
-    table = Table("operation", "share", title="An epoch of the Trainer, by kinds of operations")
-    for kind, share in shares[:SHOWN_OPERATIONS]:
-        table.add_row(kind, f"{share:.3f}")
     tables.show(table)
 
 

@@ -5,12 +5,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import recipes
 from core.errors import DexmatchError
 
 EXTENDS = "extends"
 """Key of a file that names another one, whose keys hold where it has none of its own."""
 
-_RECIPES = resources.files("recipes")
+_RECIPES = resources.files(recipes)
 _SUFFIX = ".toml"
 
 

@@ -19,6 +19,9 @@ app = typer.Typer(
 
 INTERRUPTED = 130
 """Exit status of a program that Ctrl-C ended."""
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the data set that is in --out.")
+]
 _SHOWN_VALUES = 8
 _WHICH_COLUMN = "Which column is what"
 
@@ -116,9 +119,7 @@ def import_(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes at most.", show_default="one per core")
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the data set that is in --out.")
-    ] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Makes a data set from pictures with captions.
 

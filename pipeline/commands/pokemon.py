@@ -9,7 +9,7 @@ import typer
 from core import terminal
 from core.errors import DexmatchError
 from data.pokemon.language import Language
-from pipeline.commands.data import INTERRUPTED, tell_import
+from pipeline.commands.data import INTERRUPTED, OverwriteOption, tell_import
 
 _API = "https://pokeapi.co/api/v2"
 _CACHE = "pokeapi"
@@ -37,9 +37,7 @@ def pokemon(
         str,
         typer.Option(help="More species than this missing fail the import: 5%, 0.05, or a count."),
     ] = "5%",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the data set that is in --out.")
-    ] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Fetches captioned Pokémon from PokeAPI, and imports them.
 

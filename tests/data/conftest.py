@@ -2,8 +2,10 @@
 
 import functools
 import io
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -70,6 +72,19 @@ def certificates_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 _ssl_context = functools.cache(httpx.create_ssl_context)
+
+
+@pytest.fixture(scope="session")
+def pokeapi(test_module: Callable[[str], types.ModuleType]) -> types.ModuleType:
+    """The module `pokeapi_server`."""
+    return test_module("data/pokeapi_server.py")
+
+
+@pytest.fixture
+def pokeapi_server(pokeapi: types.ModuleType, certificates_once: None) -> Iterator[Any]:
+    """One of its servers, with nothing on it."""
+    with pokeapi.running() as running:
+        yield running
 
 
 def read_pairs(dataset: Dataset) -> list[dict[str, object]]:

@@ -10,17 +10,12 @@ from data.pokemon.errors import Transient, Unobtainable
 from data.pokemon.language import Language
 
 
-@pytest.fixture(scope="module")
-def made(test_module):
-    return test_module("data/pokeapi_server.py")
-
-
 def encoded(answer):
     return json.dumps(answer).encode()
 
 
-def test_a_species_in_a_language(made):
-    answer = made.species(1, made.LEAFLING)
+def test_a_species_in_a_language(pokeapi):
+    answer = pokeapi.species(1, pokeapi.LEAFLING)
     read = answers.read_species(encoded(answer), Language.EN)
     assert (read.name, read.genus) == ("Leafling", "Leaf Pokémon")
     assert read.flavor_texts.keys() == {1, 30, 34}
@@ -29,44 +24,46 @@ def test_a_species_in_a_language(made):
     assert (read.evolution_chain, read.is_legendary, read.pokemon) == (1, False, 1)
 
 
-def test_japanese_is_read_in_ordinary_spelling_and_in_kana_where_there_is_no_other(made):
-    read = answers.read_species(encoded(made.species(1, made.LEAFLING)), Language.JA)
+def test_japanese_is_read_in_ordinary_spelling_and_in_kana_where_there_is_no_other(pokeapi):
+    read = answers.read_species(encoded(pokeapi.species(1, pokeapi.LEAFLING)), Language.JA)
     assert (read.name, read.genus) == ("ハッパン", "はっぱポケモン")
     assert read.flavor_texts.keys() == {23}  # Version 24 is there in kana alone.
 
 
-def test_languages_are_known_by_names_of_any_case(made):
-    looks = {**made.LEAFLING, "genera": {"ja-Hrkt": "はっぱポケモン"}}
-    read = answers.read_species(encoded(made.species(1, looks)), Language.JA)
+def test_languages_are_known_by_names_of_any_case(pokeapi):
+    looks = {**pokeapi.LEAFLING, "genera": {"ja-Hrkt": "はっぱポケモン"}}
+    read = answers.read_species(encoded(pokeapi.species(1, looks)), Language.JA)
     assert read.genus == "はっぱポケモン"
 
 
-def test_no_other_language_stands_in(made):
-    read = answers.read_species(encoded(made.species(4, made.EMBERLING)), Language.DE)
+def test_no_other_language_stands_in(pokeapi):
+    read = answers.read_species(encoded(pokeapi.species(4, pokeapi.EMBERLING)), Language.DE)
     assert (read.name, read.genus, read.flavor_texts) == ("Glutling", "", {})
     assert answers.read_name(encoded({"names": []}), Language.KO) == ""
 
 
-def test_what_the_api_may_not_know_yet_is_empty(made):
+def test_what_the_api_may_not_know_yet_is_empty(pokeapi):
     unknown = dict.fromkeys(("color", "shape", "habitat", "evolution_chain"))
-    read = answers.read_species(encoded(made.species(1, made.LEAFLING, **unknown)), Language.EN)
+    read = answers.read_species(
+        encoded(pokeapi.species(1, pokeapi.LEAFLING, **unknown)), Language.EN
+    )
     assert (read.color, read.shape, read.habitat, read.evolution_chain) == (None, "", "", None)
 
 
-def test_mythical_ones_are_legendary(made):
+def test_mythical_ones_are_legendary(pokeapi):
     read = answers.read_species(
-        encoded(made.species(1, made.LEAFLING, is_mythical=True)), Language.EN
+        encoded(pokeapi.species(1, pokeapi.LEAFLING, is_mythical=True)), Language.EN
     )
     assert read.is_legendary
 
 
-def test_types_are_read_in_the_order_of_their_slots(made):
-    read = answers.read_pokemon(encoded(made.pokemon(1)))
+def test_types_are_read_in_the_order_of_their_slots(pokeapi):
+    read = answers.read_pokemon(encoded(pokeapi.pokemon(1)))
     assert read.types == (Term("type", 12, "grass"), Term("type", 4, "poison"))
     assert read.artwork == "/art/1.png"
 
 
-def test_names_are_one_line(made):
+def test_names_are_one_line(pokeapi):
     answer = {"names": [{"name": " 스텔라\n", "language": {"name": "ko"}}]}
     assert answers.read_name(encoded(answer), Language.KO) == "스텔라"
 
@@ -75,8 +72,8 @@ def test_names_are_one_line(made):
     "address",
     ["/api/v2/type/12/", "/api/v2/type/12", "https://pokeapi.co/api/v2/type/12/", "x/y/12/"],
 )
-def test_of_addresses_only_the_number_is_used(made, address):
-    answer = {**made.species_list(), "results": [{"name": "x", "url": address}]}
+def test_of_addresses_only_the_number_is_used(pokeapi, address):
+    answer = {**pokeapi.species_list(), "results": [{"name": "x", "url": address}]}
     assert answers.read_species_list(encoded(answer)) == [12]
 
 
@@ -84,26 +81,26 @@ def test_of_addresses_only_the_number_is_used(made, address):
     "address",
     ["/api/v2/type/../../etc/", "/api/v2/type/-1/", "/api/v2/type/0/", "/type/1/x", "12", 12, None],
 )
-def test_an_address_without_a_number_is_told(made, address):
-    answer = {**made.species_list(), "results": [{"name": "x", "url": address}]}
+def test_an_address_without_a_number_is_told(pokeapi, address):
+    answer = {**pokeapi.species_list(), "results": [{"name": "x", "url": address}]}
     with pytest.raises(
         Unobtainable, match="results.0.url: should be an address that ends in a num"
     ):
         answers.read_species_list(encoded(answer))
 
 
-def test_a_species_is_listed_once(made):
-    assert answers.read_species_list(encoded(made.species_list(3, 1, 3))) == [3, 1]
+def test_a_species_is_listed_once(pokeapi):
+    assert answers.read_species_list(encoded(pokeapi.species_list(3, 1, 3))) == [3, 1]
 
 
-def test_a_list_that_goes_on_elsewhere_is_told(made):
-    answer = {**made.species_list(1), "next": "/api/v2/pokemon-species/?offset=20"}
+def test_a_list_that_goes_on_elsewhere_is_told(pokeapi):
+    answer = {**pokeapi.species_list(1), "next": "/api/v2/pokemon-species/?offset=20"}
     with pytest.raises(Unobtainable, match="only some of the species"):
         answers.read_species_list(encoded(answer))
 
 
-def test_a_list_without_end_is_told(made):
-    answer = encoded(made.species_list(*range(1, 20_002)))
+def test_a_list_without_end_is_told(pokeapi):
+    answer = encoded(pokeapi.species_list(*range(1, 20_002)))
     with pytest.raises(Unobtainable, match="results: List should have at most 20000 items"):
         answers.read_species_list(answer)
 
@@ -121,8 +118,8 @@ def test_a_list_without_end_is_told(made):
         ({"varieties": []}, "varieties: none is the default one"),
     ],
 )
-def test_a_species_of_another_shape_is_told(made, changes, message):
-    content = encoded(made.species(1, made.LEAFLING, **changes))
+def test_a_species_of_another_shape_is_told(pokeapi, changes, message):
+    content = encoded(pokeapi.species(1, pokeapi.LEAFLING, **changes))
     with pytest.raises(Unobtainable, match=message):
         answers.read_species(content, Language.EN)
 
@@ -138,9 +135,9 @@ def test_a_species_of_another_shape_is_told(made, changes, message):
         ),
     ],
 )
-def test_a_pokemon_of_another_shape_is_told(made, changes, message):
+def test_a_pokemon_of_another_shape_is_told(pokeapi, changes, message):
     with pytest.raises(Unobtainable, match=message):
-        answers.read_pokemon(encoded({**made.pokemon(1), **changes}))
+        answers.read_pokemon(encoded({**pokeapi.pokemon(1), **changes}))
 
 
 @pytest.mark.parametrize(

@@ -23,16 +23,10 @@ IMPATIENT = dataclasses.replace(PATIENT, answer_s=0.3)
 THING = "/api/v2/thing/"
 
 
-@pytest.fixture(scope="module")
-def made(test_module):
-    return test_module("data/pokeapi_server.py")
-
-
 @pytest.fixture
-def server(made, certificates_once):
-    with made.running() as running:
-        running.answers[THING] = b"an answer"
-        yield running
+def server(pokeapi_server):
+    pokeapi_server.answers[THING] = b"an answer"
+    return pokeapi_server
 
 
 def get(server, address="thing/", manners=QUICK, most=1000, read=lambda content: len(content)):
@@ -61,8 +55,10 @@ def test_an_answer_and_what_was_made_of_it(server):
     assert headers["accept-encoding"] == "gzip"
 
 
-def test_a_packed_answer_is_unpacked(server, made):
-    server.faults[THING] = [made.answering(made.gzip.compress(b"packed"), Content_Encoding="gzip")]
+def test_a_packed_answer_is_unpacked(server, pokeapi):
+    server.faults[THING] = [
+        pokeapi.answering(pokeapi.gzip.compress(b"packed"), Content_Encoding="gzip")
+    ]
     assert get(server) == (b"packed", 6)
 
 
@@ -72,13 +68,13 @@ def test_addresses_may_be_absolute_or_relative(server, address):
 
 
 @pytest.mark.parametrize("fault", ["html", "cut_off", "hanging_up", "busy", "down"])
-def test_what_may_be_gone_the_next_time_is_asked_for_again(server, made, fault):
+def test_what_may_be_gone_the_next_time_is_asked_for_again(server, pokeapi, fault):
     server.faults[THING] = [
         {
-            "busy": made.answering(b"", 429, Retry_After="0"),
-            "down": made.answering(b"", 502),
+            "busy": pokeapi.answering(b"", 429, Retry_After="0"),
+            "down": pokeapi.answering(b"", 502),
         }.get(fault)
-        or getattr(made, fault)
+        or getattr(pokeapi, fault)
     ]
 
     def read(content):
@@ -89,8 +85,8 @@ def test_what_may_be_gone_the_next_time_is_asked_for_again(server, made, fault):
     assert server.asked[THING] == 2
 
 
-def test_a_slow_answer_is_asked_for_again(server, made):
-    server.faults[THING] = [made.slow]
+def test_a_slow_answer_is_asked_for_again(server, pokeapi):
+    server.faults[THING] = [pokeapi.slow]
     manners = dataclasses.replace(IMPATIENT, attempts=2, answer_s=2)
     assert get(server, manners=manners)[0] == b"an answer"
 
@@ -106,16 +102,16 @@ def test_a_slow_answer_is_asked_for_again(server, made):
         ("PACKED_BOMB", PATIENT, "answered with more than 1,000 bytes"),
     ],
 )
-def test_what_does_not_come_is_told_with_its_address(server, made, fault, manners, message):
-    server.faults[THING] = 3 * [getattr(made, fault)]
+def test_what_does_not_come_is_told_with_its_address(server, pokeapi, fault, manners, message):
+    server.faults[THING] = 3 * [getattr(pokeapi, fault)]
     with pytest.raises(Unobtainable, match=re.escape(f"{server.api}thing/: ") + message):
         get(server, manners=manners)
     assert server.asked[THING] == (1 if "more than" in message else manners.attempts)
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 410, 204])
-def test_what_is_not_there_is_not_asked_for_again(server, made, status):
-    server.faults[THING] = [made.answering(b"", status)]
+def test_what_is_not_there_is_not_asked_for_again(server, pokeapi, status):
+    server.faults[THING] = [pokeapi.answering(b"", status)]
     with pytest.raises(Unobtainable, match=f"/thing/: answered with HTTP status {status}$"):
         get(server)
     assert server.asked[THING] == 1
@@ -144,9 +140,9 @@ def pauses(monkeypatch):
     return slept
 
 
-def test_a_server_that_is_busy_is_left_alone_by_all(server, made, pauses):
+def test_a_server_that_is_busy_is_left_alone_by_all(server, pokeapi, pauses):
     """For as long as it says, though only one request was turned away."""
-    server.faults[THING] = [made.answering(b"", 429, Retry_After="3")]
+    server.faults[THING] = [pokeapi.answering(b"", 429, Retry_After="3")]
     server.answers["/api/v2/other/"] = b"another"
 
     async def ask():
@@ -158,8 +154,8 @@ def test_a_server_that_is_busy_is_left_alone_by_all(server, made, pauses):
     assert pauses == [0, 3, 3, 3]  # The first, its pause, the second, the other one.
 
 
-def test_pauses_double(server, made, pauses):
-    server.faults[THING] = 3 * [made.answering(b"", 500)]
+def test_pauses_double(server, pokeapi, pauses):
+    server.faults[THING] = 3 * [pokeapi.answering(b"", 500)]
     get(server, manners=dataclasses.replace(QUICK, attempts=4, first_pause_s=1))
     assert [pause for pause in pauses if pause] == [1, 2, 4]
 
@@ -171,8 +167,8 @@ def http_date(seconds):
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("asked", ["86400", "9" * 400, pytest.param(http_date(86400), id="date")])
-def test_a_pause_of_hours_ends_the_run(server, made, status, asked):
-    server.faults[THING] = [made.answering(b"", status, Retry_After=asked)]
+def test_a_pause_of_hours_ends_the_run(server, pokeapi, status, asked):
+    server.faults[THING] = [pokeapi.answering(b"", status, Retry_After=asked)]
     message = (
         r"127.0.0.1: asks to be left alone for (86,\d{3}|inf) s \(Retry-After\); start the same"
     )
@@ -184,8 +180,8 @@ def test_a_pause_of_hours_ends_the_run(server, made, status, asked):
 @pytest.mark.parametrize(
     "asked", ["soon", "-5", "", pytest.param(http_date(-60), id="past"), "Thu, 99 Foo 2020"]
 )
-def test_a_pause_that_nobody_can_read_is_an_ordinary_one(server, made, asked):
-    server.faults[THING] = [made.answering(b"", 429, Retry_After=asked)]
+def test_a_pause_that_nobody_can_read_is_an_ordinary_one(server, pokeapi, asked):
+    server.faults[THING] = [pokeapi.answering(b"", 429, Retry_After=asked)]
     assert get(server)[0] == b"an answer"
 
 
@@ -194,10 +190,10 @@ def test_requests_start_one_after_the_other(server, pauses):
     assert pauses == [0, 10, 20, 30]
 
 
-def test_a_server_that_is_down_ends_the_run(server, made):
+def test_a_server_that_is_down_ends_the_run(server, pokeapi):
     addresses = [f"{number}/" for number in range(10)]
     for address in addresses:
-        server.faults[f"/api/v2/{address}"] = 9 * [made.answering(b"", 500)]
+        server.faults[f"/api/v2/{address}"] = 9 * [pokeapi.answering(b"", 500)]
 
     async def ask():
         async with Client(api_address(server.api), manners) as client:
@@ -212,9 +208,9 @@ def test_a_server_that_is_down_ends_the_run(server, made):
     assert sum(server.asked.values()) == 4
 
 
-def test_an_answer_between_says_that_it_is_up(server, made):
+def test_an_answer_between_says_that_it_is_up(server, pokeapi):
     for number in range(6):
-        server.faults[f"/api/v2/{number}/"] = 9 * [made.answering(b"", 500)]
+        server.faults[f"/api/v2/{number}/"] = 9 * [pokeapi.answering(b"", 500)]
 
     async def ask():
         async with Client(api_address(server.api), manners) as client:
@@ -251,10 +247,10 @@ def test_a_name_that_nobody_knows_is_told_at_once():
     assert "All connection attempts failed" not in str(error.value)
 
 
-def test_a_connection_lost_later_is_waited_for(server, made):
+def test_a_connection_lost_later_is_waited_for(server, pokeapi):
     """Unlike one that never was."""
 
-    server.faults[THING] = [made.answering(b"an answer", Connection="close")]
+    server.faults[THING] = [pokeapi.answering(b"an answer", Connection="close")]
 
     async def ask():
         async with Client(api_address(server.api), QUICK) as client:
@@ -310,13 +306,13 @@ def test_a_certificate_that_is_not_to_be_trusted_is_told(server, monkeypatch):
         get(server)
 
 
-def test_redirects_on_the_same_host_are_followed(server, made):
-    server.faults["/api/v2/old/"] = [made.answering(b"", 301, Location="../thing/")]
+def test_redirects_on_the_same_host_are_followed(server, pokeapi):
+    server.faults["/api/v2/old/"] = [pokeapi.answering(b"", 301, Location="../thing/")]
     assert get(server, "old/")[0] == b"an answer"
 
 
-def test_redirects_in_a_circle_are_told(server, made):
-    server.faults[THING] = 20 * [made.answering(b"", 302, Location="/api/v2/thing/")]
+def test_redirects_in_a_circle_are_told(server, pokeapi):
+    server.faults[THING] = 20 * [pokeapi.answering(b"", 302, Location="/api/v2/thing/")]
     with pytest.raises(Unobtainable, match="redirects more than 5 times"):
         get(server)
     assert server.asked[THING] == 6
@@ -333,12 +329,12 @@ def test_redirects_in_a_circle_are_told(server, made):
         "https:///x",
     ],
 )
-def test_nobody_is_sent_elsewhere(server, made, address):
+def test_nobody_is_sent_elsewhere(server, pokeapi, address):
     """Neither by an address in an answer nor by a redirect."""
     message = "not followed, neither https nor on 127.0.0.1"
     with pytest.raises(Unobtainable, match=message):
         get(server, address)
-    server.faults[THING] = [made.answering(b"", 302, Location=address)]
+    server.faults[THING] = [pokeapi.answering(b"", 302, Location=address)]
     with pytest.raises(Unobtainable, match=message):
         get(server)
 

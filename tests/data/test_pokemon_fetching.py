@@ -31,16 +31,10 @@ SHARED = Path(__file__).parents[3] / "shared" / "data"
 REPOSITORY = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def made(test_module):
-    return test_module("data/pokeapi_server.py")
-
-
 @pytest.fixture
-def server(made, certificates_once):
-    with made.running() as running:
-        made.fill(running)
-        yield running
+def server(pokeapi, pokeapi_server):
+    pokeapi.fill(pokeapi_server)
+    return pokeapi_server
 
 
 def read(server, folder, language=Language.EN, limit=None, manners=QUICK):
@@ -139,14 +133,14 @@ def test_another_language_asks_nobody(server, tmp_path):
 
 
 def test_everything_is_asked_for_once_and_a_few_things_at_a_time(
-    server, made, tmp_path, monkeypatch
+    server, pokeapi, tmp_path, monkeypatch
 ):
     many = range(1, 40)
-    made.put(server, "pokemon-species", made.species_list(*many))
+    pokeapi.put(server, "pokemon-species", pokeapi.species_list(*many))
     for number in many:
-        made.put(server, f"pokemon-species/{number}", made.species(number, made.LEAFLING))
-        made.put(server, f"pokemon/{number}", made.pokemon(number))
-        server.answers[f"/art/{number}.png"] = made.picture(number)
+        pokeapi.put(server, f"pokemon-species/{number}", pokeapi.species(number, pokeapi.LEAFLING))
+        pokeapi.put(server, f"pokemon/{number}", pokeapi.pokemon(number))
+        server.answers[f"/art/{number}.png"] = pokeapi.picture(number)
     at_a_time = collections.Counter()
     waiting = set()
     get = Client.get
@@ -167,9 +161,9 @@ def test_everything_is_asked_for_once_and_a_few_things_at_a_time(
     assert max(at_a_time) == 4
 
 
-def test_absolute_addresses_are_as_good_as_paths(server, made, tmp_path):
+def test_absolute_addresses_are_as_good_as_paths(server, pokeapi, tmp_path):
     with_paths, _ = read(server, tmp_path / "paths")
-    made.with_absolute_addresses(server)
+    pokeapi.with_absolute_addresses(server)
     assert "http" in str(server.answers["/api/v2/pokemon/1/"])
     assert read(server, tmp_path / "absolute")[0] == with_paths
 
@@ -181,9 +175,9 @@ def test_a_limit_takes_the_first_ones(server, tmp_path):
     assert server.asked["/api/v2/pokemon-color/8/"] == 0  # Nobody shown is red.
 
 
-def test_nothing_that_is_not_known_yet_stands_in_a_caption(server, made, tmp_path):
+def test_nothing_that_is_not_known_yet_stands_in_a_caption(server, pokeapi, tmp_path):
     unknown = dict.fromkeys(("color", "shape", "habitat", "evolution_chain"))
-    made.put(server, "pokemon-species/1", made.species(1, made.LEAFLING, **unknown))
+    pokeapi.put(server, "pokemon-species/1", pokeapi.species(1, pokeapi.LEAFLING, **unknown))
     records, remarks = read(server, tmp_path, limit=1)
     assert captions(records) == [
         "A grass and poison type Pokémon, the Leaf Pokémon. It sleeps in the sun."
@@ -208,10 +202,10 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_species_that_cannot_be_had_is_a_reject(server, made, tmp_path, name):
+def test_a_species_that_cannot_be_had_is_a_reject(server, pokeapi, tmp_path, name):
     path, fault, message = FAULTS[name]
     server.faults[path] = 9 * [
-        made.answering(b"", 404) if fault == "missing" else getattr(made, fault)
+        pokeapi.answering(b"", 404) if fault == "missing" else getattr(pokeapi, fault)
     ]
     (first, reject, last), _ = read(server, tmp_path)
     assert (first.fields["species_id"], last.fields["species_id"]) == (1, 4)
@@ -222,9 +216,9 @@ def test_a_species_that_cannot_be_had_is_a_reject(server, made, tmp_path, name):
     assert re.search(message, reject.detail)
 
 
-def huge(made):
+def huge(pokeapi):
     """A PNG whose header promises more pixels than anybody takes."""
-    content = bytearray(made.picture(1))
+    content = bytearray(pokeapi.picture(1))
     side = int(MAX_PIXELS**0.5) + 1
     content[16:24] = struct.pack(">II", side, side)
     content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
@@ -234,14 +228,14 @@ def huge(made):
 @pytest.mark.parametrize(
     ("spoil", "message", "times"),
     [
-        (lambda made: made.picture(2)[:60], r"not to be used \(.*\); asked 2 times", 2),
-        (lambda made: b"", r"\(empty file\); asked 2 times", 2),
+        (lambda pokeapi: pokeapi.picture(2)[:60], r"not to be used \(.*\); asked 2 times", 2),
+        (lambda pokeapi: b"", r"\(empty file\); asked 2 times", 2),
         (huge, r"7072 x 7072 pixels, more than 50,000,000\)$", 1),
-        (lambda made: made.encoded((3, 3)), r"3 x 3 pixels, a side is shorter than 8\)$", 1),
+        (lambda pokeapi: pokeapi.encoded((3, 3)), r"3 x 3 pixels, a side is shorter than 8\)$", 1),
     ],
 )
-def test_a_picture_counts_once_it_is_decoded(server, made, tmp_path, spoil, message, times):
-    server.answers["/art/2.png"] = spoil(made)
+def test_a_picture_counts_once_it_is_decoded(server, pokeapi, tmp_path, spoil, message, times):
+    server.answers["/art/2.png"] = spoil(pokeapi)
     (_, reject, _), _ = read(server, tmp_path)
     assert re.search(message, reject.detail)
     assert server.asked["/art/2.png"] == times
@@ -250,23 +244,23 @@ def test_a_picture_counts_once_it_is_decoded(server, made, tmp_path, spoil, mess
 
 @pytest.mark.parametrize("path", ["/api/v2/pokemon-species/2/", "/api/v2/type/4/", "/art/2.png"])
 @pytest.mark.parametrize("fault", ["html", "cut_off", "hanging_up"])
-def test_a_fault_that_passes_leaves_no_trace(server, made, tmp_path, path, fault):
+def test_a_fault_that_passes_leaves_no_trace(server, pokeapi, tmp_path, path, fault):
     whole, _ = read(server, tmp_path / "whole")
     server.asked.clear()
-    server.faults[path] = [getattr(made, fault)]
+    server.faults[path] = [getattr(pokeapi, fault)]
     assert read(server, tmp_path / "faulty")[0] == whole
     assert server.asked[path] == 2
 
 
-def test_a_broken_picture_is_asked_for_again(server, made, tmp_path):
-    server.faults["/art/2.png"] = [made.answering(made.picture(2)[:60])]
+def test_a_broken_picture_is_asked_for_again(server, pokeapi, tmp_path):
+    server.faults["/art/2.png"] = [pokeapi.answering(pokeapi.picture(2)[:60])]
     records, _ = read(server, tmp_path)
     assert len(captions(records)) == 3
-    assert [path.read_bytes() for path in tmp_path.rglob("0002.png")] == [made.picture(2)]
+    assert [path.read_bytes() for path in tmp_path.rglob("0002.png")] == [pokeapi.picture(2)]
 
 
-def test_a_server_that_is_slow_is_not_waited_for(server, made, tmp_path):
-    server.faults["/api/v2/pokemon/2/"] = [made.slow]
+def test_a_server_that_is_slow_is_not_waited_for(server, pokeapi, tmp_path):
+    server.faults["/api/v2/pokemon/2/"] = [pokeapi.slow]
     (_, reject, _), _ = read(server, tmp_path, manners=IMPATIENT)
     assert "no whole answer within 2 s" in reject.detail
 
@@ -280,11 +274,11 @@ def test_a_server_that_is_slow_is_not_waited_for(server, made, tmp_path):
         ("https://x:y/", "no address"),
     ],
 )
-def test_a_picture_elsewhere_is_a_reject(server, made, tmp_path, artwork, message):
-    made.put(server, "pokemon/2", made.pokemon(2, artwork=artwork))
+def test_a_picture_elsewhere_is_a_reject(server, pokeapi, tmp_path, artwork, message):
+    pokeapi.put(server, "pokemon/2", pokeapi.pokemon(2, artwork=artwork))
     (_, reject, _), _ = read(server, tmp_path)
     assert message in reject.detail
-    made.put(server, "pokemon/2", made.pokemon(2))
+    pokeapi.put(server, "pokemon/2", pokeapi.pokemon(2))
     records, _ = read(server, tmp_path)  # What was of no use is not kept.
     assert len(captions(records)) == 3
 
@@ -300,20 +294,20 @@ def test_a_picture_elsewhere_is_a_reject(server, made, tmp_path, artwork, messag
         ("pokemon-color/5", {}, "names: Field required; check --api"),
     ],
 )
-def test_what_all_captions_need_ends_the_run(server, made, tmp_path, resource, answer, message):
+def test_what_all_captions_need_ends_the_run(server, pokeapi, tmp_path, resource, answer, message):
     if answer is None:
         del server.answers[f"/api/v2/{resource}/"]
     else:
-        made.put(server, resource, answer)
+        pokeapi.put(server, resource, answer)
     with pytest.raises(DexmatchError, match=message) as error:
         read(server, tmp_path)
     assert "\n" not in str(error.value)
 
 
 def test_a_server_that_asks_for_hours_ends_the_run_and_keeps_what_was_fetched(
-    server, made, tmp_path
+    server, pokeapi, tmp_path
 ):
-    server.faults["/art/4.png"] = [made.answering(b"", 429, Retry_After="7200")]
+    server.faults["/art/4.png"] = [pokeapi.answering(b"", 429, Retry_After="7200")]
     with pytest.raises(DexmatchError, match=r"left alone for 7,200 s \(Retry-After\)"):
         read(server, tmp_path)
     before = dict(server.asked)
@@ -344,8 +338,8 @@ def test_a_damaged_file_is_fetched_again(server, tmp_path, damage):
     assert files(tmp_path) == kept
 
 
-def test_what_was_rejected_is_tried_again(server, made, tmp_path):
-    server.faults["/art/2.png"] = [made.answering(b"", 404)]
+def test_what_was_rejected_is_tried_again(server, pokeapi, tmp_path):
+    server.faults["/art/2.png"] = [pokeapi.answering(b"", 404)]
     read(server, tmp_path)
     server.asked.clear()
     records, _ = read(server, tmp_path)
@@ -354,11 +348,11 @@ def test_what_was_rejected_is_tried_again(server, made, tmp_path):
     assert server.asked == {"/api/v2/pokemon/2/": 1, "/art/2.png": 1}
 
 
-def test_answers_of_two_apis_do_not_mix(server, made, tmp_path):
+def test_answers_of_two_apis_do_not_mix(server, pokeapi, tmp_path):
     read(server, tmp_path)
-    with made.running() as other:
-        made.fill(other)
-        made.put(other, "pokemon-species", made.species_list(4))
+    with pokeapi.running() as other:
+        pokeapi.fill(other)
+        pokeapi.put(other, "pokemon-species", pokeapi.species_list(4))
         records, _ = read(other, tmp_path)
     assert [each.fields["species_id"] for each in records] == [4]
 
@@ -379,10 +373,10 @@ fetch(api_address(sys.argv[1]), Path(sys.argv[2]), Language.EN, manners=Manners(
 """
 
 
-def test_a_run_after_a_kill_asks_for_what_is_missing(server, made, tmp_path):
+def test_a_run_after_a_kill_asks_for_what_is_missing(server, pokeapi, tmp_path):
     whole, _ = read(server, tmp_path / "whole")
     server.asked.clear()
-    server.faults["/art/4.png"] = [made.slow]
+    server.faults["/art/4.png"] = [pokeapi.slow]
     process = subprocess.Popen(
         [sys.executable, "-c", FETCH, server.api, str(tmp_path / "kept")], cwd=REPOSITORY
     )
@@ -405,8 +399,8 @@ def wait_until(is_so):
         time.sleep(0.02)
 
 
-def test_imports_with_rejects_in_the_account(server, made, tmp_path, in_process, read_pairs):
-    server.faults["/art/2.png"] = [made.answering(b"", 404)]
+def test_imports_with_rejects_in_the_account(server, pokeapi, tmp_path, in_process, read_pairs):
+    server.faults["/art/2.png"] = [pokeapi.answering(b"", 404)]
     reader = fetch(api_address(server.api), tmp_path / "kept", Language.EN, manners=QUICK)
     said = []
     imported = import_pairs(
@@ -423,11 +417,11 @@ def test_imports_with_rejects_in_the_account(server, made, tmp_path, in_process,
     pairs = read_pairs(imported)
     assert [pair["group"] for pair in pairs] == ["1", "2"]
     assert [pair["id"] for pair in pairs] == ["images/0001.png", "images/0004.png"]
-    assert pairs[0]["image"] == made.picture(1)
+    assert pairs[0]["image"] == pokeapi.picture(1)
 
 
-def test_too_many_rejects_fail_the_import(server, made, tmp_path, in_process):
-    server.faults["/art/2.png"] = [made.answering(b"", 404)]
+def test_too_many_rejects_fail_the_import(server, pokeapi, tmp_path, in_process):
+    server.faults["/art/2.png"] = [pokeapi.answering(b"", 404)]
     reader = fetch(api_address(server.api), tmp_path / "kept", Language.EN, manners=QUICK)
     with pytest.raises(DexmatchError, match="1 of 3 rows rejected, 5% allowed"):
         import_pairs(reader, tmp_path / "out", columns=COLUMNS, say=lambda _: None)
@@ -439,13 +433,13 @@ def test_too_many_rejects_fail_the_import(server, made, tmp_path, in_process):
     reason="the shared data is not here",
 )
 @pytest.mark.parametrize("language", Language)
-def test_real_answers(made, tmp_path, language):
+def test_real_answers(pokeapi, tmp_path, language):
     """Metadata and first sentences are those of the study project; these answers lack later texts.
 
     The list names more species than there are answers.
     """
-    with made.running() as server:
-        made.fill_from(server, SHARED / "pokeapi")
+    with pokeapi.running() as server:
+        pokeapi.fill_from(server, SHARED / "pokeapi")
         records, remarks = read(server, tmp_path, language)
     fetched = [each.fields for each in records if not isinstance(each, Reject)]
     assert [each["species_id"] for each in fetched] == [1, 4, 7, 10, 25]
