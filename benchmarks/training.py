@@ -1,4 +1,4 @@
-"""How near a training is to what its network alone would take.
+"""How near a training is to what its network alone would take, and what a step is spent on.
 
     python -m benchmarks.training recipes/demo.toml --pairs 512
 
@@ -8,12 +8,17 @@ Side by side in one process, on noise with captions of random words, in the size
 - the same steps on batches that lie in memory;
 - forward and backward of the two bare branches on those batches, without matcher, losses,
   augmentation and optimizer.
+
+Then, by TensorFlow's profiler, the time that the threads spend in the operations of each part of a
+step. They work side by side, so that all parts together take longer than the step.
 """
 
 import argparse
 import collections
 import os
+import re
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import tensorflow as tf
 from rich.table import Table
+from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from benchmarks import tables
 from benchmarks.synthetic import synthetic_rows
@@ -37,10 +43,25 @@ from modules.training.pair_trainer import PairTrainer
 VOCABULARY = 400
 ATTRIBUTES = (10, 8, 6, 5, 4)
 
+_THREADS = "tf_Compute"
+_GRADIENT = "gradient_tape/"
+# The first pattern that is found in an operation's scope names its part.
+_PARTS = {
+    r"^augmentation": "augmentation",
+    r"_bn(_\d+)?/": "backbone: batch normalisation",
+    r"(dwconv|depthwise)\w*/": "backbone: depthwise convolutions",
+    r"_conv(_\d+)?/": "backbone: other convolutions",
+    r"color_histogram": "histogram of colours",
+    r"^image_encoder": "backbone: everything else, and head",
+    r"^caption_encoder": "captions",
+    r"^matcher": "matcher",
+    r"^adam": "optimizer",
+}
+
 Batch = dict[str, tf.Tensor]
 
 
-def build(config: Config, steps: int) -> PairTrainer:
+def build(config: Config) -> PairTrainer:
     """A model with its training step, as the Trainer compiles it."""
     keras.utils.set_random_seed(config.trainer.seed)
     built = model.build(
@@ -49,9 +70,7 @@ def build(config: Config, steps: int) -> PairTrainer:
     trainer = PairTrainer(built, VOCABULARY, config.trainer, config.augment)
     stage = stages.plan_stages(config.trainer)[-1]
     stage.freeze(built, config.trainer)
-    trainer.compile(
-        optimizer=optimizer.build_optimizer(stage, steps, config.trainer), jit_compile=False
-    )
+    trainer.compile(optimizer=optimizer.build_optimizer(stage, config.trainer), jit_compile=False)
     return trainer
 
 
@@ -97,6 +116,33 @@ def seconds(epochs: dict[str, Callable[[], object]], rounds: int) -> dict[str, f
     return {name: statistics.median(found) for name, found in taken.items()}
 
 
+def parts(epoch: Callable[[], object], steps: int) -> dict[tuple[str, bool], float]:
+    """(part of a step, whether it is of the gradient) to milliseconds a step, over all threads."""
+    with tempfile.TemporaryDirectory() as folder:
+        with tf.profiler.experimental.Profile(folder):
+            epoch()
+        (file,) = Path(folder).rglob("*.xplane.pb")
+        space = xplane_pb2.XSpace.FromString(file.read_bytes())
+    taken: dict[tuple[str, bool], float] = collections.defaultdict(float)
+    for plane in space.planes:
+        for line in plane.lines:
+            for event in line.events if line.name.startswith(_THREADS) else ():
+                # "scope/scope/operation:Type", and other events that are no operations.
+                scope, _, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
+                if scope and not scope.endswith(":"):
+                    part = part_of(scope.removeprefix(_GRADIENT), kind)
+                    taken[part, scope.startswith(_GRADIENT)] += event.duration_ps / 1e9 / steps
+    return taken
+
+
+def part_of(scope: str, kind: str) -> str:
+    """What of a step an operation belongs to."""
+    for pattern, part in _PARTS.items():
+        if re.search(pattern, scope):
+            return part
+    return "sums of gradients" if kind == "AddN" else "losses, figures"
+
+
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -109,12 +155,12 @@ def main() -> None:
     settings = config.trainer
     steps = arguments.pairs // settings.batch_size
     rows = synthetic_rows(config, arguments.pairs, VOCABULARY, ATTRIBUTES)
-    trainer = build(config, steps)
+    trainer = build(config)
     drawn = inputs.training_pairs(
         rows, config.caption.max_tokens, settings.batch_size, 0, settings.seed
     )
     batches = list(drawn.take(steps))
-    apart = build(config, steps)
+    apart = build(config)
     epochs = {
         "an epoch of the Trainer": lambda: trainer.fit(drawn, steps_per_epoch=steps, verbose=0),
         "its steps, batches in memory": through(apart.train_step, batches),
@@ -127,6 +173,17 @@ def main() -> None:
     for name, taken in found.items():
         table.add_row(name, f"{taken:.2f}", f"{taken / whole:.2f}")
     tables.show(table)
+    spent = parts(epochs["its steps, batches in memory"], steps)
+    whole = sum(spent.values())
+    table = Table("ms a step", "forward", "backward", "share", title="What a step is spent on")
+    for part in sorted({part for part, _ in spent}, key=lambda part: -_both(spent, part)):
+        forward, backward = (f"{spent.get((part, each), 0.0):.1f}" for each in (False, True))
+        table.add_row(part, forward, backward, f"{_both(spent, part) / whole:.3f}")
+    tables.show(table)
+
+
+def _both(spent: dict[tuple[str, bool], float], part: str) -> float:
+    return spent.get((part, False), 0.0) + spent.get((part, True), 0.0)
 
 
 if __name__ == "__main__":

@@ -191,6 +191,7 @@ def load_backbone(backbone: str, weights: str, size: int) -> "keras.Model":
     import keras
 
     from modules.network import efficientnet_lite
+    from modules.network.fused_batch_norm import with_fused_batch_norm
 
     check_weights(backbone, weights)
     row = BACKBONES[backbone]
@@ -213,8 +214,9 @@ def load_backbone(backbone: str, weights: str, size: int) -> "keras.Model":
         ) from error
     if row.input_scaling == "torch_in_weights":
         _square_imagenet_std(built)
-    finalize_normalization(built)
-    return built
+    fused = with_fused_batch_norm(built)
+    finalize_normalization(fused)
+    return fused
 
 
 def _square_imagenet_std(model: "keras.Model") -> None:

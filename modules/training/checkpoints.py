@@ -8,7 +8,7 @@ a new checkpoint beside the old one before it removes that.
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,9 +109,9 @@ def _restore(checkpoint: tf.train.Checkpoint, folder: str, path: str) -> Any:
 class Checkpoints(keras.callbacks.Callback):
     """Saves the state of a training after every epoch, and restores it as the training begins.
 
-    The state is every variable of model, optimizer and random generators, the number of epochs
-    done, and what EarlyStopping remembers. The order of the data is no state: it follows from the
-    epoch's number, see `modules.training.inputs.training_pairs`.
+    The state is every variable of model, optimizer and random generators that moves, the number of
+    epochs done, and what EarlyStopping remembers. The order of the data is no state: it follows
+    from the epoch's number, see `modules.training.inputs.training_pairs`.
 
     It must come last among the callbacks, after those whose state it keeps.
 
@@ -120,6 +120,7 @@ class Checkpoints(keras.callbacks.Callback):
       early_stopping: the callback whose memory is kept.
       epochs: of the training in all.
       target: where they are written, if not to `folder`.
+      still: variables of the model that do not move; whoever resumes has built them alike.
 
     Raises:
       DexmatchError: there is a checkpoint, but it cannot be read.
@@ -131,8 +132,10 @@ class Checkpoints(keras.callbacks.Callback):
         early_stopping: keras.callbacks.EarlyStopping,
         epochs: int,
         target: str | None = None,
+        still: Sequence[keras.Variable] = (),
     ):
         super().__init__()
+        self._still = {id(variable) for variable in still}
         self._folder = folder
         self._target = target or folder
         self._epochs = epochs
@@ -151,9 +154,8 @@ class Checkpoints(keras.callbacks.Callback):
         """Restores the latest checkpoint, if there is one."""
         self.model.optimizer.build(self.model.trainable_variables)
         variables = (*self.model.variables, *self.model.optimizer.variables)
-        checkpoint = tf.train.Checkpoint(
-            done=self._done, memory=self._memory, variables=[each.value for each in variables]
-        )
+        moving = [each.value for each in variables if id(each) not in self._still]
+        checkpoint = tf.train.Checkpoint(done=self._done, memory=self._memory, variables=moving)
         if self._latest:
             _restore(checkpoint, self._folder, self._latest).assert_consumed()
         self._manager = tf.train.CheckpointManager(checkpoint, self._target, max_to_keep=1)

@@ -111,9 +111,7 @@ def _fit_stage(
     shown = tensorboard.choose_examples(data.pictures.val, rows.val, setup.vocabulary)
     places = folders.for_stage(stage)
     with trainer.distribute_strategy.scope():
-        trainer.compile(
-            optimizer=optimizer.build_optimizer(stage, data.steps, settings), jit_compile=False
-        )
+        trainer.compile(optimizer=optimizer.build_optimizer(stage, settings), jit_compile=False)
     early_stopping = _early_stopping(stage, settings)
     with contextlib.ExitStack() as stack:
         # Every worker must take part in the saving; one of them keeps it.
@@ -121,7 +119,11 @@ def _fit_stage(
             None if distribution.is_chief() else stack.enter_context(tempfile.TemporaryDirectory())
         )
         checkpointing = checkpoints.Checkpoints(
-            places.checkpoints, early_stopping, stage.epochs, target=scratch
+            places.checkpoints,
+            early_stopping,
+            stage.epochs,
+            target=scratch,
+            still=trainer.model.image_features.variables if stage.is_frozen else (),
         )
         epochs_done = checkpointing.epochs_done
         trainer.fit(
@@ -139,6 +141,7 @@ def _fit_stage(
             steps_per_epoch=data.steps,
             verbose=0,
             callbacks=[
+                optimizer.LearningRate(stage, data.steps, settings),
                 callbacks.NotFinite(),
                 early_stopping,
                 callbacks.Progress(stage.title, stage.epochs, data.steps, epochs_done),

@@ -91,6 +91,8 @@ class ExamplePairs(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Opens the file and writes the pictures."""
+        # Without a graph, the LSTM of four captions takes half a second.
+        self._logits = tf.function(lambda pairs: self.model(pairs, training=False))
         self._writer = tf.summary.create_file_writer(self._directory)
         pictures = self._shown.pictures
         with self._writer.as_default():
@@ -108,7 +110,7 @@ class ExamplePairs(keras.callbacks.Callback):
 
     def _table(self) -> str:
         """Markdown: a line for each example pair."""
-        probabilities = tf.sigmoid(self.model(self._shown.pairs, training=False)).numpy()
+        probabilities = tf.sigmoid(self._logits(self._shown.pairs)).numpy()
         shown = zip(self._shown.captions, self._shown.labels, probabilities, strict=True)
         lines = [
             f"| {number} | {caption} | {'matched' if label else 'wrong'} | {probability:.3f} |"

@@ -1,7 +1,8 @@
+import keras
 import pytest
 
 from core.config import TrainerConfig
-from modules.training.optimizer import build_optimizer
+from modules.training.optimizer import LearningRate, build_optimizer
 from modules.training.stages import plan_stages
 
 
@@ -9,11 +10,16 @@ def rates(steps, **settings):
     """The learning rate of each step of a training of 11 epochs with 10 steps, one more at the
     end."""
     chosen = TrainerConfig(epochs=11, learning_rate=1.0, **settings)
-    optimizer = build_optimizer(plan_stages(chosen)[0], 10, chosen)
+    stage = plan_stages(chosen)[0]
+    model = keras.Sequential()
+    model.compile(build_optimizer(stage, chosen))
+    rate = LearningRate(stage, 10, chosen)
+    rate.set_model(model)
     found = []
     for step in steps:
-        optimizer.iterations.assign(step)
-        found.append(float(optimizer.learning_rate))
+        model.optimizer.iterations.assign(step)
+        rate.on_train_batch_begin(0)
+        found.append(float(model.optimizer.learning_rate))
     return found
 
 
