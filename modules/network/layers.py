@@ -167,17 +167,21 @@ class Agreement(keras.layers.Layer):
 
 
 class Calibration(keras.layers.Layer):
-    """scale * logit + offset, which makes probabilities true ones; see
-    `modules.training.calibration`.
+    """low * log p + high * -log(1 - p) + offset, where p is the logit's probability.
 
-    It is no part of the training, and does nothing until it is set.
+    It makes probabilities true ones; see `modules.training.calibration`. `low` is the slope where
+    logits are low, `high` where they are high; where both are the same, it is Platt's
+    scale * logit + offset (Kull, Silva Filho and Flach 2017, "Beta calibration"). It is no part of
+    the training, and does nothing until it is set.
     """
 
     def build(self, input_shape: Any) -> None:
-        """Two numbers, whatever the shape."""
-        self.scale = self.add_weight(name="scale", initializer="ones", trainable=False)
+        """Three numbers, whatever the shape."""
+        self.low = self.add_weight(name="low", initializer="ones", trainable=False)
+        self.high = self.add_weight(name="high", initializer="ones", trainable=False)
         self.offset = self.add_weight(name="offset", initializer="zeros", trainable=False)
 
     def call(self, logits: Any) -> Any:
         """float32 [N] to float32 [N]."""
-        return self.scale * logits + self.offset
+        softplus = keras.ops.softplus
+        return self.high * softplus(logits) - self.low * softplus(-logits) + self.offset

@@ -84,6 +84,5 @@ def test_a_fresh_calibration_changes_nothing_and_a_set_one_keeps_the_order():
     built = build()
     before = answer(built)
     layer = built.matcher.get_layer(model.CALIBRATION)
-    layer.scale.assign(0.5)
-    layer.offset.assign(-1.0)
+    layer.set_weights([np.array(0.5), np.array(0.5), np.array(-1.0)])
     np.testing.assert_allclose(answer(built), 0.5 * before - 1.0, rtol=1e-5)

@@ -57,7 +57,7 @@ def base(tmp_path_factory):
         )
     backbones.finalize_normalization(built)
     calibration = built.matcher.get_layer(model.CALIBRATION)
-    calibration.scale.assign(2.0)
+    calibration.low.assign(2.0)
     calibration.offset.assign(1.0)
     folder = tmp_path_factory.mktemp("base")
     file = vocabulary(folder / "vocabulary", OLD_WORDS)
@@ -65,7 +65,7 @@ def base(tmp_path_factory):
     serving = signatures.ServingModel(built, file, 32, MAX_TOKENS, SETTINGS.embedding_dim)
     signatures.save(serving, target)
     warm_start.write_architecture(target, SETTINGS, ATTRIBUTES)
-    calibration.scale.assign(1.0)
+    calibration.low.assign(1.0)
     calibration.offset.assign(0.0)
     built.matcher.get_layer(model.ATTRIBUTES).adapt(
         [np.zeros(len(values)) for values in ATTRIBUTES.values()]
