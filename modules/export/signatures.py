@@ -106,10 +106,15 @@ class ServingModel(tf.Module):
 
     @tf.function
     def score(self, image: tf.Tensor, caption: tf.Tensor) -> dict[str, tf.Tensor]:
-        """string [N] and string [N] to {"probability": float32 [N]}."""
+        """string [N] and string [N] to {"probability": float32 [N]}.
+
+        A picture that stands beside several captions, as in the judged splits and in tagging, is
+        encoded once.
+        """
+        unique, index = tf.unique(image)
+        embedding = self.encode_image(unique)[features.EMBEDDING]
         return self.score_embeddings(
-            self.encode_image(image)[features.EMBEDDING],
-            self.encode_caption(caption)[features.EMBEDDING],
+            tf.gather(embedding, index), self.encode_caption(caption)[features.EMBEDDING]
         )
 
     @tf.function

@@ -162,3 +162,32 @@ def test_nothing_is_saved_but_the_weights(saved):
     names = [name for name, _ in listed if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
     assert len(names) == int((saved.parent / "weights.txt").read_text())
     assert all(name.startswith("weights/") for name in names)
+
+
+def test_a_picture_beside_several_captions_is_encoded_once(served, pictures):
+    first, second = pictures["rgb.png"], pictures["grey.png"]
+    images, texts = [first, second, first, first], ["a bird", "red", "blue fish", "a"]
+    encoded = []
+
+    class Recorder:
+        """Stands for a served model; sees what is encoded."""
+
+        encode_caption = staticmethod(served.signatures["encode_caption"])
+        score_embeddings = staticmethod(
+            lambda *embeddings: served.signatures["score_embeddings"](
+                image_embedding=embeddings[0], caption_embedding=embeddings[1]
+            )
+        )
+
+        @staticmethod
+        def encode_image(image):
+            encoded.extend(image.numpy())
+            return served.signatures["encode_image"](image=image)
+
+    function = signatures.ServingModel.score.python_function
+    answer = function(Recorder, tf.constant(images), tf.constant(texts))
+    assert encoded == [first, second]
+    expected = score(served, images, texts)
+    np.testing.assert_allclose(answer[features.PROBABILITY], expected, atol=1e-6)
+    alone = [score(served, [image], [text])[0] for image, text in zip(images, texts, strict=True)]
+    np.testing.assert_allclose(expected, alone, atol=1e-5)
