@@ -191,7 +191,6 @@ def load_backbone(backbone: str, weights: str, size: int) -> "keras.Model":
     import keras
 
     from modules.network import efficientnet_lite
-    from modules.network.fused_batch_norm import with_fused_batch_norm
 
     check_weights(backbone, weights)
     row = BACKBONES[backbone]
@@ -214,9 +213,8 @@ def load_backbone(backbone: str, weights: str, size: int) -> "keras.Model":
         ) from error
     if row.input_scaling == "torch_in_weights":
         _square_imagenet_std(built)
-    fused = with_fused_batch_norm(built)
-    finalize_normalization(fused)
-    return fused
+    finalize_normalization(built)
+    return built
 
 
 def _square_imagenet_std(model: "keras.Model") -> None:

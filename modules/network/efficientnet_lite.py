@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from modules.network.fused_batch_norm import FusedBatchNormalization
 from modules.network.torch_file import read_torch_file
 
 _STEM, _TOP = 32, 1280
@@ -51,7 +52,7 @@ _TORCH_AXES = {
 _TORCH_SUFFIXES = {
     keras.layers.Conv2D: ("weight",),
     keras.layers.DepthwiseConv2D: ("weight",),
-    keras.layers.BatchNormalization: ("weight", "bias", "running_mean", "running_var"),
+    FusedBatchNormalization: ("weight", "bias", "running_mean", "running_var"),
     keras.layers.Dense: ("weight", "bias"),
 }
 _TORCH_LAYERS = {
@@ -172,7 +173,7 @@ def _block(maps: Any, name: str, stage: _Stage, stride: int, filters: int, drop_
         depthwise_initializer=_initializer(),
         name=f"{name}_dwconv",
     )(maps)
-    maps = keras.layers.BatchNormalization(epsilon=_EPSILON, name=f"{name}_bn")(maps)
+    maps = FusedBatchNormalization(epsilon=_EPSILON, name=f"{name}_bn")(maps)
     maps = keras.layers.ReLU(6, name=f"{name}_activation")(maps)
     maps = _convolution(maps, filters, f"{name}_project", is_linear=True)
     if stride > 1 or filters != inputs.shape[-1]:
@@ -193,7 +194,7 @@ def _convolution(
         kernel_initializer=_initializer(),
         name=f"{name}_conv",
     )(maps)
-    maps = keras.layers.BatchNormalization(epsilon=_EPSILON, name=f"{name}_bn")(maps)
+    maps = FusedBatchNormalization(epsilon=_EPSILON, name=f"{name}_bn")(maps)
     return maps if is_linear else keras.layers.ReLU(6, name=f"{name}_activation")(maps)
 
 

@@ -60,13 +60,20 @@ def with_fused_batch_norm(model: keras.Model) -> keras.Model:
 
     Args:
       model: a functional model.
+
+    Returns:
+      The model itself if there is nothing to be done.
     """
 
+    def is_plain(layer: keras.layers.Layer) -> bool:
+        return type(layer) is keras.layers.BatchNormalization
+
     def rebuild(layer: keras.layers.Layer) -> keras.layers.Layer:
-        is_plain = type(layer) is keras.layers.BatchNormalization
-        kind = FusedBatchNormalization if is_plain else type(layer)
+        kind = FusedBatchNormalization if is_plain(layer) else type(layer)
         return kind.from_config(layer.get_config())
 
+    if not any(map(is_plain, model.layers)):
+        return model
     fused = keras.models.clone_model(model, clone_function=rebuild)
     fused.set_weights(model.get_weights())
     return fused

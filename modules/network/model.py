@@ -30,6 +30,7 @@ import keras
 from core.backbones import BACKBONES, Backbone
 from core.config import ModelConfig
 from modules.network import backbones
+from modules.network.fused_batch_norm import with_fused_batch_norm
 from modules.network.layers import (
     Agreement,
     Calibration,
@@ -167,9 +168,10 @@ def _backbone(settings: ModelConfig, size: int) -> keras.Model:
         elif isinstance(layer, keras.layers.Dropout):
             layer.rate *= settings.stochastic_depth
     maps = backbones.feature_maps(backbone, settings.backbone)
-    return keras.Model(
-        backbone.input, [maps[level] for level in settings.feature_levels], name=backbone.name
-    )
+    levels = [maps[level] for level in settings.feature_levels]
+    fused = with_fused_batch_norm(keras.Model(backbone.input, levels, name=backbone.name))
+    backbones.finalize_normalization(fused)
+    return fused
 
 
 def _image_head(settings: ModelConfig, shape: tuple[int, ...]) -> keras.Model:

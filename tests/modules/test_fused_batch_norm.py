@@ -73,3 +73,4 @@ def test_a_network_answers_as_before():
     np.testing.assert_array_equal(fused(picture), plain(picture))
     assert isinstance(fused.get_layer("first"), FusedBatchNormalization)
     assert [each.name for each in fused.layers[1:]] == [each.name for each in plain.layers[1:]]
+    assert with_fused_batch_norm(fused) is fused

@@ -4,6 +4,7 @@ import pytest
 
 from core.config import ModelConfig
 from modules.network import model
+from modules.network.fused_batch_norm import FusedBatchNormalization
 
 pytestmark = pytest.mark.slow
 
@@ -72,6 +73,8 @@ def test_the_batch_norm_momentum_is_the_configured_one():
         if isinstance(layer, keras.layers.BatchNormalization)
     }
     assert momenta == {0.8}
+    kinds = {type(layer) for layer in backbone.layers if layer.name.endswith("_bn")}
+    assert kinds == {FusedBatchNormalization}
 
 
 def test_the_backbone_ends_at_the_last_feature_level_that_is_asked_for():
