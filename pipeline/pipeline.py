@@ -20,8 +20,9 @@ ModelCard and Report read the model, the data and what all the judges found. Wit
 BulkInferrer scores another data set with the model, if it is blessed.
 
 With `tuner.trials`, a Tuner stands between Transform and Trainer; with `tuner.reuse`, a Resolver
-of what an earlier one found. With `model.weights = "last_blessed"`, the Resolver of the latest
-blessed model feeds the Trainer too.
+of what an earlier one found. The Resolver of the latest blessed model comes after the Trainer,
+whose model it passes over; with `model.weights = "last_blessed"` it comes before, and feeds the
+Trainer too.
 """
 
 from collections.abc import Sequence
