@@ -150,24 +150,23 @@ def test_the_baseline_is_found_as_the_caller_says(tmp_path):
 
 
 def resolver_inputs(tmp_path, *overrides, **settings):
-    """What is told to the resolver of the baseline, and who needs it, once TFX has compiled it."""
+    """What the resolver of the baseline is told, whom it waits for, and who waits for it."""
     pipeline = made(tmp_path, *overrides, **settings)
     nodes = [node.pipeline_node for node in Compiler().compile(pipeline).nodes]
     (node,) = (each for each in nodes if each.node_info.id == "latest_blessed_model")
-    return set(node.inputs.inputs) & {"model", "model_blessing", CANDIDATE}, node.downstream_nodes
+    told = set(node.inputs.inputs) & {"model", "model_blessing", CANDIDATE}
+    return told, node.upstream_nodes, node.downstream_nodes
 
 
 def test_ours_is_told_the_candidate(tmp_path):
     config = {"serving_directory": str(tmp_path / "serving")}
     ours = {"baseline_strategy": BaselineStrategy, "baseline_config": config}
-    told, needed_by = resolver_inputs(tmp_path, **ours)
-    assert told == {"model", "model_blessing", CANDIDATE}
-    assert needed_by == ["Evaluator"]
+    both = {"model", "model_blessing"}
+    assert resolver_inputs(tmp_path, **ours) == ({*both, CANDIDATE}, ["Trainer"], ["Evaluator"])
     # A training that goes on from it comes later.
-    told, needed_by = resolver_inputs(tmp_path, "model.weights=last_blessed", **ours)
-    assert told == {"model", "model_blessing"}
-    assert needed_by == ["Evaluator", "Trainer"]
+    found = resolver_inputs(tmp_path, "model.weights=last_blessed", **ours)
+    assert found == (both, [], ["Evaluator", "Trainer"])
 
 
 def test_tfxs_own_is_told_what_kubeflow_takes(tmp_path):
-    assert resolver_inputs(tmp_path)[0] == {"model", "model_blessing"}
+    assert resolver_inputs(tmp_path) == ({"model", "model_blessing"}, [], ["Evaluator"])
