@@ -22,8 +22,16 @@ _SAVED_MODEL = "saved_model.pb"
 _log = logging.getLogger(f"{reporting.LOGGER}.baseline")
 
 
+CANDIDATE = "candidate"
+"""The channel by which `BaselineStrategy` is told what is to be compared."""
+
+
 class BaselineStrategy(LatestBlessedModelStrategy):
     """The latest blessed model, past those that were rolled back: they looked better than they are.
+
+    A candidate is not compared with itself. Where it is the latest blessed model, because nothing
+    has changed since it was blessed, the one before it is found again, with which it was compared
+    then. So its evaluation, and all that follows from it, comes from the cache.
 
     Args:
       serving_directory: where models are pushed to.
@@ -39,24 +47,31 @@ class BaselineStrategy(LatestBlessedModelStrategy):
 
         Args:
           store: the MLMD store.
-          input_dict: all `Model`s and all `ModelBlessing`s.
+          input_dict: all `Model`s, all `ModelBlessing`s, and the `CANDIDATE` if there is one yet.
 
         Returns:
-          One of each, or none.
+          One of each, or none; the candidate as it came.
         """
+        candidates = input_dict.get(CANDIDATE, [])
+        own = {candidate.id for candidate in candidates}
         pushed = versions.list_versions(self._serving_directory)
 
         def is_offered(artifact: types.Artifact) -> bool:
             if not isinstance(artifact, standard_artifacts.Model):
                 return True
+            if artifact.id in own:
+                return False
             saved = Path(path_utils.serving_model_path(artifact.uri))
             return versions.rolled_back(pushed, saved) is None
 
         offered = {
             name: [artifact for artifact in artifacts if is_offered(artifact)]
             for name, artifacts in input_dict.items()
+            if name != CANDIDATE
         }
         resolved: dict[str, list[types.Artifact]] | None = super().resolve_artifacts(store, offered)
+        if resolved is not None and CANDIDATE in input_dict:
+            resolved[CANDIDATE] = candidates
         return resolved
 
 

@@ -18,18 +18,18 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from core import config as configs
-from core import disk, metrics
+from core import disk
 from core.child_processes import child_environment_applied
 from core.config import Config
 from core.errors import DexmatchError, with_causes
 from core.features import HARD
-from core.slices import KEY_SLICES, OF_PAIRS, OWN_COLUMNS, value_of_none, values_of_own
+from core.slices import OF_PAIRS, OWN_COLUMNS, value_of_none, values_of_own
 from data import dataset as datasets
 from modules.network import backbones
 from pipeline import logs
 from pipeline.progress import run_progress
-from results import links
-from results.metadata import AUC, Metadata, Run
+from results import links, versions
+from results.metadata import Metadata, Run
 from results.workspace import INSIDE, Workspace, called
 from serving import files
 
@@ -86,9 +86,8 @@ def execute(config: Config, verbose: bool = False) -> Outcome:
             _log.info("%s is %s", called(workspace.root), workspace.root)
             try:
                 _run(config, inputs, dataset, workspace)
-                metadata = Metadata(workspace.metadata)
-                run = metadata.latest(since=started)
-                evaluation = _evaluation(metadata, run) if run else None
+                run = Metadata(workspace.metadata).latest(since=started)
+                evaluation = _evaluation(run) if run else None
             except Exception as raised:
                 # At once: how much is free, once temporary files are gone, explains nothing.
                 users = _users_mistake(raised) or disk.explain(raised, *folders)
@@ -201,7 +200,7 @@ def _run(config: Config, inputs: Config, dataset: datasets.Dataset, workspace: W
 
         metadata = Metadata(workspace.metadata)
         baseline.restore(metadata.runs(), workspace.serving)
-        metadata.mend()
+        metadata.mend(versions.list_versions(workspace.serving))
         pipeline = create_pipeline(
             inputs,
             dataset=inputs.data.dataset,
@@ -265,25 +264,12 @@ def _pinned_versions(workspace: Workspace) -> tuple[int, ...]:
     return files.pinned_versions(path, workspace.serving.name) if path.exists() else ()
 
 
-def _evaluation(metadata: Metadata, run: Run) -> "Evaluation | None":
-    """Reads what the Evaluator found, and puts the deciding figures beside it in MLMD.
-
-    So listing runs need not load TFMA.
-    """
+def _evaluation(run: Run) -> "Evaluation | None":
+    """What the Evaluator found; None where the run did not come so far."""
     from results import evaluation
 
     output = run.output("ModelEvaluation")
-    if output is None:
-        return None
-    found = evaluation.load(output.uri)
-    aucs = {
-        each.name: each.figures[metrics.AUC] for each in found.slices if metrics.AUC in each.figures
-    }
-    metadata.annotate(
-        output,
-        {f"{AUC}{name}": aucs[name] for name in KEY_SLICES if name in aucs},
-    )
-    return found
+    return evaluation.load(output.uri) if output else None
 
 
 def _users_mistake(error: BaseException) -> str | None:

@@ -20,8 +20,9 @@ ModelCard and Report read the model, the data and what all the judges found. Wit
 BulkInferrer scores another data set with the model, if it is blessed.
 
 With `tuner.trials`, a Tuner stands between Transform and Trainer; with `tuner.reuse`, a Resolver
-of what an earlier one found. With `model.weights = "last_blessed"`, the Resolver of the latest
-blessed model feeds the Trainer too.
+of what an earlier one found. The Resolver of the latest blessed model comes after the Trainer,
+whose model it passes over; with `model.weights = "last_blessed"` it comes before, and feeds the
+Trainer too.
 """
 
 from collections.abc import Sequence
@@ -81,6 +82,7 @@ from core.slices import OVERALL
 from modules.evaluator import eval_config
 from modules.export import signatures
 from modules.training import checkpoints
+from pipeline.baseline import CANDIDATE
 from pipeline.code_digest import digest_of_code, modules_named_in
 from serving.engines import docker
 
@@ -125,7 +127,8 @@ def create_pipeline(
         empty if it does not.
       pinned_versions: pushed versions that stay, however old.
       baseline_strategy: finds the model that a candidate is compared with. TFX's own is the only
-        one that compiles for Kubeflow.
+        one that compiles for Kubeflow, and takes no candidate; any other is told it, as
+        `pipeline.baseline.CANDIDATE`, unless that is to go on from what is found.
       baseline_config: its arguments.
       told: the configuration as report and model card tell it, with the paths that people know; by
         default `config`.
@@ -184,15 +187,20 @@ def create_pipeline(
     )
     for guard in (anomaly_guard, leakage_guard, slice_guard):
         transform.add_upstream_node(guard)
-    baseline = Resolver(
-        strategy_class=baseline_strategy,
-        config=baseline_config,
-        model=Channel(type=standard_artifacts.Model),
-        model_blessing=Channel(type=standard_artifacts.ModelBlessing),
-    ).with_id("latest_blessed_model")
+
+    def latest_blessed(**candidate: types.BaseChannel) -> Resolver:
+        return Resolver(
+            strategy_class=baseline_strategy,
+            config=baseline_config,
+            model=Channel(type=standard_artifacts.Model),
+            model_blessing=Channel(type=standard_artifacts.ModelBlessing),
+            **candidate,
+        ).with_id("latest_blessed_model")
+
     # An edge only where it is asked for: else every blessing would make the Trainer start anew.
     goes_on = config.model.weights == LAST_BLESSED
-    base_model = baseline.outputs["model"] if goes_on else None
+    baseline = latest_blessed() if goes_on else None
+    base_model = baseline.outputs["model"] if baseline else None
     training = {
         **preprocessing,
         **config.model_dump(mode="json", include={"pairs", *TUNED}),
@@ -210,6 +218,9 @@ def create_pipeline(
         custom_config=training,
     )
     model = trainer.outputs["model"]
+    if baseline is None:
+        takes_candidate = baseline_strategy is not LatestBlessedModelStrategy
+        baseline = latest_blessed(**({CANDIDATE: model} if takes_candidate else {}))
     slices = config.evaluator.slice_columns
     evaluator = Evaluator(
         examples,

@@ -24,7 +24,8 @@ _COUNTS = "pairs_"
 
 
 def print_components(run: Run) -> None:
-    """Prints a row for each component: new or cached, seconds, what it made."""
+    """Prints a row for each component: new or cached, seconds, what it made; and whether all is
+    cached."""
     table = terminal.table("component", "state", "seconds>", "made")
     for execution in run.executions:
         table.add_row(
@@ -37,6 +38,8 @@ def print_components(run: Run) -> None:
     table.add_section()
     table.add_row("", "", f"{total:.1f}", "")
     terminal.output.print(table)
+    if run.is_cached:
+        _print_plain("Nothing has changed: all that was made comes from the cache.")
 
 
 def print_evaluation(evaluation: "Evaluation", fewest: int) -> None:

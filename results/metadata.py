@@ -4,6 +4,7 @@ Needs ml-metadata only, so that `dexmatch runs` answers at once.
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from results import links
+from results import links, versions
+from results.versions import Version
 from results.workspace import ARTIFACTS, INSIDE, called
 
 _RUN = "pipeline_run"
@@ -21,11 +23,17 @@ _DATASET = "input_base"
 _State = mlmd.Execution.State
 _MODEL = "Model"
 # A verdict, and whether a model was pushed: the folder may well be empty.
-_TOLD_BY_THE_RECORD = ("ModelBlessing", "PushedModel")
+_PUSHED = "PushedModel"
+_TOLD_BY_THE_RECORD = ("ModelBlessing", _PUSHED)
+_PUSHED_VERSION = "pushed_version"
 _ABSOLUTE = re.compile(rf"/.*/(?P<inside>{ARTIFACTS}/[^/]+/[^/]+/[0-9]+)", re.DOTALL)
 
 AUC = "auc_"
-"""Custom properties of a `ModelEvaluation`: the AUC on a few slices, as in "auc_against:random"."""
+"""Custom properties of a `ModelEvaluation`: the AUC on a few slices, as in "auc_against:random". So
+listing runs need not load TFMA."""
+
+WITHDRAWN = "rolled_back_version"
+"""Custom property of a `PushedModel` that was rolled back, and so not pushed again: the version."""
 
 WARNING = "warning"
 """Custom property of any artifact: what the user should know of it, in one line."""
@@ -107,6 +115,11 @@ class Run:
         return next((each for each in self.executions if each.node == node), None)
 
     @property
+    def is_cached(self) -> bool:
+        """Whether nothing was made anew. Resolvers and guards run, but make nothing."""
+        return all(each.state == CACHED or not each.made for each in self.executions)
+
+    @property
     def is_blessed(self) -> bool | None:
         """None if the run did not come so far."""
         blessing = self.output("ModelBlessing")
@@ -121,12 +134,12 @@ class Run:
     @property
     def pushed_version(self) -> str | None:
         """The version under which the model is served, None if it was not pushed."""
-        pushed = self.output("PushedModel")
-        return (pushed.properties.get("pushed_version") or None) if pushed else None
+        pushed = self.output(_PUSHED)
+        return (pushed.properties.get(_PUSHED_VERSION) or None) if pushed else None
 
     @property
     def aucs(self) -> dict[str, float]:
-        """Slice name to AUC, for the few slices that `Metadata.annotate` was given."""
+        """Slice name to AUC, for the few slices that the Evaluator noted in MLMD."""
         evaluation = self.output("ModelEvaluation")
         properties = evaluation.properties if evaluation else {}
         return {
@@ -153,7 +166,7 @@ class Run:
 
 
 class Metadata:
-    """Reads, and annotates, the MLMD database of a workspace.
+    """Reads, and mends, the MLMD database of a workspace.
 
     Args:
       path: the SQLite file, in the workspace's folder; if there is none, there are no runs.
@@ -187,20 +200,24 @@ class Metadata:
         artifacts = self._store.get_artifacts_by_type(type_name)
         return any(each.state == mlmd.Artifact.LIVE and self._is_there(each) for each in artifacts)
 
-    def mend(self) -> None:
+    def mend(self, pushed: Collection[Version]) -> None:
         """Sets the records right with what is on disk; call it with the workspace's lock held.
 
         What is gone is marked as deleted, so that no cache and no resolver offers it, and what came
-        back as live. Absolute places, as earlier releases recorded them, become those that a run
-        uses today. All of it is one transaction of the database: a kill leaves all records as they
-        were.
+        back as live. So is the record of a push that another one, a rollback or a removal has
+        undone: the Pusher must look again. Absolute places, as earlier releases recorded them,
+        become those that a run uses today. All of it is one transaction of the database: a kill
+        leaves all records as they were.
+
+        Args:
+          pushed: all versions where models are pushed to.
         """
         changed = []
         for artifact in self._store.get_artifacts():
             inside, state = _inside(artifact.uri), artifact.state
             uri = artifact.uri if inside is None else f"{called(self._root)}/{inside}"
             if state in (mlmd.Artifact.LIVE, mlmd.Artifact.DELETED):
-                is_there = self._is_there(artifact)
+                is_there = self._is_there(artifact) and _holds(artifact, pushed)
                 state = mlmd.Artifact.LIVE if is_there else mlmd.Artifact.DELETED
             if (uri, state) != (artifact.uri, artifact.state):
                 artifact.uri, artifact.state = uri, state
@@ -215,14 +232,6 @@ class Metadata:
         place = Path(located(self._root, artifact.uri))
         files = place.glob("*/saved_model.pb") if artifact.type == _MODEL else place.rglob("*")
         return place.is_file() or any(each.is_file() for each in files)
-
-    def annotate(self, output: Output, figures: dict[str, float]) -> None:
-        """Writes figures beside an artifact, so that they can be listed without reading its
-        files."""
-        (artifact,) = self._store.get_artifacts_by_id([output.id])
-        for name, figure in figures.items():
-            artifact.custom_properties[name].double_value = figure
-        self._store.put_artifacts([artifact])
 
     def _run(self, context: mlmd.Context) -> Run:
         executions = self._store.get_executions_by_context(context.id)
@@ -272,6 +281,18 @@ class Metadata:
                 output_of(each, each.type) for each in self._store.get_artifacts_by_id(list(keys))
             )
         ]
+
+
+def _holds(artifact: mlmd.Artifact, pushed: Collection[Version]) -> bool:
+    """Whether what a `PushedModel` tells of the pushed versions is still so."""
+    if artifact.type != _PUSHED:
+        return True
+    told = _values(artifact)
+    if version := told.get(_PUSHED_VERSION):
+        served = versions.served(pushed)
+        return served is not None and str(served.number) == version
+    withdrawn = told.get(WITHDRAWN)
+    return not withdrawn or any(each.is_set_aside and each.number == withdrawn for each in pushed)
 
 
 def located(root: Path, recorded: str) -> str:

@@ -56,10 +56,8 @@ class Store:
             type_id=type_id, uri=uri or f"somewhere/{execution_id}", state=mlmd.Artifact.LIVE
         )
         for name, value in properties.items():
-            if isinstance(value, int):
-                artifact.custom_properties[name].int_value = value
-            else:
-                artifact.custom_properties[name].string_value = value
+            kind = {int: "int_value", float: "double_value"}.get(type(value), "string_value")
+            setattr(artifact.custom_properties[name], kind, value)
         (artifact_id,) = self._store.put_artifacts([artifact])
         self._event(execution_id, artifact_id, mlmd.Event.OUTPUT, "out")
         return artifact_id

@@ -18,9 +18,11 @@ from tfx.utils import io_utils, json_utils, proto_utils
 from components.evaluator import bounds
 from components.evaluator.bounds import Count
 from components.evaluator.slicing import slices_of
-from core.slices import Parts
+from core import metrics
+from core.slices import KEY_SLICES, Parts
 from data import pair_examples
-from results.evaluation import UNJUDGED_FILE
+from results import metadata
+from results.evaluation import UNJUDGED_FILE, load
 
 MIN_SLICE_PAIRS = "min_slice_pairs"
 
@@ -34,7 +36,10 @@ class Executor(tfx_executor.Executor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes TFX's `evaluation` and `blessing`, and `UNJUDGED_FILE` beside the former."""
+        """Writes TFX's `evaluation` and `blessing`, and `UNJUDGED_FILE` beside the former.
+
+        The AUC on the slices that decide is noted in MLMD as well, see `results.metadata.AUC`.
+        """
         config = config_pb2.EvalConfig()
         proto_utils.json_to_proto(exec_properties[standard_component_specs.EVAL_CONFIG_KEY], config)
         splits = json_utils.loads(exec_properties[standard_component_specs.EXAMPLE_SPLITS_KEY])
@@ -50,9 +55,18 @@ class Executor(tfx_executor.Executor):
                 standard_component_specs.EVAL_CONFIG_KEY: proto_utils.proto_to_json(resolved),
             },
         )
-        uri = artifact_utils.get_single_uri(output_dict[standard_component_specs.EVALUATION_KEY])
+        evaluation = artifact_utils.get_single_instance(
+            output_dict[standard_component_specs.EVALUATION_KEY]
+        )
         text = json.dumps([each.as_dict() for each in unjudged], ensure_ascii=False, indent=1)
-        io_utils.write_string_file(os.path.join(uri, UNJUDGED_FILE), text)
+        io_utils.write_string_file(os.path.join(evaluation.uri, UNJUDGED_FILE), text)
+        found = load(evaluation.uri)
+        for name in KEY_SLICES:
+            figures = found.slice(name)
+            if figures and metrics.AUC in figures.figures:
+                evaluation.set_float_custom_property(
+                    f"{metadata.AUC}{name}", figures.figures[metrics.AUC]
+                )
 
     def _count(
         self,

@@ -14,7 +14,7 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, proto_utils
 
 from results import versions
-from results.metadata import WARNING
+from results.metadata import WARNING, WITHDRAWN
 
 KEEP_VERSIONS = "keep_versions"
 IN_USE = "in_use"
@@ -85,5 +85,6 @@ class Executor(tfx_pusher.Executor):
             "this very model was rolled back, and is not pushed again; serve it with "
             f"`dexmatch rollback --to {withdrawn.number}`",
         )
+        pushed.set_int_custom_property(WITHDRAWN, withdrawn.number)
         self._MarkNotPushed(pushed)
         return True

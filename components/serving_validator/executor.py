@@ -5,6 +5,7 @@ import heapq
 import logging
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -130,12 +131,9 @@ def examine(
     found = [checks.contract(loaded)]
     if not found[0].passed:
         return found
-    asked = checks.questions(loaded, pairs)
-    found.append(checks.evaluation_path(loaded, asked, settings.tolerance))
     # Under the name that TensorFlow Serving's own files give it: warm-up requests hold it too.
     sizes = files.batch_sizes(batching) if batching else (1,)
-    written = warmup.write(candidate, client.DEFAULT_MODEL, image_size, sizes)
-    found.append(Check("warm-up", True, f"{written} requests"))
+    written = warmup.write(candidate, loaded, client.DEFAULT_MODEL, image_size, sizes)
     options = engines.Options(
         model_name=client.DEFAULT_MODEL,
         base_path=candidate.parent,
@@ -144,16 +142,29 @@ def examine(
         batching_config=batching,
     )
     reporting.report(f"starting {engine.name}", 0, 2)
-    try:
-        with engines.running(engine, options, timeout_s=settings.start_seconds) as server:
-            reporting.report("asking the model server", 1, 2)
-            found += _asked_of(server, asked, settings, sizes[-1] if batching else None)
-            if engine.is_local:
-                found.append(checks.memory(server.pid, settings.max_memory_mb))
-    except DexmatchError as error:
-        found.append(Check("start", False, str(error)))
+    with ThreadPoolExecutor(1) as thread:
+        # Meanwhile: the server takes longer to start.
+        in_process = thread.submit(_in_process, loaded, pairs, settings.tolerance)
+        try:
+            with engines.running(engine, options, timeout_s=settings.start_seconds) as server:
+                asked, _ = in_process.result()
+                reporting.report("asking the model server", 1, 2)
+                served = _asked_of(server, asked, settings, sizes[-1] if batching else None)
+                if engine.is_local:
+                    served.append(checks.memory(server.pid, settings.max_memory_mb))
+        except DexmatchError as error:
+            served = [Check("start", False, str(error))]
+        _, same = in_process.result()
     reporting.report("asking the model server", 2, 2)
-    return found
+    return [*found, same, Check("warm-up", True, f"{written} requests"), *served]
+
+
+def _in_process(
+    loaded: Any, pairs: Sequence[TruePair], tolerance: float
+) -> tuple[checks.Questions, Check]:
+    """What the model in this process answers, and whether it does so in every way."""
+    asked = checks.questions(loaded, pairs)
+    return asked, checks.evaluation_path(loaded, asked, tolerance)
 
 
 def _asked_of(

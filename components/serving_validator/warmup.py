@@ -4,8 +4,9 @@ The pictures are drawn here, so that nobody's data travel with the model.
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,18 +14,20 @@ from PIL import Image
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from core import features
-from core.files import plain_name
 from modules.export import signatures
 from serving.server.warmup import MAX_RECORDS, requests_file
 
 _CAPTION = "a small red creature with two wings stands on the grass"
 
 
-def write(saved_model: Path, model: str, image_size: int, batch_sizes: Sequence[int]) -> int:
+def write(
+    saved_model: Path, loaded: Any, model: str, image_size: int, batch_sizes: Sequence[int]
+) -> int:
     """Writes requests for every signature but `serve_examples`, in every batch size.
 
     Args:
       saved_model: folder of the version.
+      loaded: what `tf.saved_model.load` gives of it.
       model: name under which it is served.
       image_size: height and width of the pictures.
       batch_sizes: how many pairs a request holds, the smallest first.
@@ -32,7 +35,7 @@ def write(saved_model: Path, model: str, image_size: int, batch_sizes: Sequence[
     Returns:
       The number of requests.
     """
-    logs = list(_logs(saved_model, model, image_size, batch_sizes))[:MAX_RECORDS]
+    logs = list(_logs(loaded.signatures, model, image_size, batch_sizes))[:MAX_RECORDS]
     target = requests_file(saved_model)
     target.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(target)) as writer:
@@ -42,10 +45,8 @@ def write(saved_model: Path, model: str, image_size: int, batch_sizes: Sequence[
 
 
 def _logs(
-    saved_model: Path, model: str, image_size: int, batch_sizes: Sequence[int]
+    loaded: Mapping[str, Any], model: str, image_size: int, batch_sizes: Sequence[int]
 ) -> Iterator[prediction_log_pb2.PredictionLog]:
-    with plain_name(saved_model) as name:
-        loaded = tf.saved_model.load(name).signatures
     pair = {
         features.IMAGE: np.array([_picture(image_size)], object),
         features.CAPTION: np.array([_CAPTION.encode()], object),

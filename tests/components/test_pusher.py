@@ -7,6 +7,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import io_utils, path_utils
 
 from components.pusher import executor
+from results.metadata import WITHDRAWN
 
 
 class Push:
@@ -133,6 +134,7 @@ def test_a_model_that_was_rolled_back_is_not_pushed_again(known):
     again = known.run()
     assert again.get_int_custom_property("pushed") == 0
     assert f"dexmatch rollback --to {version}" in again.get_string_custom_property("warning")
+    assert again.get_int_custom_property(WITHDRAWN) == int(version)
     assert known.names() == [f"rolled_back-{version}"]
 
 

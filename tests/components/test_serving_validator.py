@@ -241,7 +241,8 @@ def test_pairs_are_drawn_by_lot(candidate):
 
 
 def test_warm_up_requests_cover_signatures_and_batch_sizes(candidate):
-    count = warmup.write(candidate.saved_model, "dexmatch", 32, [1, 4])
+    loaded = tf.saved_model.load(str(candidate.saved_model))
+    count = warmup.write(candidate.saved_model, loaded, "dexmatch", 32, [1, 4])
     records = tf.data.TFRecordDataset(str(requests_file(candidate.saved_model)))
     logs = [
         prediction_log_pb2.PredictionLog.FromString(each) for each in records.as_numpy_iterator()
@@ -256,7 +257,6 @@ def test_warm_up_requests_cover_signatures_and_batch_sizes(candidate):
     }
     names = set(signatures.CONTRACT) - {"serve_examples"}
     assert asked == {(name, size) for name in names for size in (1, 4)}
-    loaded = tf.saved_model.load(str(candidate.saved_model))
     for log in logs:
         request = log.predict_log.request
         inputs = {key: tf.constant(tf.make_ndarray(t)) for key, t in request.inputs.items()}

@@ -6,7 +6,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.types import standard_artifacts
 
 from pipeline import baseline
-from pipeline.baseline import BaselineStrategy
+from pipeline.baseline import CANDIDATE, BaselineStrategy
 from results import versions
 from results.metadata import Metadata
 
@@ -23,8 +23,8 @@ def serving(tmp_path):
     return tmp_path / "serving"
 
 
-def found(tmp_path, serving, blessed=(1, 2, 3)):
-    """Ids of the model and of the one its blessing is for."""
+def found(tmp_path, serving, blessed=(1, 2, 3), candidate=None):
+    """Ids of the model and of the one its blessing is for; a candidate comes back as it is."""
     models, blessings = [], []
     for number in (1, 2, 3):
         model = standard_artifacts.Model()
@@ -39,7 +39,9 @@ def found(tmp_path, serving, blessed=(1, 2, 3)):
         blessing.set_int_custom_property("blessed", int(number in blessed))
         blessings.append(blessing)
     strategy = BaselineStrategy(str(serving))
-    chosen = strategy.resolve_artifacts(None, {MODELS: models, BLESSINGS: blessings})
+    told = {CANDIDATE: [models[candidate - 1]]} if candidate else {}
+    chosen = strategy.resolve_artifacts(None, {MODELS: models, BLESSINGS: blessings, **told})
+    assert chosen.get(CANDIDATE) == told.get(CANDIDATE)
     return (
         [model.id for model in chosen[MODELS]],
         [each.get_int_custom_property("current_model_id") for each in chosen[BLESSINGS]],
@@ -60,6 +62,23 @@ def test_it_is_none_that_was_rolled_back(tmp_path, serving):
     assert found(tmp_path, serving, blessed=(3,)) == ([], [])
     versions.roll_back(serving, to=13)
     assert found(tmp_path, serving) == ([3], [3])
+
+
+def test_a_candidate_is_compared_with_the_one_before_and_never_with_itself(tmp_path, serving):
+    assert found(tmp_path, serving, candidate=3) == ([2], [2])
+    assert found(tmp_path, serving, blessed=(1, 3), candidate=3) == ([1], [1])
+    assert found(tmp_path, serving, blessed=(3,), candidate=3) == ([], [])
+
+
+def test_an_earlier_model_that_comes_again_is_compared_with_the_latest(tmp_path, serving):
+    assert found(tmp_path, serving, candidate=1) == ([3], [3])
+    assert found(tmp_path, serving, blessed=(1, 2), candidate=3) == ([2], [2])
+
+
+def test_what_was_rolled_back_is_no_baseline_of_its_successor(tmp_path, serving):
+    versions.roll_back(serving, to=11)
+    versions.roll_back(serving, to=13)  # The second stays set aside.
+    assert found(tmp_path, serving, candidate=3) == ([1], [1])
 
 
 def test_there_is_none_if_all_were_rolled_back(tmp_path, serving):

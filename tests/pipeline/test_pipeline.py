@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tfx.dsl.compiler.compiler import Compiler
 from tfx.dsl.components.common import resolver
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
     LatestBlessedModelStrategy,
@@ -11,7 +12,7 @@ from tfx.proto import infra_validator_pb2
 from tfx.utils import proto_utils
 
 from core import config as configs
-from pipeline.baseline import BaselineStrategy
+from pipeline.baseline import CANDIDATE, BaselineStrategy
 from pipeline.code_digest import digest_of_code
 from pipeline.pipeline import create_pipeline
 
@@ -146,3 +147,26 @@ def test_the_baseline_is_found_as_the_caller_says(tmp_path):
     config = {"serving_directory": str(tmp_path / "serving")}
     chosen = strategy(baseline_strategy=BaselineStrategy, baseline_config=config)
     assert chosen == (BaselineStrategy, config)
+
+
+def resolver_inputs(tmp_path, *overrides, **settings):
+    """What the resolver of the baseline is told, whom it waits for, and who waits for it."""
+    pipeline = made(tmp_path, *overrides, **settings)
+    nodes = [node.pipeline_node for node in Compiler().compile(pipeline).nodes]
+    (node,) = (each for each in nodes if each.node_info.id == "latest_blessed_model")
+    told = set(node.inputs.inputs) & {"model", "model_blessing", CANDIDATE}
+    return told, node.upstream_nodes, node.downstream_nodes
+
+
+def test_ours_is_told_the_candidate(tmp_path):
+    config = {"serving_directory": str(tmp_path / "serving")}
+    ours = {"baseline_strategy": BaselineStrategy, "baseline_config": config}
+    both = {"model", "model_blessing"}
+    assert resolver_inputs(tmp_path, **ours) == ({*both, CANDIDATE}, ["Trainer"], ["Evaluator"])
+    # A training that goes on from it comes later.
+    found = resolver_inputs(tmp_path, "model.weights=last_blessed", **ours)
+    assert found == (both, [], ["Evaluator", "Trainer"])
+
+
+def test_tfxs_own_is_told_what_kubeflow_takes(tmp_path):
+    assert resolver_inputs(tmp_path) == ({"model", "model_blessing"}, [], ["Evaluator"])

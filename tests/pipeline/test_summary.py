@@ -56,6 +56,22 @@ def printed(monkeypatch):
     return console.export_text
 
 
+@pytest.mark.parametrize("changed", [None, "PairSampler", "latest_blessed_model"])
+def test_a_run_in_which_nothing_was_made_anew_says_so(printed, changed):
+    made = ((Output(1, "Examples", "", {}), "examples"),)
+    run = Run(
+        "1",
+        datetime(2026, 1, 1),
+        tuple(
+            Execution(node, "new" if node == changed else "cached", 1.0, {}, {}, made=outputs)
+            for node, outputs in (("PairSampler", made), ("latest_blessed_model", ()))
+        ),
+    )
+    summary.print_components(run)
+    # A resolver always looks anew, and makes nothing.
+    assert ("Nothing has changed" in printed()) == (changed != "PairSampler")
+
+
 def test_the_figures_fit_a_terminal(printed):
     summary.print_evaluation(found(), 50)
     text = printed()

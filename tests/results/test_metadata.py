@@ -7,6 +7,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from results import links
 from results.metadata import CACHED, FAILED, NEW, UNFINISHED, Metadata
+from results.versions import list_versions
 from results.workspace import INSIDE
 
 
@@ -58,10 +59,11 @@ def test_the_latest_since(path):
     assert metadata.latest(since=datetime.now() + timedelta(hours=1)) is None
 
 
-def test_figures_are_kept_beside_the_evaluation(path):
-    evaluation = Metadata(path).runs()[0].output("ModelEvaluation")
-    Metadata(path).annotate(evaluation, {"auc_overall": 0.5, "auc_against:hard": 0.25})
-    assert Metadata(path).runs()[0].aucs == {"overall": 0.5, "against:hard": 0.25}
+def test_figures_are_kept_beside_the_evaluation(path, metadata_store):
+    noted = {"auc_overall": 0.5, "auc_against:hard": 0.25}
+    state = mlmd.Execution.COMPLETE
+    metadata_store(path).execute("four", "Evaluator", state, "ModelEvaluation", **noted)
+    assert Metadata(path).latest().aucs == {"overall": 0.5, "against:hard": 0.25}
 
 
 def test_warnings_are_told_whether_new_or_cached(path, metadata_store):
@@ -122,7 +124,7 @@ def test_a_copy_does_not_read_the_originals_artifacts(moved, tmp_path):
 
 
 def test_records_of_an_earlier_release_are_mended(moved, metadata_store):
-    Metadata(moved / "metadata.sqlite").mend()
+    Metadata(moved / "metadata.sqlite").mend([])
     folder = f"{INSIDE}/artifacts/Trainer/model"
     assert recorded(moved, metadata_store) == [(f"{folder}/1", True), (f"{folder}/2", True)]
 
@@ -130,7 +132,7 @@ def test_records_of_an_earlier_release_are_mended(moved, metadata_store):
 def test_records_are_absolute_where_the_system_has_no_such_name(moved, metadata_store, monkeypatch):
     """As on macOS: they are mended whenever the workspace has moved."""
     monkeypatch.setattr("results.workspace.INSIDE", "/nowhere/self/cwd")
-    Metadata(moved / "metadata.sqlite").mend()
+    Metadata(moved / "metadata.sqlite").mend([])
     folder = moved / "artifacts" / "Trainer" / "model"
     assert recorded(moved, metadata_store) == [(f"{folder}/1", True), (f"{folder}/2", True)]
 
@@ -139,7 +141,7 @@ def test_what_is_gone_is_offered_no_more_until_it_is_back(moved, metadata_store)
     saved = moved / "artifacts" / "Trainer" / "model" / "2" / "Format-Serving" / "saved_model.pb"
     for is_there in (False, True):
         saved.write_bytes(b"") if is_there else saved.unlink()
-        Metadata(moved / "metadata.sqlite").mend()
+        Metadata(moved / "metadata.sqlite").mend([])
         states = [state for _, state in recorded(moved, metadata_store)]
         assert states == [True, is_there]
 
@@ -148,9 +150,35 @@ def test_what_is_gone_is_offered_no_more_until_it_is_back(moved, metadata_store)
 def test_a_verdict_holds_without_its_files(tmp_path, metadata_store, kind):
     path = tmp_path / "metadata.sqlite"
     metadata_store(path).execute("one", "Some", mlmd.Execution.COMPLETE, kind, blessed=1)
-    Metadata(path).mend()
+    Metadata(path).mend([])
     (verdict,) = metadata_store(path).artifacts(kind)
     assert verdict.state == mlmd.Artifact.LIVE
+
+
+@pytest.mark.parametrize(
+    ("told", "versions", "holds"),
+    [
+        ({"pushed_version": "17"}, ["16", "17"], True),
+        ({"pushed_version": "17"}, [], False),
+        ({"pushed_version": "17"}, ["17", "18"], False),
+        ({"pushed_version": "17"}, ["16", "rolled_back-17"], False),
+        ({"pushed_version": "17"}, ["17", "rolled_back-18"], True),
+        ({"rolled_back_version": 17}, ["16", "rolled_back-17"], True),
+        ({"rolled_back_version": 17}, ["17"], False),
+        ({"rolled_back_version": 17}, [], False),
+        ({"pushed": 0}, ["17"], True),
+    ],
+)
+def test_a_push_holds_as_long_as_it_is_what_is_served(
+    tmp_path, metadata_store, told, versions, holds
+):
+    path = tmp_path / "metadata.sqlite"
+    metadata_store(path).execute("one", "Pusher", mlmd.Execution.COMPLETE, "PushedModel", **told)
+    for name in versions:
+        (tmp_path / "serving" / name).mkdir(parents=True)
+    Metadata(path).mend(list_versions(tmp_path / "serving"))
+    (record,) = metadata_store(path).artifacts("PushedModel")
+    assert (record.state == mlmd.Artifact.LIVE) == holds
 
 
 def test_a_kill_while_records_are_mended_leaves_them_as_they_were(
@@ -167,7 +195,7 @@ def test_a_kill_while_records_are_mended_leaves_them_as_they_were(
     with monkeypatch.context() as patch:
         patch.setattr(MetadataStore, "put_artifacts", killed)
         with pytest.raises(KeyboardInterrupt):
-            Metadata(moved / "metadata.sqlite").mend()
+            Metadata(moved / "metadata.sqlite").mend([])
     (together,) = calls  # One transaction for all.
     assert len(together) == 2
     assert recorded(moved, metadata_store) == before
