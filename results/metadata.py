@@ -3,6 +3,7 @@
 Needs ml-metadata only, so that `dexmatch runs` answers at once.
 """
 
+import json
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ _State = mlmd.Execution.State
 _MODEL = "Model"
 # A verdict, and whether a model was pushed: the folder may well be empty.
 _TOLD_BY_THE_RECORD = ("ModelBlessing", "PushedModel")
+_TOLD_CONFIG = ("Report", "ModelCard")
 _ABSOLUTE = re.compile(rf"/.*/(?P<inside>{ARTIFACTS}/[^/]+/[^/]+/[0-9]+)", re.DOTALL)
 
 AUC = "auc_"
@@ -105,6 +107,14 @@ class Run:
     def execution(self, node: str) -> Execution | None:
         """The run's execution of a node."""
         return next((each for each in self.executions if each.node == node), None)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Sections of the configuration that it was started with, as far as a component was told;
+        empty if none was."""
+        told = next((each for each in map(self.execution, _TOLD_CONFIG) if each is not None), None)
+        sections: dict[str, Any] = json.loads(told.parameters["config"]) if told else {}
+        return sections
 
     @property
     def is_blessed(self) -> bool | None:
