@@ -1,0 +1,68 @@
+// Asking the app. Whatever goes wrong becomes one line on the page.
+
+import { byId } from "./dom.js";
+
+export const about = { model: null, threshold: null, folder: null, tags: 0, verdicts: null, limits: null };
+const listeners = new Set();
+
+export class Failure extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export function onAbout(listener) {
+  listeners.add(listener);
+}
+
+export function showProblem(text) {
+  const line = byId("problem");
+  line.textContent = text;
+  line.hidden = !text;
+}
+
+// What comes back from the app; null where nobody waits for it any more.
+export async function ask(path, { json, body, signal, quiet } = {}) {
+  let answer;
+  let found;
+  try {
+    answer = await fetch(`api/${path}`, {
+      method: json || body ? "POST" : "GET",
+      headers: json ? { "Content-Type": "application/json" } : body ? { "Content-Type": "application/octet-stream" } : {},
+      body: json ? JSON.stringify(json) : body,
+      signal,
+    });
+    found = await answer.json();
+  } catch (error) {
+    if (signal?.aborted) return null;
+    const failure = new Failure("The app does not answer; is `dexmatch app` still running?", 0);
+    showProblem(failure.message);
+    throw failure;
+  }
+  if (!answer.ok) {
+    const failure = new Failure(found.error ?? `HTTP status ${answer.status}`, answer.status);
+    if (!quiet?.includes(answer.status)) showProblem(failure.message);
+    throw failure;
+  }
+  showProblem("");
+  if (found.version && found.version !== about.model?.version) await refresh();
+  if (found.milliseconds !== undefined) about.milliseconds = found.milliseconds;
+  for (const listener of listeners) listener();
+  return found;
+}
+
+// Does work whose failures are on the page already.
+export async function told(work) {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof Failure) return null;
+    throw error;
+  }
+}
+
+export async function refresh() {
+  Object.assign(about, await ask("state"));
+  for (const listener of listeners) listener();
+}
