@@ -36,6 +36,8 @@ _GONE = 499
 """nginx's status for a client that did not wait for the answer, which it does not see."""
 _DECODED_AT_ONCE = 2
 """Pictures; a large one takes hundreds of megabytes while it is decoded."""
+_ASKED_AT_ONCE = 8
+"""Where the model hangs, no more threads than these hang with it."""
 
 _Handler = Callable[[Request], Awaitable[Response]]
 
@@ -70,6 +72,7 @@ class Routes:
         self._pictures = Pictures()
         self._explanations = Explanations(model)
         self._decoding = anyio.CapacityLimiter(_DECODED_AT_ONCE)
+        self._asking = anyio.CapacityLimiter(_ASKED_AT_ONCE)
         # One at a time: the model has to answer the questions of who types, too.
         self._explaining = anyio.CapacityLimiter(1)
 
@@ -168,7 +171,9 @@ class Routes:
         """Probabilities that captions describe a picture."""
         asked = await messages.read(request, messages.Score)
         picture = self._pictures.get(asked.picture)
-        answer = await run_sync(self._model.score, picture, asked.captions)
+        answer = await run_sync(
+            self._model.score, picture, asked.captions, limiter=self._asking
+        )
         return self._answered(answer, probabilities=answer.value)
 
     async def explain(self, request: Request) -> Response:
@@ -202,14 +207,18 @@ class Routes:
     async def search(self, request: Request) -> Response:
         """The pictures of the folder that a caption describes best."""
         asked = await messages.read(request, messages.Search)
-        answer = await run_sync(self._searched().search, asked.caption, asked.top)
+        answer = await run_sync(
+            self._searched().search, asked.caption, asked.top, limiter=self._asking
+        )
         return self._found(answer)
 
     async def alike(self, request: Request) -> Response:
         """The pictures of the folder that are like one."""
         asked = await messages.read(request, messages.Alike)
         picture = self._pictures.get(asked.picture)
-        return self._found(await run_sync(self._searched().alike, picture, asked.top))
+        return self._found(
+            await run_sync(self._searched().alike, picture, asked.top, limiter=self._asking)
+        )
 
     def _found(self, answer: Answer[Found]) -> Response:
         hits = [
@@ -235,7 +244,9 @@ class Routes:
         asked = await messages.read(request, messages.Tags)
         if self._tags is None:
             raise Refused("there are no captions to choose from: start with --captions FILE", 404)
-        answer = await run_sync(self._tags.best, self._pictures.get(asked.picture))
+        answer = await run_sync(
+            self._tags.best, self._pictures.get(asked.picture), limiter=self._asking
+        )
         tags = [{"caption": caption, "value": value} for caption, value in answer.value]
         return self._answered(answer, tags=tags)
 

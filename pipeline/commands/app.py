@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pages.app.folder import Folder
     from pages.app.model import Model
 
+_DEADLINE_S = 30.0
+"""Of one call: somebody waits for it."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -111,15 +113,21 @@ def app(
     from pages.app.tags import Tags
     from pages.app.thresholds import Thresholds
     from pages.app.verdicts import Verdicts
+    from pipeline import logs
     from results.metadata import Metadata
     from results.workspace import Workspace
     from serving.server import http
 
+    with logs.hushed():
+        # What looks at pictures loads TensorFlow, which the first one need not wait for.
+        from data import tensorflow_decoder  # noqa: F401
     kept = Verdicts(feedback)
     kept.count()  # A damaged log should not come out with the first verdict.
     with (
         http.listen(host, number) as listener,
-        open_chosen(settings, server, model, client_certificate, client_key) as client,
+        open_chosen(
+            settings, server, model, client_certificate, client_key, _DEADLINE_S
+        ) as client,
     ):
         asked = Model(client)
         folder = _folder(images, index, asked) if images else None

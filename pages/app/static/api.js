@@ -4,6 +4,7 @@ import { byId } from "./dom.js";
 
 export const about = { model: null, threshold: null, folder: null, tags: 0, verdicts: null, limits: null };
 const listeners = new Set();
+const OUTAGE = "outage";
 
 export class Failure extends Error {
   constructor(message, status) {
@@ -16,10 +17,14 @@ export function onAbout(listener) {
   listeners.add(listener);
 }
 
-export function showProblem(text) {
+let problemOf = "";
+
+// One line; it goes with the next success of the same kind.
+export function showProblem(text, kind = "pictures") {
   const line = byId("problem");
   line.textContent = text;
   line.hidden = !text;
+  problemOf = kind;
 }
 
 // What comes back from the app; null where nobody waits for it any more.
@@ -37,15 +42,17 @@ export async function ask(path, { json, body, signal, quiet } = {}) {
   } catch (error) {
     if (signal?.aborted) return null;
     const failure = new Failure("The app does not answer; is `dexmatch app` still running?", 0);
-    showProblem(failure.message);
+    showProblem(failure.message, OUTAGE);
     throw failure;
   }
+  const kind = path.split("/")[0];
   if (!answer.ok) {
     const failure = new Failure(found.error ?? `HTTP status ${answer.status}`, answer.status);
-    if (!quiet?.includes(answer.status)) showProblem(failure.message);
+    const isOutage = answer.status >= 500;
+    if (!quiet?.includes(answer.status)) showProblem(failure.message, isOutage ? OUTAGE : kind);
     throw failure;
   }
-  showProblem("");
+  if (problemOf === kind || (problemOf === OUTAGE && kind !== "state")) showProblem("");
   if (found.version && found.version !== about.model?.version) await refresh();
   if (found.milliseconds !== undefined) about.milliseconds = found.milliseconds;
   for (const listener of listeners) listener();

@@ -13,7 +13,7 @@ function drawAbout() {
   const { model, threshold, verdicts, milliseconds } = about;
   if (!model) return;
   const latency = milliseconds === undefined ? "" : ` · answered in ${milliseconds < 10 ? milliseconds.toFixed(1) : Math.round(milliseconds)} ms`;
-  const note = threshold.isBlessed ? "the blessed one" : "not known to be the blessed one";
+  const note = threshold.isBlessed ? "as it was blessed with" : "not known to be the one it was blessed with";
   byId("about").textContent = `${model.name}, version ${model.version} · threshold ${+(100 * threshold.value).toFixed(1)} % (${note})${latency}`;
   byId("about").title = `${model.where}; threshold: ${threshold.source}`;
   const waiting = verdicts.waiting ? `, ${count(verdicts.waiting)} wrong captions wait for a right one of their picture` : "";

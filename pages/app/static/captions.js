@@ -14,15 +14,14 @@ export class Caption {
     this.probability = undefined;
     this.explanation = null;
     this.verdict = null;
-    this.isKept = false;
-    this.asksForTruth = false;
   }
 
   get isJudged() {
     return typeof this.probability === "number";
   }
 
-  answer() {
+  answer(picture) {
+    if (!picture?.id) return { short: "–", long: "needs a picture" };
     if (this.probability === undefined) return { short: "…", long: "" };
     if (this.probability === null) return { short: "–", long: "cannot be judged: it holds no word" };
     const threshold = about.threshold.value;
@@ -96,9 +95,9 @@ function verdict(picture, caption, redraw, add) {
   const shown = create(
     "div",
     { class: "verdict", role: "group", "aria-label": "Your verdict" },
-    create("span", { class: "soft" }, "Does it?"),
-    button("Yes", true),
-    button("No", false),
+    create("span", { class: "soft" }, "Your verdict:"),
+    button("It does", true),
+    button("It does not", false),
   );
   if (caption.verdict !== null) shown.append(create("span", { class: "soft" }, "kept; press again to take it back"));
   if (caption.verdict === false && !picture.truths.length) shown.append(truthForm(picture, redraw, add));
@@ -107,16 +106,18 @@ function verdict(picture, caption, redraw, add) {
 
 // The card of a caption. `page` offers picture, selected, select, remove, redraw and add.
 export function captionCard(page, caption, isDraft) {
-  const answer = caption.answer();
+  const answer = caption.answer(page.picture);
   const isSelected = page.selected === caption;
   const card = create("li", { class: `card${isSelected ? " selected" : ""}${isDraft ? " draft" : ""}` });
   const head = create("div", { class: "answer" }, create("b", { class: answer.isMatch === undefined ? "" : answer.isMatch ? "good" : "bad" }, answer.short), create("span", { class: "soft" }, answer.long));
-  if (!isDraft) head.append(create("button", { type: "button", class: "close", "aria-label": `Remove “${caption.text}”`, click: () => page.remove(caption) }, "×"));
+  const remove = create("button", { type: "button", class: "close", "aria-label": `Remove “${caption.text}”`, click: () => page.remove(caption) }, "×");
   card.append(
+    ...(isDraft ? [] : [remove]),
     create("button", { type: "button", class: "text", "aria-pressed": String(isSelected), title: "Show what carries this answer", click: () => page.select(caption) }, words(caption)),
     bar(caption),
     head,
   );
   if (page.picture?.id && caption.isJudged) card.append(verdict(page.picture, caption, page.redraw, page.add));
+  for (const [at, each] of card.querySelectorAll("button, input").entries()) each.dataset.key = `${at} ${caption.text}`;
   return card;
 }

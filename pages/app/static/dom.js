@@ -13,7 +13,11 @@ export function create(tag, attributes = {}, ...children) {
   return element;
 }
 
-export const percent = (value) => `${(100 * value).toFixed(1)} %`;
+// Never 0.0 % or 100.0 %: the model is not that sure.
+export function percent(value) {
+  if (value < 0.0005) return "< 0.1 %";
+  return value > 0.9995 ? "> 99.9 %" : `${(100 * value).toFixed(1)} %`;
+}
 
 export const count = (number) => number.toLocaleString("en");
 

@@ -6,6 +6,8 @@ import { announce, byId, create, later, percent } from "./dom.js";
 import { showAlike } from "./search.js";
 
 const TYPING_MS = 250;
+const AGAIN_MS = 5000;
+const OUTLINED = 0.4; // Colours of the picture may be the same.
 const SVG = "http://www.w3.org/2000/svg";
 
 const page = {
@@ -30,15 +32,28 @@ const page = {
 let scoring = new AbortController();
 let explaining = new AbortController();
 let isExplaining = false;
+let again;
+
+// An image as large as its frame allows, whatever the picture's size.
+export function showIn(image, picture) {
+  image.onload = () => image.parentElement.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
+  image.src = picture.source;
+  image.alt = `The picture ${picture.name}`;
+}
 
 const all = () => (page.draft ? [page.draft, ...page.captions] : page.captions);
+
+function strongest(explanation) {
+  const drops = (explanation?.cells ?? []).map((cell) => Math.abs(cell[4]));
+  return drops.length ? `strongest part: ${(100 * Math.max(...drops)).toFixed(1)} points` : "";
+}
 
 function drawParts() {
   const explanation = page.selected?.explanation;
   const svg = byId("parts");
   svg.replaceChildren();
   const isShown = explanation && byId("show-parts").checked;
-  byId("parts-state").textContent = isExplaining ? "looking …" : "";
+  byId("parts-state").textContent = isExplaining ? "looking …" : strongest(explanation);
   if (!isShown) return;
   svg.setAttribute("viewBox", `0 0 ${explanation.width} ${explanation.height}`);
   svg.setAttribute("preserveAspectRatio", "none");
@@ -47,24 +62,24 @@ function drawParts() {
     const box = { x: left, y: upper, width: right - left, height: lower - upper };
     for (const [name, value] of Object.entries(box)) cell.setAttribute(name, value);
     cell.setAttribute("class", drop > 0 ? "carries" : "weighs");
-    cell.setAttribute("fill-opacity", (0.6 * Math.abs(weight)).toFixed(3));
+    cell.setAttribute("fill-opacity", (0.65 * Math.abs(weight)).toFixed(3));
+    cell.setAttribute("stroke-opacity", (Math.abs(weight) > OUTLINED ? Math.abs(weight) : 0).toFixed(3));
     svg.append(cell);
   }
 }
 
 function redraw() {
-  const focused = document.activeElement;
-  const at = [...byId("captions").querySelectorAll("button, input")].indexOf(focused);
-  const typed = focused?.value;
+  const { value, dataset } = document.activeElement ?? {};
   byId("captions").replaceChildren(
     ...(page.draft ? [captionCard(page, page.draft, true)] : []),
     ...page.captions.map((each) => captionCard(page, each, false)),
   );
-  if (at >= 0) {
+  if (dataset?.key) {
     // Whoever goes by keyboard stays where they were.
-    const again = byId("captions").querySelectorAll("button, input")[at];
-    if (again?.tagName === "INPUT" && typed) again.value = typed;
-    again?.focus();
+    const controls = [...byId("captions").querySelectorAll("button, input")];
+    const same = controls.find((each) => each.dataset.key === dataset.key);
+    if (same?.tagName === "INPUT") same.value = value;
+    same?.focus();
   }
   byId("judge-drop").hidden = Boolean(page.picture?.id);
   byId("asked").hidden = !page.picture?.id;
@@ -74,6 +89,7 @@ function redraw() {
 }
 
 async function scoreAll() {
+  clearTimeout(again);
   scoring.abort();
   explaining.abort();
   scoring = new AbortController();
@@ -85,12 +101,18 @@ async function scoreAll() {
       const part = asked.slice(start, start + about.limits.captions);
       const version = about.model.version;
       const answer = await told(() => picture.ask("score", { captions: part.map((each) => each.text) }, signal));
-      if (!answer || signal.aborted) return;
+      if (signal.aborted) return;
+      if (!answer) {
+        // What went away may come back.
+        again = setTimeout(scoreAll, AGAIN_MS);
+        break;
+      }
       if (answer.version !== version) return; // `versionChanged` asks for all of it again.
       for (const [number, caption] of part.entries()) caption.probability = answer.probabilities[number];
     }
     const [first] = asked;
-    announce(`${first.text}: ${first.answer().short}, ${first.answer().long}`);
+    const said = first.answer(picture);
+    announce(`${first.text}: ${said.short}, ${said.long}`);
   }
   redraw();
   await explainAll();
@@ -128,8 +150,7 @@ export async function takePicture(picture) {
   page.picture = picture;
   for (const caption of all()) caption.forget();
   const image = byId("asked-picture");
-  image.src = picture.source;
-  image.alt = `The picture ${picture.name}`;
+  showIn(image, picture);
   byId("judge-tag-list").replaceChildren();
   redraw();
   byId("caption").focus({ preventScroll: true });
@@ -166,7 +187,7 @@ async function showTags() {
 }
 
 export function tagLine(tag, choose) {
-  return create("li", {}, create("button", { type: "button", class: "link", dir: "auto", click: choose }, tag.caption), " ", create("span", { class: "soft" }, percent(tag.value)));
+  return create("li", {}, create("span", { class: "value" }, percent(tag.value)), create("button", { type: "button", class: "link", dir: "auto", click: choose }, tag.caption));
 }
 
 export function versionChanged() {

@@ -2,7 +2,7 @@
 
 import { about, ask, refresh, told } from "./api.js";
 import { announce, byId, count, create, later, percent } from "./dom.js";
-import { takePicture, tagLine } from "./judge.js";
+import { showIn, takePicture, tagLine } from "./judge.js";
 import { Picture } from "./pictures.js";
 
 const TYPING_MS = 300;
@@ -81,8 +81,7 @@ async function showDetails(hit) {
   const picture = Picture.ofFolder(hit);
   if (!(await told(async () => (await picture.load(), true)))) return;
   byId("details-name").textContent = hit.name;
-  byId("details-picture").src = picture.source;
-  byId("details-picture").alt = hit.name;
+  showIn(byId("details-picture"), picture);
   const judge = async (caption) => {
     byId("details").close();
     location.hash = "#judge";
