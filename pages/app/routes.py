@@ -171,9 +171,7 @@ class Routes:
         """Probabilities that captions describe a picture."""
         asked = await messages.read(request, messages.Score)
         picture = self._pictures.get(asked.picture)
-        answer = await run_sync(
-            self._model.score, picture, asked.captions, limiter=self._asking
-        )
+        answer = await run_sync(self._model.score, picture, asked.captions, limiter=self._asking)
         return self._answered(answer, probabilities=answer.value)
 
     async def explain(self, request: Request) -> Response:

@@ -125,9 +125,7 @@ def app(
     kept.count()  # A damaged log should not come out with the first verdict.
     with (
         http.listen(host, number) as listener,
-        open_chosen(
-            settings, server, model, client_certificate, client_key, _DEADLINE_S
-        ) as client,
+        open_chosen(settings, server, model, client_certificate, client_key, _DEADLINE_S) as client,
     ):
         asked = Model(client)
         folder = _folder(images, index, asked) if images else None

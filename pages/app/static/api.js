@@ -17,6 +17,12 @@ export function onAbout(listener) {
   listeners.add(listener);
 }
 
+// Something is known anew.
+export function tell(known) {
+  Object.assign(about, known);
+  for (const listener of listeners) listener();
+}
+
 let problemOf = "";
 
 // One line; it goes with the next success of the same kind.
@@ -54,8 +60,7 @@ export async function ask(path, { json, body, signal, quiet } = {}) {
   }
   if (problemOf === kind || (problemOf === OUTAGE && kind !== "state")) showProblem("");
   if (found.version && found.version !== about.model?.version) await refresh();
-  if (found.milliseconds !== undefined) about.milliseconds = found.milliseconds;
-  for (const listener of listeners) listener();
+  if (found.milliseconds !== undefined) tell({ milliseconds: found.milliseconds });
   return found;
 }
 
@@ -70,6 +75,5 @@ export async function told(work) {
 }
 
 export async function refresh() {
-  Object.assign(about, await ask("state"));
-  for (const listener of listeners) listener();
+  tell(await ask("state"));
 }

@@ -1,6 +1,6 @@
 // A caption with its answer, its words, and the user's verdict.
 
-import { about, ask, told } from "./api.js";
+import { about, tell, told } from "./api.js";
 import { announce, create, percent } from "./dom.js";
 
 export class Caption {
@@ -67,7 +67,7 @@ async function judge(picture, caption, describes, redraw) {
   if (!kept) return;
   caption.verdict = describes;
   picture.truths = kept.truths;
-  about.verdicts = kept;
+  tell({ verdicts: kept });
   announce(describes === null ? "Verdict taken back." : "Verdict kept.");
   redraw();
 }
