@@ -22,8 +22,7 @@ from pipeline.commands.search import index_file, load_index
 from pipeline.commands.serve import port_number
 
 if TYPE_CHECKING:
-    from pages.app.folder import Folder
-    from pages.app.model import Model
+    from serving.search.index import Index
 
 _DEADLINE_S = 30.0
 """Of one call: somebody waits for it."""
@@ -107,6 +106,7 @@ def app(
     settings = load_config(config, set_)
     choices = list(dict.fromkeys(read_captions(captions))) if captions else []
     # These, and the web server, take longer to load than the help takes to print.
+    from pages.app.folder import Folder
     from pages.app.model import Model
     from pages.app.routes import Routes
     from pages.app.server import serve
@@ -118,17 +118,18 @@ def app(
     from results.workspace import Workspace
     from serving.server import http
 
+    kept = Verdicts(feedback)
+    kept.count()  # A damaged log should not come out with the first verdict.
+    searched = _searched(images, index) if images else None
     with logs.hushed():
         # What looks at pictures loads TensorFlow, which the first one need not wait for.
         from data import tensorflow_decoder  # noqa: F401
-    kept = Verdicts(feedback)
-    kept.count()  # A damaged log should not come out with the first verdict.
     with (
         http.listen(host, number) as listener,
         open_chosen(settings, server, model, client_certificate, client_key, _DEADLINE_S) as client,
     ):
         asked = Model(client)
-        folder = _folder(images, index, asked) if images else None
+        folder = Folder(images, *searched, asked) if images and searched else None
         workspace = Workspace.from_config(settings)
         thresholds = Thresholds(
             lambda: Metadata(workspace.metadata), settings.evaluator.threshold, threshold
@@ -146,13 +147,12 @@ def app(
     terminal.say("stopped")
 
 
-def _folder(images: Path, index: Path | None, model: "Model") -> "Folder":
-    """The folder to search.
+def _searched(images: Path, index: Path | None) -> "tuple[list[Path], Path, Index | None]":
+    """The pictures of a folder, where its index is to be, and the index that is there.
 
     Raises:
       DexmatchError: there is no such folder, no picture in it, or the index is damaged.
     """
-    from pages.app.folder import Folder
     from serving.search.pictures import in_folder, shown
 
     if not images.is_dir():
@@ -161,7 +161,7 @@ def _folder(images: Path, index: Path | None, model: "Model") -> "Folder":
     if not found:
         raise DexmatchError(f"{shown(images)}: no pictures in this folder")
     file = index_file(images, index)
-    return Folder(images, found, file, load_index(file, images), model)
+    return found, file, load_index(file, images)
 
 
 def _in_url(host: str) -> str:
