@@ -60,7 +60,8 @@ export async function ask(path, { json, body, signal, quiet } = {}) {
   }
   if (problemOf === kind || (problemOf === OUTAGE && kind !== "state")) showProblem("");
   if (found.version && found.version !== about.model?.version) await refresh();
-  if (found.milliseconds !== undefined) tell({ milliseconds: found.milliseconds });
+  // Of an answer; to explain one takes dozens.
+  if (found.milliseconds !== undefined && kind !== "explain") tell({ milliseconds: found.milliseconds });
   return found;
 }
 

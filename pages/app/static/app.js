@@ -1,7 +1,7 @@
 // Start: what there is, which page is shown.
 
 import { about, onAbout, refresh, told } from "./api.js";
-import { byId, count } from "./dom.js";
+import { byId, counted, create } from "./dom.js";
 import { startJudging, takePicture, versionChanged } from "./judge.js";
 import { shownPage, startPictures } from "./pictures.js";
 import { showAlike, startSearching } from "./search.js";
@@ -16,8 +16,12 @@ function drawAbout() {
   const note = threshold.isBlessed ? "as it was blessed with" : "not known to be the one it was blessed with";
   byId("about").textContent = `${model.name}, version ${model.version} · threshold ${+(100 * threshold.value).toFixed(1)} % (${note})${latency}`;
   byId("about").title = `${model.where}; threshold: ${threshold.source}`;
-  const waiting = verdicts.waiting ? `, ${count(verdicts.waiting)} wrong captions wait for a right one of their picture` : "";
-  byId("kept").textContent = verdicts.pairs || verdicts.waiting ? `Your verdicts: ${count(verdicts.pairs)} pairs to import${waiting}. dexmatch data import ${verdicts.file} --out datasets/judged` : "";
+  const waiting = verdicts.waiting ? `, and ${counted(verdicts.waiting, "wrong caption")} whose picture has no right one yet` : "";
+  byId("kept").replaceChildren(
+    ...(verdicts.pairs || verdicts.waiting
+      ? [`Your verdicts: ${counted(verdicts.pairs, "pair")} to import${waiting}. `, create("code", {}, `dexmatch data import ${verdicts.file} --out datasets/judged`)]
+      : []),
+  );
   if (version && version !== model.version) versionChanged();
   version = model.version;
 }

@@ -21,6 +21,8 @@ export function percent(value) {
 
 export const count = (number) => number.toLocaleString("en");
 
+export const counted = (number, thing) => `${count(number)} ${thing}${number === 1 ? "" : "s"}`;
+
 export function announce(text) {
   byId("announced").textContent = text;
 }

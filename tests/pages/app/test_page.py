@@ -113,14 +113,14 @@ def test_markup_in_a_caption_is_text_and_nothing_is_wider_than_a_phone(asked, op
 def test_a_verdict_is_a_click_and_a_wrong_caption_asks_for_the_right_one(asked, opened, started):
     opened.ask("a blue fish")
     card(asked, "a blue fish").get_by_role("button", name="It does not").click()
-    expect(asked.locator("#kept")).to_contain_text("0 pairs to import, 1 wrong captions wait")
+    expect(asked.locator("#kept")).to_contain_text("0 pairs to import, and 1 wrong caption whose")
     card(asked, "a blue fish").get_by_role("textbox").fill(BIRD)
     asked.keyboard.press("Enter")
-    expect(asked.locator("#kept")).to_contain_text("1 pairs to import")
+    expect(asked.locator("#kept")).to_contain_text("1 pair to import")
     kept = started.kept.count()
     assert (kept.pairs, kept.waiting) == (1, 0)
     card(asked, BIRD).get_by_role("button", name="It does", exact=True).click()
-    expect(asked.locator("#kept")).to_contain_text("0 pairs to import, 1 wrong captions wait")
+    expect(asked.locator("#kept")).to_contain_text("0 pairs to import, and 1 wrong caption whose")
 
 
 def test_all_of_it_goes_by_keyboard(asked, opened):
