@@ -5,9 +5,13 @@ import threading
 import numpy as np
 import pytest
 
+from pages.app.folder import Folder
 from pages.app.messages import Refused
 from pages.app.model import Model
 from serving.search.index import Index
+from serving.search.pictures import in_folder
+
+PATIENCE_S = 60
 
 
 def finish(folder):
@@ -25,11 +29,11 @@ def test_what_is_encoded_can_be_found_before_all_is(folder_of, client, monkeypat
         made(index, *arguments)
         if len(index.stamps) >= 6:
             some.set()
-            assert go_on.wait(10)
+            assert go_on.wait(PATIENCE_S)
 
     monkeypatch.setattr(Index, "update", update)
     folder.start()
-    assert some.wait(10)
+    assert some.wait(PATIENCE_S)
     found = folder.search("a red bird", 100).value
     assert 0 < found.encoded < folder.total and len(found.hits) <= found.encoded
     go_on.set()
@@ -60,13 +64,25 @@ def test_an_index_of_another_model_is_not_searched(folder_of, client, tmp_path, 
     assert best.probability == pytest.approx(expected.max())
 
 
+def test_a_picture_that_is_gone_is_found_no_more(folder_of, client, tmp_path, album):
+    file = tmp_path / "kept.npz"
+    finish(folder_of(Model(client), file))
+    (gone, *there) = in_folder(album)
+    folder = Folder(album, there, file, Index.load(file, album), Model(client))
+    finish(folder)
+    assert folder.encoded == folder.total == len(there)
+    found = folder.search("a red bird", 100).value.hits
+    assert gone not in {hit.path for _, hit in found}
+    assert Index.load(file, album).stamps.keys() == folder._index.stamps.keys()
+
+
 def test_a_model_that_is_away_is_asked_again(folder_of, client, monkeypatch):
     monkeypatch.setattr("pages.app.folder._PAUSE_S", 0.01)
     model = Model(client)
     folder = folder_of(model)
     client.is_away = True
     folder.start()
-    for _ in range(1000):
+    for _ in range(100 * PATIENCE_S):
         if folder.problem:
             break
         threading.Event().wait(0.01)
