@@ -4,23 +4,22 @@ import asyncio
 import signal
 import socket
 
-from pages.app.folder import Folder
-from pages.app.routes import Routes, create_app
+from pages.app.context import Context
+from pages.app.routes import create_app
 from serving.server import http
 
 _DRAIN_S = 3
 
 
-def serve(routes: Routes, folder: Folder | None, host: str, listener: socket.socket) -> None:
+def serve(context: Context, host: str, listener: socket.socket) -> None:
     """Serves until SIGINT or SIGTERM, while the folder is encoded.
 
     Args:
-      routes: what can be asked.
-      folder: to search; None without one.
+      context: what the app has.
       host: the name that the app listens on.
       listener: see `http.listen`.
     """
-    server = http.create_server(create_app(routes, host), _DRAIN_S)
+    server = http.create_server(create_app(context, host), _DRAIN_S)
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
@@ -28,10 +27,10 @@ def serve(routes: Routes, folder: Folder | None, host: str, listener: socket.soc
             loop.add_signal_handler(number, setattr, server, "should_exit", True)
         await server.serve(sockets=[listener])
 
-    if folder:
-        folder.start()
+    if context.folder:
+        context.folder.start()
     try:
         asyncio.run(run())
     finally:
-        if folder:
-            folder.stop()
+        if context.folder:
+            context.folder.stop()

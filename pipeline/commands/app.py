@@ -106,9 +106,9 @@ def app(
     settings = load_config(config, set_)
     choices = list(dict.fromkeys(read_captions(captions))) if captions else []
     # These, and the web server, take longer to load than the help takes to print.
+    from pages.app.context import Context
     from pages.app.folder import Folder
     from pages.app.model import Model
-    from pages.app.routes import Routes
     from pages.app.server import serve
     from pages.app.tags import Tags
     from pages.app.thresholds import Thresholds
@@ -135,7 +135,7 @@ def app(
             lambda: Metadata(workspace.metadata), settings.evaluator.threshold, threshold
         )
         tags = Tags(choices, asked) if choices else None
-        routes = Routes(settings.run.name, asked, thresholds, folder, tags, kept)
+        context = Context(settings.run.name, asked, thresholds, folder, tags, kept)
         url = f"http://{_in_url(host)}:{listener.getsockname()[1]}"
         terminal.say(f"{settings.run.name}, version {asked.version}: {url} (Ctrl-C ends it)")
         if host not in _LOOPBACK:
@@ -143,7 +143,7 @@ def app(
         logging.getLogger("uvicorn.error").setLevel("ERROR")
         if open_ and not webbrowser.open(url):
             terminal.say("found no browser to open it with")
-        serve(routes, folder, host, listener)
+        serve(context, host, listener)
     terminal.say("stopped")
 
 

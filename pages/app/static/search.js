@@ -30,8 +30,9 @@ function hitItem(hit) {
 
 function drawFolder(found) {
   const folder = found ?? about.folder;
-  const { encoded, total, problem } = folder;
+  const { encoded, total, unjudged, problem } = folder;
   let text = encoded < total ? `${count(encoded)} of ${count(total)} pictures can be found yet` : `${count(total)} pictures`;
+  if (unjudged) text += ` (${count(unjudged)} cannot be judged)`;
   if (query instanceof Picture) text += `; how alike ${query.name} they are, as the cosine of what the model makes of them (1 at most)`;
   else if (query) text += "; how likely the caption describes them";
   if (problem) text += `. ${problem}`;

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from core import features
+from pages.app.context import Context
 from pages.app.folder import Folder
 from pages.app.model import Model
-from pages.app.routes import Routes, create_app
+from pages.app.routes import create_app
 from pages.app.tags import Tags
 from pages.app.thresholds import KnownThreshold
 from pages.app.verdicts import Verdicts
@@ -88,10 +89,10 @@ def folder_of(album, tmp_path):
 
 
 @contextlib.contextmanager
-def _served(routes, host="127.0.0.1"):
+def _served(context, host="127.0.0.1"):
     """The address of the app, while it is served by a thread."""
     with http.listen("127.0.0.1", 0) as listener:
-        server = http.create_server(create_app(routes, host), 1)
+        server = http.create_server(create_app(context, host), 1)
         thread = threading.Thread(
             target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True
         )
@@ -113,7 +114,7 @@ def _opened(stack, client, album, feedback, threshold=0.5, is_blessed=True):
     known = KnownThreshold(threshold, "of a test", is_blessed)
     thresholds = SimpleNamespace(of=lambda version: known)
     tags = Tags(["a red bird", "a blue fish", "..."], model)
-    url = stack.enter_context(_served(Routes("dexmatch", model, thresholds, folder, tags, kept)))
+    url = stack.enter_context(_served(Context("dexmatch", model, thresholds, folder, tags, kept)))
     web = stack.enter_context(httpx.Client(base_url=f"{url}/api/", timeout=60))
     return SimpleNamespace(url=url, web=web, folder=folder, kept=kept, client=client)
 
@@ -140,6 +141,15 @@ def shared(album, tmp_path_factory):
         app = _opened(stack, MadeUpClient(), album, tmp_path_factory.mktemp("feedback"))
         app.folder._thread.join()
         yield app
+
+
+@pytest.fixture
+def bare(client, tmp_path):
+    """The app without a folder and without tags."""
+    known = SimpleNamespace(of=lambda version: KnownThreshold(0.5, "of a test", True))
+    context = Context("dexmatch", Model(client), known, None, None, Verdicts(tmp_path))
+    with _served(context) as url, httpx.Client(base_url=f"{url}/api/") as web:
+        yield SimpleNamespace(web=web)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The page in a browser, on a real server: Debian's chromium, driven by playwright."""
 
 import re
-import shutil
 
 import pytest
 
@@ -9,24 +8,13 @@ from serving.client import Retries, Settings, open_model
 
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
+expect.set_options(timeout=60_000)  # On a busy machine.
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.skipif(not CHROMIUM, reason="needs chromium"),
-    pytest.mark.slow,
-]
+pytestmark = pytest.mark.slow
 
 BIRD = "a red bird"
 MARKUP = "a <img src=x onerror=alert(1)> fish"
 FAILED_LOAD = "Failed to load resource: the server responded with a status of"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +33,9 @@ def started(open_app, client):
 class Opened:
     """A page with all that it said and asked for."""
 
-    def __init__(self, context, url):
-        self.said, self.asked = [], []
+    def __init__(self, context, url, listen_to):
         self.page = context.new_page()
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.said.append(dialog.message) or dialog.dismiss())
-        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.said, self.asked = listen_to(self.page)
         self.page.goto(url)
         self.page.wait_for_selector("html[data-ready]")
 
@@ -61,9 +45,9 @@ class Opened:
 
 
 @pytest.fixture
-def opened(browser, started):
+def opened(browser, started, listen_to):
     with browser.new_context(viewport={"width": 360, "height": 740}) as context:
-        opened = Opened(context, started.url)
+        opened = Opened(context, started.url, listen_to)
         yield opened
         assert [each for each in opened.said if not each.startswith(FAILED_LOAD)] == []
         assert [url for url in opened.asked if not url.startswith(started.url)] == []

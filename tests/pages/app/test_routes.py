@@ -10,7 +10,6 @@ from PIL import Image
 
 from pages.app import messages
 from pages.app.explanations import Explanations
-from pages.app.routes import Routes
 from pages.app.verdicts import PAIRS
 
 BIRD, FISH = "a red bird", "a blue fish"
@@ -230,7 +229,12 @@ def test_a_pushed_version_answers_and_the_folder_is_encoded_anew(started, bring,
     assert found["rgb.png"] == pytest.approx(after["probabilities"][0], abs=1e-5)
 
 
-def test_without_a_folder_and_captions_it_says_how_to_start():
-    routes = Routes("dexmatch", None, None, None, None, None)
-    with pytest.raises(messages.Refused, match="--images FOLDER"):
-        routes._searched()
+def test_without_a_folder_and_captions_it_says_how_to_start(bare, bring):
+    picture = bring(bare)
+    for path, message, option in (
+        ("search", {"caption": BIRD, "top": 1}, "--images FOLDER"),
+        ("alike", {"picture": picture, "top": 1}, "--images FOLDER"),
+        ("tags", {"picture": picture}, "--captions FILE"),
+    ):
+        assert option in error_of(bare.web.post(path, json=message), 404)
+    assert bare.web.get("state").json()["folder"] is None
