@@ -54,15 +54,8 @@ class Pictures:
             raise Refused(f"the picture cannot be read: {rejected.detail}") from rejected
 
     def open(self, path: Path) -> Picture:
-        """Holds a picture of the folder.
-
-        Raises:
-          Refused: it was removed or changed into something else.
-        """
-        try:
-            return self._hold(files.read(path))
-        except files.Unreadable as unreadable:
-            raise Refused(f"{files.shown(path.name)} cannot be read: {unreadable}") from unreadable
+        """Holds a picture of the folder; see `read`."""
+        return self._hold(read(path))
 
     def _hold(self, content: bytes) -> Picture:
         picture = Picture.of(content)
@@ -79,3 +72,15 @@ class Pictures:
         if picture is None:
             raise Refused("the app holds this picture no more; choose it again", 404)
         return picture
+
+
+def read(path: Path) -> bytes:
+    """A picture of the folder, as the model sees it.
+
+    Raises:
+      Refused: it was removed, or changed into something else.
+    """
+    try:
+        return files.read(path)
+    except files.Unreadable as unreadable:
+        raise Refused(f"{files.shown(path.name)} cannot be read: {unreadable}") from unreadable

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from pages.app import messages
+from pages.app import messages, pictures
 from pages.app.context import Context, answered
 from pages.app.folder import Folder, Found
 from pages.app.messages import Refused
@@ -48,8 +48,7 @@ class Searching:
     async def thumbnail(self, request: Request) -> Response:
         """A picture of the folder, small."""
         path = self._folder.path_of(request.path_params["id"])
-        pictures = self._context.pictures
-        return await self._context.jpeg(lambda: pictures.open(path).content, _SIDE, _QUALITY)
+        return await self._context.jpeg(lambda: pictures.read(path), _SIDE, _QUALITY)
 
     async def search(self, request: Request) -> Response:
         """The pictures of the folder that a caption describes best."""
