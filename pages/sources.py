@@ -55,7 +55,6 @@ MADE_BY = {
 """Name to the component that makes it (None: whichever does so first), and its type."""
 _NEEDED = (EXAMPLES, MODEL, EVALUATION, BLESSING)
 """Without these there is nothing to report."""
-_TELL_CONFIG = ("Report", "ModelCard")
 
 _SPLITS = (features.TRAIN, features.VAL, features.TEST)
 
@@ -104,13 +103,12 @@ class Sources:
                     f"run {run.id}: there is no report without its {key}, which it did not make "
                     "or which was removed; run again: dexmatch run"
                 )
-        told = [each for each in map(run.execution, _TELL_CONFIG) if each is not None]
         report = run.output("Report")
         libraries = json.loads(report.properties.get(LIBRARIES, "{}")) if report else {}
         return cls(
             name=name,
             artifacts=found,
-            config=json.loads(told[0].parameters["config"]) if told else {},
+            config=run.config,
             run=run,
             libraries=libraries or installed_versions(),
             are_libraries_of_run=bool(libraries),

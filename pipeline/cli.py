@@ -15,6 +15,7 @@ from core.errors import DexmatchError
 from pipeline.commands import config as config_commands
 from pipeline.commands import data as data_commands
 from pipeline.commands import run_argument
+from pipeline.commands.app import app as open_app
 from pipeline.commands.compare import compare
 from pipeline.commands.demo import demo
 from pipeline.commands.monitor import monitor
@@ -53,6 +54,7 @@ app.command()(monitor)
 app.command()(predict)
 app.command()(search)
 app.command()(tag)
+app.command("app")(open_app)
 app.add_typer(config_commands.app, name="config")
 
 

@@ -3,6 +3,7 @@
 Needs ml-metadata only, so that `dexmatch runs` answers at once.
 """
 
+import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ _MODEL = "Model"
 _PUSHED = "PushedModel"
 _TOLD_BY_THE_RECORD = ("ModelBlessing", _PUSHED)
 _PUSHED_VERSION = "pushed_version"
+_TOLD_CONFIG = ("Report", "ModelCard")
 _ABSOLUTE = re.compile(rf"/.*/(?P<inside>{ARTIFACTS}/[^/]+/[^/]+/[0-9]+)", re.DOTALL)
 
 AUC = "auc_"
@@ -118,6 +120,14 @@ class Run:
     def is_cached(self) -> bool:
         """Whether nothing was made anew. Resolvers and guards run, but make nothing."""
         return all(each.state == CACHED or not each.made for each in self.executions)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Sections of the configuration that it was started with, as far as a component was told;
+        empty if none was."""
+        told = next((each for each in map(self.execution, _TOLD_CONFIG) if each is not None), None)
+        sections: dict[str, Any] = json.loads(told.parameters["config"]) if told else {}
+        return sections
 
     @property
     def is_blessed(self) -> bool | None:

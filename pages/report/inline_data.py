@@ -2,14 +2,13 @@
 
 import base64
 import hashlib
-import io
 import json
-import warnings
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
-from PIL import Image, ImageOps, UnidentifiedImageError
+
+from pages.pictures import small_jpeg
 
 _SIDE = 160
 """Pixels, the longer side of a picture on the page."""
@@ -42,32 +41,7 @@ def picture_key(picture: bytes) -> str:
     return hashlib.sha256(picture).hexdigest()[:16]
 
 
-def open_picture(picture: bytes, side: int) -> Image.Image | None:
-    """A picture on white, as the model sees it; None if it cannot be shown.
-
-    Args:
-      picture: encoded.
-      side: pixels that neither side is longer than.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            encoded = Image.open(io.BytesIO(picture))
-            encoded.draft("RGB", (2 * side, 2 * side))
-            image = encoded.convert("RGBA")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
-    if max(image.size) > side:
-        image = ImageOps.contain(image, (side, side))
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("RGB")
-
-
 def data_uri(picture: bytes, side: int = _SIDE) -> str:
     """A small JPEG of a picture; empty if it cannot be shown."""
-    image = open_picture(picture, side)
-    if image is None:
-        return ""
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=_QUALITY, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    content = small_jpeg(picture, side, _QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}" if content else ""

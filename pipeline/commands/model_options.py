@@ -67,8 +67,17 @@ def open_chosen(
     model: Path | None,
     client_certificate: Path | None,
     client_key: Path | None,
+    deadline_s: float = _DEADLINE_S,
 ) -> "Client":
     """The model that the options name; without any, the pushed one.
+
+    Args:
+      settings: name the model, and where it is pushed.
+      server: see `ServerOption`.
+      model: see `ModelOption`.
+      client_certificate: see `ClientCertificateOption`.
+      client_key: see `ClientKeyOption`.
+      deadline_s: seconds that a call may take.
 
     Raises:
       DexmatchError: options that do not go together are given, or there is no such model.
@@ -102,7 +111,7 @@ def open_chosen(
             server or model or Workspace.from_config(settings).serving,
             settings.run.name,
             Settings(
-                deadline_s=_DEADLINE_S,
+                deadline_s=deadline_s,
                 retries=Retries(attempts=_ATTEMPTS),
                 client_certificate=shown,
             ),

@@ -90,8 +90,8 @@ def search(
     paths = in_folder(images)
     if not paths:
         raise DexmatchError(f"{shown(images)}: no pictures in this folder")
-    file = None if no_index else _file(images, index)
-    kept = _load(file, images)
+    file = None if no_index else index_file(images, index)
+    kept = load_index(file, images) if file else None
     with open_chosen(settings, server, model, client_certificate, client_key) as client:
 
         def find() -> "tuple[Index, list[Hit]]":
@@ -111,8 +111,16 @@ def search(
         terminal.say(f"contact sheet  {sheet}")
 
 
-def _file(images: Path, index: Path | None) -> Path:
-    """Where the index is to be."""
+def index_file(images: Path, index: Path | None) -> Path:
+    """Where the index of a folder is to be.
+
+    Args:
+      images: the folder.
+      index: the place that the user named; None for none.
+
+    Raises:
+      DexmatchError: that place is a folder, or in none.
+    """
     from serving.search.index import DEFAULT_NAME
 
     if index is None:
@@ -122,11 +130,16 @@ def _file(images: Path, index: Path | None) -> Path:
     return index
 
 
-def _load(file: Path | None, images: Path) -> "Index | None":
+def load_index(file: Path, images: Path) -> "Index | None":
+    """The index of a folder; None if there is none yet.
+
+    Raises:
+      DexmatchError: the file is no index, or is damaged.
+    """
     from serving.search.index import Index
 
     try:
-        return Index.load(file, images) if file else None
+        return Index.load(file, images)
     except FileNotFoundError:
         return None
 

@@ -109,8 +109,8 @@ def serve(
         model_name=folder.name,
         base_path=folder,
         host=host,
-        grpc_port=_port(port, "--port"),
-        rest_port=_port(rest_port, "--rest-port"),
+        grpc_port=port_number(port, "--port"),
+        rest_port=port_number(rest_port, "--rest-port"),
         models_config=_naming(folder.name, beside(files.MODELS)),
         batching_config=beside(files.BATCHING) if batching else None,
         monitoring_config=beside(files.MONITORING),
@@ -150,8 +150,16 @@ def serve(
         raise DexmatchError(f"{chosen.name} ended: {server.last_lines()}")
 
 
-def _port(text: str, option: str) -> int:
-    """The number of a port; 0, to `engines`, for any that is free."""
+def port_number(text: str, option: str) -> int:
+    """The number of a port; 0 for any that is free.
+
+    Args:
+      text: what the user wrote.
+      option: the name of the option, for the message.
+
+    Raises:
+      DexmatchError: it is no port.
+    """
     if text == "auto":
         return 0
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 1 << 16):

@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 import functools
+import socket
 from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from core.errors import DexmatchError
 
 BACKLOG = 1024
 """Connections that may wait to be accepted."""
@@ -60,6 +63,19 @@ def create_server(app: Starlette, drain_s: int) -> uvicorn.Server:
             timeout_graceful_shutdown=drain_s,
         )
     )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket to serve on; port 0 is any that is free.
+
+    Raises:
+      DexmatchError: the port is taken, or the host has no such address.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise DexmatchError(f"cannot listen on {host}:{port}: {error.strerror}") from error
 
 
 class _Server(uvicorn.Server):

@@ -12,7 +12,6 @@ import logging
 import os
 import resource
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -101,7 +100,7 @@ async def serve(flags: argparse.Namespace) -> None:
     )
     web = http.create_server(app, flags.drain_seconds)
     # A port that is taken should be known before minutes of loading.
-    listener = _listen(flags.host, flags.rest_api_port) if flags.rest_api_port else None
+    listener = http.listen(flags.host, flags.rest_api_port) if flags.rest_api_port else None
     credentials = _credentials(flags.ssl_config_file)
     if flags.port:
         _add_port(rpc, f"{_bracketed(flags.host)}:{flags.port}", credentials)
@@ -196,14 +195,6 @@ async def _reload(core: ServerCore, flags: argparse.Namespace) -> None:
             if str(error) != told:
                 told = str(error)
                 _logger.error("the models stay as they are: %s", error)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=http.BACKLOG)
-    except OSError as error:
-        raise DexmatchError(f"cannot listen on {host}:{port}: {error.strerror}") from error
 
 
 def _credentials(ssl_config: Path | None) -> grpc.ServerCredentials | None:

@@ -17,7 +17,8 @@ from components.report import executor
 from components.report.artifacts import Report
 from core import features
 from core.errors import DexmatchError
-from pages import LIBRARIES, REPORT, sources
+from pages import LIBRARIES, REPORT, occlusion, sources
+from pages.pictures import open_picture
 from pages.report import (
     curves,
     drift,
@@ -25,7 +26,6 @@ from pages.report import (
     graph,
     inline_data,
     lineage,
-    occlusion,
     page,
     slices,
     statistics,
@@ -432,7 +432,7 @@ def test_a_lone_surrogate_does_not_keep_the_page_from_being_written():
 @pytest.mark.parametrize("name", ["rgba.png", "palette_alpha.png", "grey.jpg", "first_frame.gif"])
 def test_a_picture_of_any_kind_becomes_a_small_jpeg(pictures, name):
     assert inline_data.data_uri(pictures[name]).startswith("data:image/jpeg;base64,")
-    assert max(inline_data.open_picture(pictures[name], 16).size) == 16
+    assert max(open_picture(pictures[name], 16).size) == 16
 
 
 def test_what_is_no_picture_is_not_shown():

@@ -1,41 +1,22 @@
 """The report in a browser: Debian's chromium, driven by playwright."""
 
 import re
-import shutil
 
 import numpy as np
 import pytest
 from sklearn import metrics
 
-sync_api = pytest.importorskip("playwright.sync_api")
-
 PAGES = ("verdict", "slices", "curves", "examples", "retrieval", "data", "training", "lineage")
 A4_ACROSS_MM = 297 - 2 * 10
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.skipif(not CHROMIUM, reason="needs chromium"),
-    pytest.mark.slow,
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+pytestmark = pytest.mark.slow
 
 
 class Opened:
     """A page with all that it said and asked for."""
 
-    def __init__(self, context, path):
-        self.said, self.asked = [], []
+    def __init__(self, context, path, listen_to):
         self.page = context.new_page()
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.said.append(dialog.message) or dialog.dismiss())
-        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.said, self.asked = listen_to(self.page)
         self.address = path.as_uri()
         self.page.goto(self.address)
         self.page.wait_for_selector("html[data-ready]")
@@ -50,10 +31,10 @@ class Opened:
 
 
 @pytest.fixture
-def opened(browser, report_file):
+def opened(browser, report_file, listen_to):
     with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
         context.set_offline(True)
-        yield Opened(context, report_file)
+        yield Opened(context, report_file, listen_to)
 
 
 @pytest.fixture
@@ -313,9 +294,11 @@ def test_a_cross_is_coloured_by_its_distance_from_all_pairs(opened, gathered):
 
 
 @pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
-def test_the_theme_is_the_systems_until_it_is_switched(browser, report_file, scheme, dark):
+def test_the_theme_is_the_systems_until_it_is_switched(
+    browser, report_file, listen_to, scheme, dark
+):
     with browser.new_context(color_scheme=scheme) as context:
-        page = Opened(context, report_file).page
+        page = Opened(context, report_file, listen_to).page
 
         def during(event):
             page.evaluate(f"window.dispatchEvent(new Event('{event}'))")
@@ -336,11 +319,11 @@ def test_the_theme_is_the_systems_until_it_is_switched(browser, report_file, sch
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_every_page_without_scrolling_sideways(
-    browser, report_file, tmp_path, scheme
+    browser, report_file, listen_to, tmp_path, scheme
 ):
     size = {"width": 360, "height": 800}
     with browser.new_context(viewport=size, color_scheme=scheme) as context:
-        opened = Opened(context, report_file)
+        opened = Opened(context, report_file, listen_to)
         for name in PAGES:
             opened.show(name)
             widths = opened.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
