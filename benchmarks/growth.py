@@ -5,7 +5,7 @@
 
 Made-up pairs, each with a JPEG of 64 × 64 pixels of its own, are imported and go through the whole
 pipeline with one epoch at 32 × 32, each number of pairs in a process and a workspace of its own.
-Nothing is asked of the model, so that it is served and pushed.
+Nothing is asked of the model, whose figures mean nothing.
 
 Components run in one process, one after another. Memory is what that process and all below it hold
 resident, looked at ten times a second; *rise* is how far that went above where it stood as the
@@ -55,6 +55,8 @@ _GRAIN = 8
 _INTERVAL = 0.1
 """Seconds between two looks at the memory."""
 _BEGINS = re.compile(r"\[ *\d+/\d+\] (\S+)")
+_ENDED = (0, 3)
+"""Exit status of a command that came to its end; a run's is 3 if the model was not blessed."""
 _IMPORT, _LOADING = "(import)", "(loading)"
 
 
@@ -99,6 +101,7 @@ def main() -> None:
 
 def measure(folder: Path, pairs: int, settings: Sequence[str]) -> dict[str, Used]:
     """Imports so many pairs and runs the pipeline on them; component to what it took."""
+    terminal.say(f"{pairs:,} pairs: making, importing")
     captions = make_pairs(folder / "pairs", pairs)
     data = folder / "data"
     used = watch(["data", "import", str(captions), "--out", str(data)], _IMPORT)
@@ -167,6 +170,7 @@ def watch(arguments: Sequence[str], first: str) -> dict[str, Used]:
             said.append(line)
             if begun := _BEGINS.match(line):
                 names.append(begun[1])
+                terminal.say(line.rstrip())
 
     listener = threading.Thread(target=listen)
     listener.start()
@@ -182,7 +186,7 @@ def watch(arguments: Sequence[str], first: str) -> dict[str, Used]:
         then, cpu_then = now, cpu_now
         time.sleep(_INTERVAL)
     listener.join()
-    if process.returncode:
+    if process.returncode not in _ENDED:
         raise SystemExit(f"dexmatch {arguments[0]} failed:\n{''.join(said[-20:])}")
     return used
 
