@@ -5,7 +5,7 @@
 
 Made-up pairs, each with a JPEG of 64 × 64 pixels of its own, are imported and go through the whole
 pipeline with one epoch at 32 × 32, each number of pairs in a process and a workspace of its own.
-Nothing is asked of the model, whose figures mean nothing.
+Nothing is asked of the model, so it is not blessed, and neither served nor pushed.
 
 Components run in one process, one after another. Memory is what that process and all below it hold
 resident, looked at ten times a second; *rise* is how far that went above where it stood as the
