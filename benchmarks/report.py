@@ -185,6 +185,7 @@ def _pairs(dice: np.random.Generator) -> Pairs:
             **values,
             features.PAIR_KIND: [(kind,) for kind in kinds],
         },
+        of_pairs=PAIRS,
     )
 
 

@@ -84,6 +84,7 @@ from modules.export import signatures
 from modules.training import checkpoints
 from pipeline.baseline import CANDIDATE
 from pipeline.code_digest import digest_of_code, modules_named_in
+from results.data_validation import tfdv
 from serving.engines import docker
 
 SHARDS = "pairs-*.tfrecord.gz"
@@ -160,7 +161,12 @@ def create_pipeline(
         ),
         split=features.TEST,
     )
-    statistics_gen = StatisticsGen(examples=examples)
+    statistics_gen = StatisticsGen(
+        examples=examples,
+        # Counts values in sketches of bounded size. To count them exactly, TFDV groups all that
+        # there are, pictures included, and so keeps a split in memory several times over.
+        stats_options=tfdv.StatsOptions(use_sketch_based_topk_uniques=True),
+    )
     schema_gen = _schema(config, statistics_gen)
     schema = schema_gen.outputs["schema"]
     example_validator = ExampleValidator(

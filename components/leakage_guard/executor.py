@@ -49,18 +49,24 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         report = artifact_utils.get_single_instance(output_dict[REPORT])
         target = f"{report.uri}/{FILE_NAME}"
         with self._make_beam_pipeline() as pipeline:
-            pairs = [
-                pipeline
+            pairs = {
+                split: pipeline
                 | f"Read {split}"
                 >> beam.io.ReadFromTFRecord(f"{artifact_utils.get_split_uri([examples], split)}/*")
                 | f"True pairs of {split}" >> beam.FlatMap(true_pair, split)
                 for split in artifact_utils.decode_split_names(examples.split_names)
-            ] | beam.Flatten()
-            counts = pairs | beam.Keys() | beam.combiners.Count.PerElement()
+            }
+            # Only hashes and names are flattened: a runner may keep all that is.
+            sightings = [
+                each
+                | f"Batch {split}" >> beam.BatchElements(max_batch_size=_BATCH)
+                | f"Hash {split}" >> beam.ParDo(Fingerprint(exec_properties[IMAGE_SIZE]))
+                for split, each in pairs.items()
+            ] | "Sightings" >> beam.Flatten()
+            splits = [each | f"Name {split}" >> beam.Keys() for split, each in pairs.items()]
+            counts = splits | "Splits" >> beam.Flatten() | beam.combiners.Count.PerElement()
             _ = (
-                pairs
-                | beam.BatchElements(max_batch_size=_BATCH)
-                | beam.ParDo(Fingerprint(exec_properties[IMAGE_SIZE]))
+                sightings
                 | "Gather" >> beam.CombinePerKey(_Gather())
                 | beam.FlatMapTuple(lambda key, sightings: sightings.leaks(key[0]))
                 | beam.Map(lambda leak: ((leak.kind, leak.split), leak))

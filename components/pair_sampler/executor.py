@@ -1,7 +1,7 @@
 """PairSampler's executor: one Beam job over all splits."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -9,6 +9,7 @@ import apache_beam as beam
 import tensorflow as tf
 from apache_beam.metrics import Metrics, MetricsFilter
 from apache_beam.metrics.metric import MetricResults
+from apache_beam.utils.shared import Shared
 from tfx import types
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
@@ -16,9 +17,9 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 from tfx.utils import json_utils
 
-from components.pair_sampler import caption_words
+from components.pair_sampler import caption_words, sampling
 from components.pair_sampler.caption_words import CaptionWords
-from components.pair_sampler.sampling import Candidate, CandidatePool
+from components.pair_sampler.sampling import Candidate, CandidatePool, PoolOrder
 from core import buckets, features
 from core.words import count_words
 from data.pair_examples import first_bytes, values_as_bytes
@@ -61,6 +62,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         sampled.span = examples.span
         examples_utils.set_payload_format(sampled, example_gen_pb2.FORMAT_TF_EXAMPLE)
         columns = json_utils.loads(exec_properties[METADATA_COLUMNS])
+        seed = exec_properties[SEED]
         counts = {
             name: exec_properties[name]
             for name in (RANDOM_NEGATIVES, HARD_NEGATIVES, TRAIN_HARD_NEGATIVES)
@@ -68,25 +70,28 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         with self._make_beam_pipeline() as pipeline:
             for split in artifact_utils.decode_split_names(examples.split_names):
                 uri = artifact_utils.get_split_uri([examples], split)
-                pairs = (
+                described = (
                     pipeline
-                    | f"Read {split}" >> beam.io.ReadFromTFRecord(f"{uri}/*")
-                    | f"Parse {split}" >> beam.Map(tf.train.Example.FromString)
-                    | f"Count words {split}"
-                    >> beam.Map(_count_words, split, exec_properties[MAX_TOKENS])
+                    | f"Read {split} for the pool" >> beam.io.ReadFromTFRecord(f"{uri}/*")
+                    | f"Describe {split}"
+                    >> beam.Map(_described, split, columns, exec_properties[MAX_TOKENS])
                 )
                 pool = (
-                    pairs
-                    | f"Describe {split}" >> beam.Map(describe, columns)
-                    | f"Gather {split}" >> beam.combiners.ToList()
-                    | f"Pool {split}" >> beam.Map(_pool, split, exec_properties[SEED])
+                    described
+                    | f"Choose {split}"
+                    >> beam.combiners.Top.Of(
+                        sampling.POOL_LIMIT, key=PoolOrder(split, seed), reverse=True
+                    )
+                    # Without a pair nothing below would run, and tell.
+                    | f"Check {split}" >> beam.Map(sampling.checked, split)
                 )
-                expand = expand_train if split == features.TRAIN else expand_judged
                 target = PurePosixPath(artifact_utils.get_split_uri([sampled], split))
+                # Read again: a runner would keep all pictures between the two steps.
                 _ = (
-                    pairs
+                    pipeline
+                    | f"Read {split}" >> beam.io.ReadFromTFRecord(f"{uri}/*")
                     | f"Expand {split}"
-                    >> beam.FlatMap(expand, beam.pvalue.AsSingleton(pool), columns, counts)
+                    >> beam.ParDo(Expand(split, seed, columns, counts), beam.pvalue.AsIter(pool))
                     | f"Serialize {split}" >> beam.Map(_serialize, split)
                     | f"Write {split}"
                     >> beam.io.WriteToTFRecord(str(target / _FILE_PREFIX), file_name_suffix=".gz")
@@ -108,13 +113,14 @@ def _serialize(example: tf.train.Example, split: str) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-def _count_words(example: tf.train.Example, split: str, max_tokens: int) -> tf.train.Example:
-    """Counts the words of a true caption, and gives the example on."""
-    words = count_words(first_bytes(example, features.CAPTION).decode("utf-8", "replace"))
+def _described(record: bytes, split: str, columns: Sequence[str], max_tokens: int) -> Candidate:
+    """What other pairs need to know of a serialized true pair; counts the words of its caption."""
+    candidate = describe(tf.train.Example.FromString(record), columns)
+    words = count_words(candidate.caption.decode("utf-8", "replace"))
     Metrics.distribution(_WORDS, split).update(words)
     Metrics.counter(_CUT, split).inc(int(words > max_tokens))
     Metrics.counter(_WITHOUT, split).inc(int(not words))
-    return example
+    return candidate
 
 
 def _caption_words(metrics: MetricResults) -> dict[str, CaptionWords]:
@@ -131,10 +137,6 @@ def _caption_words(metrics: MetricResults) -> dict[str, CaptionWords]:
     }
 
 
-def _pool(candidates: list[Candidate], split: str, seed: int) -> CandidatePool:
-    return CandidatePool(split, candidates, seed)
-
-
 def describe(example: tf.train.Example, columns: Iterable[str]) -> Candidate:
     """What other pairs need to know of a pair."""
     return Candidate(
@@ -145,33 +147,52 @@ def describe(example: tf.train.Example, columns: Iterable[str]) -> Candidate:
     )
 
 
-def expand_train(
-    example: tf.train.Example,
-    pool: CandidatePool,
-    columns: Iterable[str],
-    counts: dict[str, int],
-) -> Iterator[tf.train.Example]:
-    """One true pair; see `_true_pair`."""
-    yield _true_pair(example, describe(example, columns), pool, counts)
+class Expand(beam.DoFn):
+    """A serialized true pair to the pairs that are made of it.
 
+    Args:
+      split: its name; of train only the true pair comes out, see `_true_pair`.
+      seed: of every draw.
+      columns: features that say how close two pairs are.
+      counts: how many negatives there are of each kind, by parameter.
+    """
 
-def expand_judged(
-    example: tf.train.Example,
-    pool: CandidatePool,
-    columns: Iterable[str],
-    counts: dict[str, int],
-) -> Iterator[tf.train.Example]:
-    """The true pair, then the image with random negatives, then with hard ones."""
-    pair = describe(example, columns)
-    yield _true_pair(example, pair, pool, counts)
-    for wrong in pool.draw_random(pair, counts[RANDOM_NEGATIVES]):
-        yield _pair(example, features.RANDOM, wrong.pair_id, wrong.caption)
-    for pair_id, caption in _hard_captions(example, pair, pool, counts[HARD_NEGATIVES]):
-        yield _pair(example, features.HARD, pair_id, caption)
+    def __init__(self, split: str, seed: int, columns: Sequence[str], counts: Mapping[str, int]):
+        self._split = split
+        self._seed = seed
+        self._columns = columns
+        self._counts = counts
+        # One for all threads and bundles of a worker. `Shared` itself keeps the last one only.
+        self._shared = Shared()
+        self._pool: CandidatePool | None = None
+
+    def process(
+        self, record: bytes, candidates: Iterable[list[Candidate]]
+    ) -> Iterator[tf.train.Example]:
+        """The true pair, then in a judged split the image with random negatives and hard ones.
+
+        Args:
+          record: the example.
+          candidates: one list, that of the pool; read only where the worker has no pool yet.
+        """
+        if self._pool is None:
+            self._pool = self._shared.acquire(
+                lambda: CandidatePool(self._split, next(iter(candidates)), self._seed)
+            )
+        pool = self._pool
+        example = tf.train.Example.FromString(record)
+        pair = describe(example, self._columns)
+        yield _true_pair(example, pair, pool, self._counts)
+        if self._split == features.TRAIN:
+            return
+        for wrong in pool.draw_random(pair, self._counts[RANDOM_NEGATIVES]):
+            yield _pair(example, features.RANDOM, wrong.pair_id, wrong.caption)
+        for pair_id, caption in _hard_captions(example, pair, pool, self._counts[HARD_NEGATIVES]):
+            yield _pair(example, features.HARD, pair_id, caption)
 
 
 def _true_pair(
-    example: tf.train.Example, pair: Candidate, pool: CandidatePool, counts: dict[str, int]
+    example: tf.train.Example, pair: Candidate, pool: CandidatePool, counts: Mapping[str, int]
 ) -> tf.train.Example:
     """The example with its own caption, and hard ones beside it for the Trainer to draw from.
 

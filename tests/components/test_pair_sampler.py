@@ -1,3 +1,5 @@
+import dataclasses
+import pickle
 import random
 from collections import Counter
 
@@ -6,9 +8,11 @@ import tensorflow as tf
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_artifacts
 
+from benchmarks import pair_sampling
+from benchmarks.pair_sampling import RankedInPython
 from components.pair_sampler import caption_words, executor, sampling
 from components.pair_sampler.caption_words import CaptionWords
-from components.pair_sampler.sampling import Candidate, CandidatePool
+from components.pair_sampler.sampling import Candidate, CandidatePool, PoolOrder
 from core import buckets, features
 from core.errors import DexmatchError
 from results.metadata import WARNING
@@ -119,12 +123,40 @@ def test_a_split_without_a_pair_is_told_in_one_line(split):
     assert "\n" not in str(raised.value)
 
 
-def test_a_large_split_is_drawn_from_a_part(monkeypatch):
-    monkeypatch.setattr(sampling, "POOL_LIMIT", 10)
+@pytest.mark.parametrize(
+    ("count", "columns", "values", "hard"),
+    [(1, 2, 2, 1), (3, 1, 1, 3), (40, 3, 2, 2), (40, 0, 1, 3), (500, 2, 3, 60), (3_000, 5, 4, 3)],
+)
+def test_look_alikes_are_those_that_pythons_own_loop_finds(count, columns, values, hard):
+    for seed in range(5):
+        pairs = pair_sampling.made_up(count, columns, values, seed)
+        expected = RankedInPython("test", pairs, seed)
+        pool = CandidatePool("test", pairs, seed)
+        for pair in pairs[:20]:
+            assert pool.draw_hard(pair, hard) == expected.draw_hard(pair, hard)
+
+
+def test_a_draw_leaves_pythons_generator_as_if_it_had_made_the_numbers_itself():
+    ours, pythons = random.Random(b"seed"), random.Random(b"seed")
+    for count in (0, 1, 311, 5_000):
+        lots = sampling._lots(ours, count)
+        assert lots.tolist() == [int(pythons.random() * 2**53) for _ in range(count)]
+        assert ours.getstate() == pythons.getstate()
+
+
+def chosen(pairs: list[Candidate], seed: int, split: str = "test") -> list[Candidate]:
+    return sorted(pairs, key=PoolOrder(split, seed))[:10]
+
+
+def test_a_pool_is_a_sample_that_depends_on_seed_and_split_alone():
     pairs = candidates()
-    pool = CandidatePool("test", pairs, seed=7)
-    used = {wrong.pair_id for pair in pairs for wrong in pool.draw_random(pair, 10)}
-    assert len(used) <= 10
+    # Two pairs of one id, and one that is there twice.
+    pairs += [dataclasses.replace(pairs[0], caption=b"other words"), pairs[1]]
+    first = chosen(pairs, 7)
+    assert chosen(random.Random(1).sample(pairs, len(pairs)), 7) == first
+    assert chosen(pairs, 8) != first != chosen(pairs, 7, "val")
+    often = Counter(pair.pair_id for seed in range(300) for pair in chosen(candidates(), seed))
+    assert len(often) == 60 and max(often.values()) < 100
 
 
 # The executor.
@@ -161,8 +193,10 @@ def read_split(folder, split: str) -> list[tf.train.Example]:
     return [tf.train.Example.FromString(record) for record in records.as_numpy_iterator()]
 
 
-def run_executor(folder, order=1, max_tokens=48):
-    splits = {"train": range(20), "val": range(20, 30), "test": range(30, 40)}
+SPLITS = {"train": range(20), "val": range(20, 30), "test": range(30, 40)}
+
+
+def run_executor(folder, order=1, max_tokens=48, splits=SPLITS):
     examples = standard_artifacts.Examples()
     examples.uri = str(folder / "in")
     examples.split_names = artifact_utils.encode_split_names(list(splits))
@@ -284,6 +318,45 @@ def test_the_same_pairs_come_out_whatever_the_order_in_the_file(sampled, tmp_pat
             for each in (examples, other[split])
         )
         assert one == two
+
+
+def test_a_large_split_is_drawn_from_a_part(tmp_path, monkeypatch):
+    monkeypatch.setattr(sampling, "POOL_LIMIT", 4)
+    _, examples = run_executor(tmp_path)
+    drawn = {
+        source
+        for example in examples["test"]
+        if text(example, features.PAIR_KIND) != ["matched"]
+        for source in text(example, features.CAPTION_ID)
+        if source
+    }
+    assert 2 <= len(drawn) <= 4
+
+
+def test_a_split_without_a_pair_stops_the_executor(tmp_path):
+    # Beam raises it anew as another type.
+    with pytest.raises(Exception, match="split val: it has no pair"):
+        run_executor(tmp_path, splits={**SPLITS, "val": []})
+
+
+def test_a_worker_reads_the_pool_once():
+    read = []
+
+    def side_input():
+        read.append(True)
+        yield [executor.describe(raw_pair(number), ["color"]) for number in range(40)]
+
+    counts = {
+        executor.RANDOM_NEGATIVES: 1,
+        executor.HARD_NEGATIVES: 1,
+        executor.TRAIN_HARD_NEGATIVES: 1,
+    }
+    expand = executor.Expand("test", 7, ["color"], counts)
+    # As Beam hands it to its threads.
+    for each in (pickle.loads(pickle.dumps(expand)) for _ in range(2)):
+        for number in range(3):
+            assert list(each.process(raw_pair(number).SerializeToString(), side_input()))
+    assert len(read) == 1
 
 
 def test_captions_that_are_cut_are_told(sampled, tmp_path):

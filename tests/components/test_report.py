@@ -7,6 +7,8 @@ import json
 import math
 import re
 import webbrowser
+from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,7 +34,7 @@ from pages.report import (
     verdict,
     words,
 )
-from pages.report.pairs import Pairs
+from pages.report.pairs import Pairs, read_scored_pairs
 from pipeline.cli import app
 from results import split_statistics
 from results.evaluation import Evaluation, SliceFigures
@@ -66,6 +68,7 @@ def scored(scores, labels, columns=None, captions=None):
         picture_embeddings=np.zeros((count, 1), np.float32),
         caption_embeddings=np.zeros((count, 1), np.float32),
         columns=columns or {},
+        of_pairs=count,
     )
 
 
@@ -90,6 +93,30 @@ def test_pairs_are_scored_as_the_model_serves_them(gathered, review, tiny_models
     np.testing.assert_allclose(pairs.scores, [by_pair[key] for key in keys], atol=1e-6)
     # The picture that cannot be decoded.
     assert list(pairs.scores[np.array(pairs.ids) == review.pair_id(3)]) == [0, 0, 0]
+
+
+def test_of_a_large_split_some_pictures_are_scored_with_all_their_captions(
+    gathered, review_sources
+):
+    everything = gathered.curves.pairs
+    assert everything.of_pairs == len(everything.ids) == 120
+    folder = review_sources.split_uris(sources.EXAMPLES)[features.TEST]
+    width = 3
+
+    def embeddings(contents):
+        return np.zeros((len(list(contents)), width), np.float32)
+
+    scorer = SimpleNamespace(
+        images=embeddings, captions=embeddings, pairs=lambda images, _: np.zeros(len(images))
+    )
+    some = read_scored_pairs(folder, scorer, [], most=50)
+    assert some.of_pairs == 120
+    assert 40 <= len(some.ids) <= 50
+    captions = Counter(everything.ids)
+    assert Counter(some.ids) == {pair_id: captions[pair_id] for pair_id in some.ids}
+    drawn = dataclasses.replace(gathered, curves=dataclasses.replace(gathered.curves, pairs=some))
+    assert "drawn from the 120 of the test split" in " ".join(page.render_report(drawn).split())
+    assert "drawn from the" not in page.render_report(gathered)
 
 
 def test_slices_hold_as_many_pairs_as_tfma_counts(gathered, review_sources):

@@ -15,6 +15,7 @@ from core import config as configs
 from pipeline.baseline import CANDIDATE, BaselineStrategy
 from pipeline.code_digest import digest_of_code
 from pipeline.pipeline import create_pipeline
+from results.data_validation import tfdv
 
 
 def made(tmp_path, *overrides, **settings):
@@ -99,6 +100,12 @@ def test_what_was_tuned_reaches_the_trainer(tmp_path, tuning, node):
 def test_what_may_be_killed_is_told_where_to_go_on(tmp_path, node):
     found = composed(tmp_path, "tuner.trials=2")[node].spec.exec_properties["custom_config"]
     assert json.loads(found)["checkpoints"] == str(tmp_path / "checkpoints")
+
+
+def test_statistics_keep_no_more_values_than_a_sketch_holds(tmp_path):
+    parameters = composed(tmp_path)["StatisticsGen"].exec_properties
+    options = tfdv.StatsOptions.from_json(parameters["stats_options_json"])
+    assert options.use_sketch_based_topk_uniques
 
 
 def code_of(component) -> str | None:
