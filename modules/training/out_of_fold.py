@@ -16,7 +16,6 @@ import numpy as np
 import tensorflow as tf
 
 from core import features, reporting
-from core.errors import DexmatchError
 from modules.export.scoring import SCORED_AT_ONCE, Scorer
 from modules.training import calibration, folds, inputs
 from modules.training.data_checks import check_data
@@ -40,15 +39,8 @@ class _Cut:
 
     @classmethod
     def of(cls, pairs: tf.data.Dataset, parts: int) -> "_Cut":
-        """Parts of about the same size."""
+        """Parts of about the same size; there are at least as many groups."""
         groups = inputs.count_values(pairs, features.GROUP_HASH)
-        # A part of a single group has no caption that could be wrong.
-        if len(groups) < 2 * parts:
-            raise DexmatchError(
-                f"audit.folds = {parts // 2} needs {2 * parts} groups, and there are "
-                f"{len(groups)}; set it lower, or group the pairs by something with more values "
-                "(dexmatch data import --group-column)"
-            )
         part_of = folds.assign_groups(groups, parts)
         return cls(part_of, Counter(part_of[group] for group in groups.elements()))
 
@@ -76,7 +68,7 @@ def judge(
       What `judge_pairs` returns, of all pairs, and `fold` int64 [N].
 
     Raises:
-      DexmatchError: there are too few groups, or see `check_data` and `folds.fit_for_fold`.
+      DexmatchError: see `check_data` and `folds.fit_for_fold`.
     """
     cut = _Cut.of(pairs.train, 2 * count)
     judged = []
