@@ -22,7 +22,6 @@ class Judgment:
       probability: that the caption describes the picture, 0 to 1.
       pictures_better: share of the compared pictures that the caption describes better, 0 to 1.
       captions_better: share of the compared captions that describe the picture better, 0 to 1.
-      compared: number of pictures that the caption was compared with.
       nearest: id of the pair of another group whose picture is most like this one.
       similarity: cosine of the embeddings of the two pictures.
       difference: root mean square of the difference of their thumbnails, 0 to 255.
@@ -32,7 +31,6 @@ class Judgment:
     probability: float
     pictures_better: float
     captions_better: float
-    compared: int
     nearest: str
     similarity: float
     difference: float
@@ -71,7 +69,6 @@ def load(uri: str) -> dict[str, Judgment]:
             probability=float(probabilities[row]),
             pictures_better=float(shares["pictures"][row]),
             captions_better=float(shares["captions"][row]),
-            compared=int(columns["pictures_compared"][row]),
             nearest=columns["nearest"][row].decode(),
             similarity=float(columns["similarity"][row]),
             difference=float(columns["difference"][row]),

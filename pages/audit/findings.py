@@ -125,7 +125,7 @@ def gather(dataset: Dataset, judgments: Mapping[str, Judgment]) -> Findings:
     """
     pairs = list(_read(dataset, judgments))
     judged = [pair for pair in pairs if pair.judgment]
-    ranked = sorted(judged, key=_quality)
+    ranked = sorted(judged, key=_self_confidence)
     twins = list(_near_duplicates({pair.id: pair for pair in judged}))
     return Findings(
         ranked=tuple(ranked),
@@ -136,11 +136,15 @@ def gather(dataset: Dataset, judgments: Mapping[str, Judgment]) -> Findings:
     )
 
 
-def _quality(pair: Pair) -> tuple[float, float, str]:
-    """The smaller, the more doubtful is the caption."""
+def _self_confidence(pair: Pair) -> tuple[float, float, str]:
+    """How sure the model is of the caption; the smaller, the more doubtful it is.
+
+    Its probability alone orders as well as its place among the other pictures and captions does,
+    and better than its margin over the best of them: see docs/experiments.md.
+    """
     found = pair.judgment
     assert found is not None
-    return -(found.pictures_better + found.captions_better), found.probability, pair.id
+    return found.probability, -found.pictures_better, pair.id
 
 
 def _read(dataset: Dataset, judgments: Mapping[str, Judgment]) -> Iterator[Pair]:

@@ -97,7 +97,9 @@ def audit(
         _write(data, strike, write, overwrite)
         return
     if sheet and not (sheet.suffix.lower() == ".html" and sheet.parent.is_dir()):
-        raise DexmatchError(f"--sheet {sheet}: name a file that ends in .html, in a folder that is")
+        raise DexmatchError(
+            f"--sheet {sheet}: name a file that ends in .html, in a folder that exists"
+        )
     dataset = datasets.load(data)
     settings = load_config(config, set_, str(data))
     # TensorFlow and TFX take seconds to load.
