@@ -20,6 +20,8 @@ class Judgment:
     Attributes:
       fold: which model judged it, counted from 0.
       probability: that the caption describes the picture, 0 to 1.
+      log_confidence: logarithm of the probability that the own caption is the picture's, of it and
+        those compared; -inf for a caption without a word.
       pictures_better: share of the compared pictures that the caption describes better, 0 to 1.
       captions_better: share of the compared captions that describe the picture better, 0 to 1.
       nearest: id of the pair of another group whose picture is most like this one.
@@ -29,6 +31,7 @@ class Judgment:
 
     fold: int
     probability: float
+    log_confidence: float
     pictures_better: float
     captions_better: float
     nearest: str
@@ -67,6 +70,7 @@ def load(uri: str) -> dict[str, Judgment]:
         pair_id.decode(): Judgment(
             fold=int(columns["fold"][row]),
             probability=float(probabilities[row]),
+            log_confidence=float(columns["log_confidence"][row]),
             pictures_better=float(shares["pictures"][row]),
             captions_better=float(shares["captions"][row]),
             nearest=columns["nearest"][row].decode(),

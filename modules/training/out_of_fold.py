@@ -144,7 +144,8 @@ def judge_pairs(
     Returns:
       Arrays [N]: `id` bytes; `logit` float32; `pictures_compared` int64, and `pictures_better`,
       how many of these the caption describes better; `captions_compared` and `captions_better`
-      for the picture. What is as good counts by half.
+      for the picture, where what is as good counts by half; `log_confidence` float32, the logarithm
+      of the softmax of the logits of own caption and compared ones, at the own.
     """
     held_out = HeldOut.read(pairs)
     names = pairs.map(lambda row: row[features.ID])
@@ -155,7 +156,12 @@ def judge_pairs(
     logits[(held_out.tokens == PADDING_ID).all(axis=1)] = -np.inf
     count = len(logits)
     drawn = np.sort(np.random.default_rng(seed).permutation(count)[:most])
-    found = {"id": np.array(list(names.as_numpy_iterator())), "logit": logits}
+    confidence = np.empty(count, np.float32)
+    found = {
+        "id": np.array(list(names.as_numpy_iterator())),
+        "logit": logits,
+        "log_confidence": confidence,
+    }
     for kind, others in (("pictures", images[drawn]), ("captions", captions[drawn])):
         better, compared = np.zeros(count, np.float32), np.zeros(count, np.int64)
         step = max(1, SCORED_AT_ONCE // len(drawn))
@@ -169,6 +175,9 @@ def judge_pairs(
             ahead = scores - logits[rows, None]
             better[rows] = np.sum(is_wrong * (np.sign(ahead) + 1) / 2, axis=1)
             compared[rows] = is_wrong.sum(axis=1)
+            if kind == "captions":
+                all_of_it = np.logaddexp.reduce(np.where(is_wrong, scores, -np.inf), axis=1)
+                confidence[rows] = logits[rows] - np.logaddexp(logits[rows], all_of_it)
             reporting.report(f"comparing {kind}", int(rows[-1]) + 1, count)
         found[f"{kind}_better"], found[f"{kind}_compared"] = better, compared
     return found

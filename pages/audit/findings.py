@@ -139,12 +139,13 @@ def gather(dataset: Dataset, judgments: Mapping[str, Judgment]) -> Findings:
 def _self_confidence(pair: Pair) -> tuple[float, float, str]:
     """How sure the model is of the caption; the smaller, the more doubtful it is.
 
-    Its probability alone orders as well as its place among the other pictures and captions does,
-    and better than its margin over the best of them: see docs/experiments.md.
+    Of all captions of the fold, is it the picture's? That orders a little better than the
+    probability of the pair alone, and far better than the margin over the best other caption: see
+    docs/experiments.md.
     """
     found = pair.judgment
     assert found is not None
-    return found.probability, -found.pictures_better, pair.id
+    return found.log_confidence, found.probability, pair.id
 
 
 def _read(dataset: Dataset, judgments: Mapping[str, Judgment]) -> Iterator[Pair]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from pages.audit.findings import Findings, Pair
 
 _COLUMNS = (
-    *(STRIKE, "rank", "id", "reasons", "probability", "pictures_better", "captions_better"),
-    *("near_duplicate", "group", "caption"),
+    *(STRIKE, "rank", "id", "reasons", "confidence", "probability"),
+    *("pictures_better", "captions_better", "near_duplicate", "group", "caption"),
 )
 _SHOWN = 20
 _ON_SHEET = 200
@@ -142,6 +143,7 @@ def _cells(rank: int, pair: "Pair", twins: dict[str, str]) -> dict[str, Any]:
         "rank": rank,
         "id": pair.id,
         "reasons": " ".join(pair.reasons),
+        "confidence": found and round(math.exp(found.log_confidence), 6),
         "probability": found and round(found.probability, 4),
         "pictures_better": found and round(found.pictures_better, 4),
         "captions_better": found and round(found.captions_better, 4),

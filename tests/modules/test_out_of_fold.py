@@ -105,6 +105,9 @@ def test_a_pair_is_compared_with_others_of_its_fold():
     # Caption 9 is as far from 15 as from its own picture: that counts by half.
     assert found["pictures_better"] == [1.5, 1, 0, 0]
     assert found["captions_better"] == [1, 1.5, 0, 0]
+    # Of its own caption, and those at 3, 15 and 17.
+    others = np.exp([-6.0, 0.0, -12.0, -14.0])
+    assert found["log_confidence"][0] == pytest.approx(np.log(others[0] / others.sum()), rel=1e-4)
 
 
 def test_the_same_words_are_no_other_caption():
@@ -115,7 +118,7 @@ def test_the_same_words_are_no_other_caption():
 
 def test_a_caption_without_a_word_is_the_worst():
     found = judged([3, 9, 15], [0, 9, 15])
-    assert found["logit"][0] == -np.inf
+    assert found["logit"][0] == found["log_confidence"][0] == -np.inf
     assert found["pictures_better"][0] == found["pictures_compared"][0] == 2
 
 

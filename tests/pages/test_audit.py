@@ -14,6 +14,7 @@ EVIL = "<script>alert(1)</script>"
 PLAIN = Judgment(
     fold=0,
     probability=0.9,
+    log_confidence=-1.0,
     pictures_better=0.02,
     captions_better=0.03,
     nearest="00.png",
@@ -49,8 +50,9 @@ def judged(**changes):
 
 
 def test_the_most_doubtful_come_first_and_say_why(made):
-    wrong = {"probability": 0.01, "pictures_better": 0.7, "captions_better": 0.6}
-    found = findings.gather(made, judged(_5=wrong, _7={"probability": 0.05}))
+    wrong = {"probability": 0.05, "pictures_better": 0.7, "log_confidence": -9.0}
+    unlikely = {"probability": 0.01, "log_confidence": -8.0}
+    found = findings.gather(made, judged(_5=wrong, _7=unlikely))
     assert [pair.id for pair in found.ranked[:2]] == ["05.png", "07.png"]
     assert [pair.reasons for pair in found.doubtful] == [("unlikely", "outdone"), ("unlikely",)]
     assert len(found.ranked) == 24

@@ -42,6 +42,7 @@ def judged(data, monkeypatch):
             name: Judgment(
                 fold=0,
                 probability=0.01 if name == ids[0] else 0.9,
+                log_confidence=-9.0 if name == ids[0] else -1.0,
                 pictures_better=0.8 if name == ids[0] else 0.0,
                 captions_better=0.7 if name == ids[0] else 0.0,
                 nearest=ids[1] if name == ids[2] else ids[2],
