@@ -71,6 +71,7 @@ def describe(
         parts.append((ids.numpy(), groups.numpy(), small.numpy(), known.numpy() @ projection))
         reporting.report("describing pictures", sum(len(part[0]) for part in parts), total)
     ids, groups, thumbnails, embeddings = map(np.concatenate, zip(*parts, strict=True))
+    ids = ids.astype(np.bytes_)  # Not objects, which NumPy writes to no file.
     # What all pictures have in common would make them all alike.
     embeddings -= embeddings.mean(axis=0)
     embeddings /= np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)

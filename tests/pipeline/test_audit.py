@@ -75,22 +75,10 @@ def test_what_cannot_be_audited_is_told_before_anything_starts(data, tmp_path, o
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_data_set_of_one_group_is_told(tmp_path):
-    generator.write_folder(tmp_path / "pictures", count=3, size=16)
-    rows = list(csv.DictReader((tmp_path / "pictures" / "captions.csv").open()))
-    with (tmp_path / "pictures" / "one.csv").open("w") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows({**row, "family": "one"} for row in rows)
-    made = importer.import_pairs(
-        tmp_path / "pictures" / "one.csv",
-        tmp_path / "set",
-        columns=importer.Columns(group="family"),
-        num_workers=1,
-        say=lambda _: None,
-    )
-    with pytest.raises(DexmatchError, match=r"needs 20 groups, and there are 1; .*--group-column"):
-        audit.judge(settings(made.path, tmp_path))
+def test_a_data_set_of_one_group_is_told(data):
+    one = datasets.load(data).model_copy(update={"groups": 1})
+    with pytest.raises(DexmatchError, match=r"needs 8 groups, and there are 1; .*--group-column"):
+        audit._check_groups(one, folds=2)
 
 
 def test_a_run_that_fails_says_why(data, tmp_path, monkeypatch):
