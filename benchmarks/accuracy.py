@@ -229,7 +229,7 @@ def measured(data: str, system: str, seed: int, settings: str, trained: "Trained
 
 def settings_of(config: Config) -> str:
     """Digest of the data, of the recipe but for its seed, and of the code that trains."""
-    recipe = config.model_dump(mode="json", exclude={"run", "pusher", "evaluator"})
+    recipe = config.model_dump(mode="json", exclude={"run", "pusher", "evaluator", "audit"})
     del recipe["trainer"]["seed"], recipe["data"]["dataset"]
     code = digest_of_code("modules.transform", "modules.trainer")
     return _digest(*_data(config), recipe, code)
@@ -260,8 +260,12 @@ def apart(function: Callable[..., _Result], *arguments: object) -> _Result:
         return pool.submit(function, *arguments).result()
 
 
-def run_dexmatch(config: Config) -> "Trained":
+def run_dexmatch(config: Config, pairs: Path | None = None) -> "Trained":
     """Runs the pipeline, and scores the model that its Trainer exported.
+
+    Args:
+      config: of the run.
+      pairs: `sampled_examples` whose test split it is scored on; by default the run's own.
 
     Raises:
       DexmatchError: the run failed. A model that is not blessed is no failure.
@@ -274,7 +278,7 @@ def run_dexmatch(config: Config) -> "Trained":
 
     trainer = newest(config, "Trainer")
     model = Path(path_utils.serving_model_path(trainer.outputs["Model"].uri))
-    test = judging.read(split(config), "test")
+    test = judging.read(pairs or split(config), "test")
     figures = judging.figures(test.labels, test.kinds, probabilities(model, test))
     curve = validation_curve(log.read_text("utf-8", errors="replace"))
     return judging.Trained(figures, trainer.seconds, curve)

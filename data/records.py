@@ -37,6 +37,7 @@ class Reason(enum.StrEnum):
     UNSUPPORTED_PIXELS = "unsupported_pixels"
     TOO_SMALL = "too_small"
     TOO_LARGE = "too_large"
+    STRUCK_OUT = "struck_out"
 
 
 class Rejected(Exception):

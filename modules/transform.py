@@ -12,6 +12,9 @@ from modules.preprocessing import attributes, captions, images
 # Far more buckets than there are groups, so that two of them practically never meet.
 _HASH_BUCKETS = 2**62
 
+KEEP_ID = "keep_id"
+"""Key of `custom_config`: whether the ids of pairs are kept, for who must name them."""
+
 
 def preprocessing_fn(
     inputs: dict[str, Any], custom_config: dict[str, Any]
@@ -53,6 +56,8 @@ def preprocessing_fn(
         ),
         features.LABEL: _column(inputs[features.LABEL]),
     }
+    if custom_config.get(KEEP_ID):
+        outputs[features.ID] = _column(inputs[features.ID])
     if names := custom_config["attributes"]:
         outputs[features.ATTRIBUTES] = tf.stack(
             [_value_id(inputs[name], index) for index, name in enumerate(names)], axis=1

@@ -16,6 +16,7 @@ from pipeline.commands import config as config_commands
 from pipeline.commands import data as data_commands
 from pipeline.commands import run_argument
 from pipeline.commands.app import app as open_app
+from pipeline.commands.audit import audit
 from pipeline.commands.compare import compare
 from pipeline.commands.demo import demo
 from pipeline.commands.monitor import monitor
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 data_commands.app.command()(demo)
 data_commands.app.command()(pokemon)
+data_commands.app.command()(audit)
 app.add_typer(data_commands.app, name="data")
 app.command()(run)
 app.command()(runs)

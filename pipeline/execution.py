@@ -8,7 +8,7 @@ import hashlib
 import logging
 import re
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,7 +34,13 @@ from results.workspace import INSIDE, Workspace, called
 from serving import files
 
 if TYPE_CHECKING:
+    from tfx.orchestration.pipeline import Pipeline
+
     from results.evaluation import Evaluation
+
+Compose = Callable[[Config, Config, datasets.Dataset, Workspace], "Pipeline"]
+"""Makes a pipeline, once the workspace is entered: of the configuration, of the same with links in
+the place of paths outside of the workspace, of the data set and of the workspace."""
 
 _VALUES_SHOWN = 20
 _log = logging.getLogger("dexmatch.run")
@@ -59,12 +65,13 @@ class Outcome:
     log: Path
 
 
-def execute(config: Config, verbose: bool = False) -> Outcome:
-    """Runs the pipeline that a configuration describes.
+def execute(config: Config, verbose: bool = False, compose: Compose | None = None) -> Outcome:
+    """Runs a pipeline as a configuration describes it.
 
     Args:
       config: a validated configuration with `data.dataset` set.
       verbose: show the log as it grows.
+      compose: which pipeline; by default `compose_whole`.
 
     Returns:
       How it ended; a failing component is no exception.
@@ -85,7 +92,7 @@ def execute(config: Config, verbose: bool = False) -> Outcome:
             _log.info("configuration:\n%s", config.to_toml())
             _log.info("%s is %s", called(workspace.root), workspace.root)
             try:
-                _run(config, inputs, dataset, workspace)
+                _run(config, inputs, dataset, workspace, compose or compose_whole)
                 run = Metadata(workspace.metadata).latest(since=started)
                 evaluation = _evaluation(run) if run else None
             except Exception as raised:
@@ -189,35 +196,48 @@ def _check_values(config: Config, dataset: datasets.Dataset) -> None:
         )
 
 
-def _run(config: Config, inputs: Config, dataset: datasets.Dataset, workspace: Workspace) -> None:
-    serving = workspace.inside(links.make(workspace.root, "serving", workspace.serving))
+def _run(
+    config: Config,
+    inputs: Config,
+    dataset: datasets.Dataset,
+    workspace: Workspace,
+    compose: Compose,
+) -> None:
     # TensorFlow and TFX take seconds to load: only here, when the checks have passed. Beam starts
     # its workers by itself.
     with child_environment_applied(), run_progress() as progress:
-        from pipeline import baseline
-        from pipeline.pipeline import create_pipeline
         from pipeline.runners import RUNNERS
 
-        metadata = Metadata(workspace.metadata)
-        baseline.restore(metadata.runs(), workspace.serving)
-        metadata.mend(versions.list_versions(workspace.serving))
-        pipeline = create_pipeline(
-            inputs,
-            dataset=inputs.data.dataset,
-            dataset_name=dataset.path.name,
-            metadata_columns=[column.name for column in dataset.low_cardinality_columns()],
-            pipeline_root=workspace.inside(workspace.artifacts),
-            metadata_path=workspace.inside(workspace.metadata),
-            checkpoints_directory=workspace.inside(workspace.checkpoints),
-            serving_directory=serving,
-            batching_parameters=_batching_parameters(workspace),
-            pinned_versions=_pinned_versions(workspace),
-            baseline_strategy=baseline.BaselineStrategy,
-            baseline_config={"serving_directory": serving},
-            told=config,
-        )
+        pipeline = compose(config, inputs, dataset, workspace)
+        Metadata(workspace.metadata).mend(versions.list_versions(workspace.serving))
         progress.expect(len(pipeline.components))
         RUNNERS[config.run.orchestrator]().run(pipeline)
+
+
+def compose_whole(
+    config: Config, inputs: Config, dataset: datasets.Dataset, workspace: Workspace
+) -> "Pipeline":
+    """From the data to a pushed model; see `Compose`."""
+    from pipeline import baseline
+    from pipeline.pipeline import create_pipeline
+
+    serving = workspace.inside(links.make(workspace.root, "serving", workspace.serving))
+    baseline.restore(Metadata(workspace.metadata).runs(), workspace.serving)
+    return create_pipeline(
+        inputs,
+        dataset=inputs.data.dataset,
+        dataset_name=dataset.path.name,
+        metadata_columns=[column.name for column in dataset.low_cardinality_columns()],
+        pipeline_root=workspace.inside(workspace.artifacts),
+        metadata_path=workspace.inside(workspace.metadata),
+        checkpoints_directory=workspace.inside(workspace.checkpoints),
+        serving_directory=serving,
+        batching_parameters=_batching_parameters(workspace),
+        pinned_versions=_pinned_versions(workspace),
+        baseline_strategy=baseline.BaselineStrategy,
+        baseline_config={"serving_directory": serving},
+        told=config,
+    )
 
 
 def _linked(config: Config, dataset: datasets.Dataset, workspace: Workspace) -> Config:

@@ -136,7 +136,7 @@ def create_pipeline(
     """
     example_gen = ImportExampleGen(
         input_base=dataset,
-        input_config=_shards(),
+        input_config=shards(),
         output_config=_splits(config),
     )
     pair_sampler = PairSampler(
@@ -161,23 +161,14 @@ def create_pipeline(
         ),
         split=features.TEST,
     )
-    statistics_gen = StatisticsGen(
-        examples=examples,
-        # Counts values in sketches of bounded size. To count them exactly, TFDV groups all that
-        # there are, pictures included, and so keeps a split in memory several times over.
-        stats_options=tfdv.StatsOptions(use_sketch_based_topk_uniques=True),
-    )
-    schema_gen = _schema(config, statistics_gen)
+    statistics_gen = make_statistics(examples)
+    schema_gen = infer_schema(config, statistics_gen)
     schema = schema_gen.outputs["schema"]
     example_validator = ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema
     )
     anomaly_guard = AnomalyGuard(example_validator.outputs["anomalies"], schema)
-    attributes = config.model.attributes
-    preprocessing = {
-        **config.model_dump(mode="json", include={"image", "caption"}),
-        "attributes": list(metadata_columns if attributes == "auto" else attributes),
-    }
+    preprocessing = preprocessing_settings(config, metadata_columns)
     transform = Transform(
         examples=examples,
         schema=schema,
@@ -258,7 +249,7 @@ def create_pipeline(
         ),
     )
     telling = (told or config).model_dump(
-        mode="json", exclude={"run": True, "pusher": True, "data": {"dataset"}}
+        mode="json", exclude={"run": True, "pusher": True, "audit": True, "data": {"dataset"}}
     )
     card = ModelCard(
         model=model,
@@ -317,18 +308,27 @@ def create_pipeline(
         report,
     ]
     for node in nodes:
-        _key_cache_by_code(node)
+        key_cache_by_code(node)
     return Pipeline(
         pipeline_name=config.run.name,
         pipeline_root=pipeline_root,
         components=nodes,
         enable_cache=config.run.cache,
         metadata_connection_config=sqlite_metadata_connection_config(metadata_path),
-        beam_pipeline_args=_beam_arguments(config.run.beam_args),
+        beam_pipeline_args=beam_arguments(config.run.beam_args),
     )
 
 
-def _beam_arguments(arguments: Sequence[str]) -> list[str]:
+def preprocessing_settings(config: Config, metadata_columns: Sequence[str]) -> dict[str, Any]:
+    """What Transform and the Trainer are told of the data."""
+    attributes = config.model.attributes
+    return {
+        **config.model_dump(mode="json", include={"image", "caption"}),
+        "attributes": list(metadata_columns if attributes == "auto" else attributes),
+    }
+
+
+def beam_arguments(arguments: Sequence[str]) -> list[str]:
     """The arguments of the Beam jobs, with one more where workers are on this machine.
 
     TFX packs itself anew for each component, as distant workers must install it, unless the
@@ -341,7 +341,7 @@ def _beam_arguments(arguments: Sequence[str]) -> list[str]:
     return [*arguments, "--sdk_container_image=local"]
 
 
-def _key_cache_by_code(node: BaseNode) -> None:
+def key_cache_by_code(node: BaseNode) -> None:
     """Gives a component a digest of the code of ours that it runs as a parameter, if it runs any.
 
     TFX's cache does not see code, but parameters. What a component runs is what it names: its
@@ -364,7 +364,7 @@ def _key_cache_by_code(node: BaseNode) -> None:
         parameters.update(code)
 
 
-def _shards() -> example_gen_pb2.Input:
+def shards() -> example_gen_pb2.Input:
     """All that an importer wrote, as one split."""
     return example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="pairs", pattern=SHARDS)])
 
@@ -387,7 +387,17 @@ def _splits(config: Config) -> example_gen_pb2.Output:
     )
 
 
-def _schema(config: Config, statistics_gen: BaseNode) -> BaseNode:
+def make_statistics(examples: types.BaseChannel) -> BaseNode:
+    """Statistics of every split.
+
+    Values are counted in sketches of bounded size. To count them exactly, TFDV groups all that there
+    are, pictures included, and so keeps a split in memory several times over.
+    """
+    options = tfdv.StatsOptions(use_sketch_based_topk_uniques=True)
+    return StatisticsGen(examples=examples, stats_options=options)
+
+
+def infer_schema(config: Config, statistics_gen: BaseNode) -> BaseNode:
     """A curated schema where there is one, else one inferred from the data."""
     if config.data.schema_file:
         return ImportSchemaGen(schema_file=config.data.schema_file)
@@ -440,7 +450,7 @@ def _bulk(config: Config, model: types.BaseChannel, evaluator: BaseNode) -> list
         return []
     example_gen = ImportExampleGen(
         input_base=config.bulk.dataset,
-        input_config=_shards(),
+        input_config=shards(),
     ).with_id("BulkExampleGen")
     column = bulk_inferrer_pb2.PredictOutputCol(
         output_key=features.PROBABILITY, output_column=features.PROBABILITY

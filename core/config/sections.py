@@ -433,6 +433,24 @@ class BulkConfig(Section):
     )
 
 
+class AuditConfig(Section):
+    """How `dexmatch data audit` judges the pairs of a data set."""
+
+    folds: int = Field(
+        5,
+        ge=2,
+        le=20,
+        description="parts that are judged by a model each, which learned from other groups: so "
+        "many trainings; with more of them the models learn from more pairs",
+    )
+    most_compared: int = Field(
+        2000,
+        ge=10,
+        description="pictures of a part that a caption is compared with, and captions that a "
+        "picture is; of more, so many are drawn",
+    )
+
+
 class CardConfig(Section):
     """What only you can say in the model card."""
 

@@ -39,6 +39,7 @@ class Config(Section):
     monitor: sections.MonitorConfig = sections.MonitorConfig()
     pusher: sections.PusherConfig = sections.PusherConfig()
     bulk: sections.BulkConfig = sections.BulkConfig()
+    audit: sections.AuditConfig = sections.AuditConfig()
     card: sections.CardConfig = sections.CardConfig()
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from core import features, reporting
 from core.config import Config, PairsConfig, TrainerConfig
 from core.errors import DexmatchError
 from modules.export.scoring import Scorer
-from modules.training import cross_fitting
+from modules.training import cross_fitting, folds
 from modules.training.frozen_features import FrozenFeatures
 from modules.training.inputs import Splits, TrainingData
 
@@ -121,7 +121,7 @@ def test_folds_need_not_be_all_there_is():
 
 def test_folds_are_near_to_equal_where_groups_are_not():
     groups = Counter({1: 1, 2: 2, 3: 3, 4: 3, 5: 4, 6: 4, 7: 9})
-    fold_of = cross_fitting._assign_groups(groups, 3)
+    fold_of = folds.assign_groups(groups, 3)
     sizes = Counter()
     for group, pairs in groups.items():
         sizes[fold_of[group]] += pairs

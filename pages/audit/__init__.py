@@ -1,0 +1,1 @@
+"""What an audit of a data set found, and the sheet that shows it."""
