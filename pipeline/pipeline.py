@@ -390,8 +390,8 @@ def _splits(config: Config) -> example_gen_pb2.Output:
 def make_statistics(examples: types.BaseChannel) -> BaseNode:
     """Statistics of every split.
 
-    Values are counted in sketches of bounded size. To count them exactly, TFDV groups all that there
-    are, pictures included, and so keeps a split in memory several times over.
+    Values are counted in sketches of bounded size. To count them exactly, TFDV groups all that
+    there are, pictures included, and so keeps a split in memory several times over.
     """
     options = tfdv.StatsOptions(use_sketch_based_topk_uniques=True)
     return StatisticsGen(examples=examples, stats_options=options)
