@@ -65,8 +65,8 @@ class NotFinite(keras.callbacks.Callback):
     def _check(self, name: str, logs: dict[str, Any] | None) -> None:
         value = float((logs or {}).get(name, 0.0))
         if not math.isfinite(value):
+            step = keras.ops.convert_to_numpy(self.model.optimizer.iterations)
             raise DexmatchError(
-                f"the training's {name} became {value} in step "
-                f"{int(self.model.optimizer.iterations)}; lower trainer.learning_rate, or lengthen "
-                "trainer.warmup_epochs"
+                f"the training's {name} became {value} in step {step}; lower "
+                "trainer.learning_rate, or lengthen trainer.warmup_epochs"
             )

@@ -48,4 +48,5 @@ class LearningRate(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """By the steps done, those before a kill among them."""
         optimizer = self.model.optimizer
-        optimizer.learning_rate = self._rate(tf.constant(int(optimizer.iterations), tf.int64))
+        step = keras.ops.convert_to_numpy(optimizer.iterations)
+        optimizer.learning_rate = self._rate(tf.constant(step, tf.int64))

@@ -209,7 +209,7 @@ def test_only_the_calibration_changes(runs, tiny_backbone, transformed, folded, 
     found = folded[1]
     assert plain.keys() == found.keys()
     changed = [name for name in plain if not np.array_equal(plain[name], found[name])]
-    assert [plain[name].shape for name in changed] == [(), ()]
+    assert [plain[name].shape for name in changed] == [(), (), ()]
 
 
 def test_the_progress_counts_all_trainings(folded):
