@@ -1,7 +1,7 @@
 """For each picture the one of another group that is most like it, by embedding; and how like it is.
 
-A hash finds a picture that stands twice byte for byte. One that was saved again, made smaller or
-cropped a little has another hash, and nearly the same embedding.
+A hash finds a picture that stands twice byte for byte. One that was saved again, made smaller or a
+little brighter has another hash, and much the same embedding.
 """
 
 from collections.abc import Iterator
