@@ -120,6 +120,7 @@ def validate(
     examples, blessing = standard_artifacts.Examples(), standard_artifacts.InfraBlessing()
     model.uri, verdict.uri = str(folder / "model"), str(folder / "verdict")
     examples.uri, blessing.uri = str(folder / "examples"), str(folder / f"infra-{number}")
+    verdict.set_int_custom_property("blessed", 1)
     examples.split_names = artifact_utils.encode_split_names(["test"])
     place_once(version, folder)
     start = time.perf_counter()
@@ -145,14 +146,12 @@ def validate(
 
 
 def place_once(version: Path, folder: Path) -> None:
-    """Puts the model and a blessing where the components before would have left them."""
+    """Puts the model where the Trainer would have left it."""
     link = folder / "model" / "Format-Serving"
     if link.is_symlink():
         return
-    for name in ("model", "verdict"):
-        (folder / name).mkdir()
+    link.parent.mkdir()
     link.symlink_to(version.resolve())
-    (folder / "verdict" / "BLESSED").touch()
 
 
 if __name__ == "__main__":
