@@ -136,9 +136,7 @@ def main() -> None:
     notebook = Notebook(options.resume, options.json)
     try:
         for folder, recipe in options.data:
-            config = configs.load(
-                Path(recipe), [*(options.set or ()), f"data.dataset={json.dumps(folder)}"]
-            )
+            config = config_of(folder, recipe, options.set)
             with tempfile.TemporaryDirectory() as scratch:
                 measure(in_scratch(config, Path(scratch)), options, notebook)
     except DexmatchError as error:
@@ -147,9 +145,15 @@ def main() -> None:
     show_ratios(notebook.runs)
 
 
-def parse() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def config_of(folder: str, recipe: str, settings: Sequence[str] | None) -> Config:
+    """The configuration of a run on a data set, see `parser_of_runs`."""
+    asked = [*(settings or ()), f"data.dataset={json.dumps(folder)}"]
+    return configs.load(configs.file_or_recipe(Path(recipe)), asked)
+
+
+def parser_of_runs(description: str) -> argparse.ArgumentParser:
+    """A command line that names data sets, each with its recipe, and settings of all runs."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--data",
         nargs=2,
@@ -159,6 +163,12 @@ def parse() -> argparse.Namespace:
         help="a data set, as written by `dexmatch data import`, and its configuration; repeatable",
     )
     parser.add_argument("--set", action="append", metavar="SECTION.KEY=VALUE")
+    return parser
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = parser_of_runs(__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=seeds, default=[1, 2, 3], metavar="N,N,...")
     parser.add_argument(
         "--seed-recipe-seeds", type=seeds, metavar="N,N,...", help="by default those of --seeds"

@@ -15,7 +15,6 @@ swapped here count as found.
 
 import argparse
 import dataclasses
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -23,7 +22,6 @@ from pathlib import Path
 from benchmarks import accuracy, tables
 from benchmarks.accuracy import apart, changed
 from benchmarks.swapped_captions import write_swapped
-from core import config as configs
 from core import terminal
 from core.config import Config
 from core.errors import DexmatchError
@@ -69,8 +67,7 @@ def main() -> None:
     models = terminal.table("data", "trained on", "AUC random>", "AUC hard>", "ECE>", "matched>")
     try:
         for folder, recipe in options.data:
-            asked = [*(options.set or ()), f"data.dataset={json.dumps(folder)}"]
-            config = configs.load(configs.file_or_recipe(Path(recipe)), asked)
+            config = accuracy.config_of(folder, recipe, options.set)
             name = Path(folder).resolve().name
             with tempfile.TemporaryDirectory() as scratch:
                 swapped = Path(scratch) / "swapped" / name
@@ -92,16 +89,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--data",
-        nargs=2,
-        action="append",
-        required=True,
-        metavar=("FOLDER", "RECIPE"),
-        help="a data set, as written by `dexmatch data import`, and its configuration; repeatable",
-    )
-    parser.add_argument("--set", action="append", metavar="SECTION.KEY=VALUE")
+    parser = accuracy.parser_of_runs(__doc__.split("\n")[0])
     parser.add_argument("--share", type=float, default=0.05, help="of the captions to swap")
     parser.add_argument("--seed", type=int, default=1, help="of the swapping")
     parser.add_argument("--no-training", action="store_true", help="audit only")

@@ -11,8 +11,6 @@ import statistics
 import time
 from collections.abc import Sequence
 
-import numpy as np
-
 from benchmarks import tables
 from components.pair_sampler.sampling import CLOSE_SHARE, Candidate, CandidatePool
 from core import terminal
@@ -30,16 +28,10 @@ class RankedInPython(CandidatePool):
 
     def draw_hard(self, pair: Candidate, count: int) -> list[Candidate]:
         """See `CandidatePool.draw_hard`."""
-        shared = np.zeros(len(self._pool), np.int32)
-        differs = np.zeros(len(self._pool), bool)
-        for codes, value in zip(self._columns, pair.values, strict=True):
-            same = codes.equal(value)
-            differs |= ~same
-            if value:
-                shared += same
-        close = np.flatnonzero(self._are_negatives(pair) & differs & (shared > 0))
+        close, shared = self._look_alikes(pair)
         generator = self._random(b"hard", pair.pair_id)
-        ranked = sorted(close, key=lambda index: (-shared[index], generator.random()))
+        lots = [(-int(columns), generator.random()) for columns in shared]
+        ranked = [index for _, index in sorted(zip(lots, close, strict=True))]
         closest = ranked[: max(count, round(CLOSE_SHARE * len(ranked)))]
         drawn = generator.sample(closest, min(count, len(closest)))
         return [self._pool[index] for index in drawn]

@@ -160,9 +160,12 @@ def main() -> None:
         rows, config.caption.max_tokens, settings.batch_size, 0, settings.seed
     )
     batches = list(drawn.take(steps))
+    rate = optimizer.LearningRate(stages.plan_stages(settings)[-1], steps, settings)
     apart = build(config)
     epochs = {
-        "an epoch of the Trainer": lambda: trainer.fit(drawn, steps_per_epoch=steps, verbose=0),
+        "an epoch of the Trainer": lambda: trainer.fit(
+            drawn, steps_per_epoch=steps, verbose=0, callbacks=[rate]
+        ),
         "its steps, batches in memory": through(apart.train_step, batches),
         "forward and backward of the branches": through(branches(apart.model), batches),
     }

@@ -115,6 +115,26 @@ class CandidatePool:
         """
         if not count:
             return []
+        close, shared = self._look_alikes(pair)
+        if not len(close):
+            return []
+        generator = self._random(b"hard", pair.pair_id)
+        # The closest first, and among equals by lot.
+        unshared = (len(self._columns) - shared).astype(np.uint64)
+        keys = (unshared << np.uint64(_LOT_BITS)) | _lots(generator, len(close))
+        most = min(len(close), max(count, round(CLOSE_SHARE * len(close))))
+        # Sorting all would take several times as long.
+        closest = np.argpartition(keys, most - 1)[:most]
+        ranked = close[closest[np.argsort(keys[closest])]]
+        drawn = generator.sample(range(most), min(count, most))
+        return [self._pool[ranked[place]] for place in drawn]
+
+    def _look_alikes(self, pair: Candidate) -> tuple[np.ndarray, np.ndarray]:
+        """Captions that may be set against the pair's image and whose metadata is close to its own.
+
+        Returns:
+          Their indices in the pool, int64 [N], and how many columns each shares, uint16 [N].
+        """
         shared = np.zeros(len(self._pool), np.uint16)
         differs = np.zeros(len(self._pool), bool)
         for codes, value in zip(self._columns, pair.values, strict=True):
@@ -123,18 +143,7 @@ class CandidatePool:
             if value:
                 shared += same
         close = np.flatnonzero(self._are_negatives(pair) & differs & (shared > 0))
-        if not len(close):
-            return []
-        generator = self._random(b"hard", pair.pair_id)
-        # The closest first, and among equals by lot.
-        unshared = (len(self._columns) - shared[close]).astype(np.uint64)
-        keys = (unshared << np.uint64(_LOT_BITS)) | _lots(generator, len(close))
-        most = min(len(close), max(count, round(CLOSE_SHARE * len(close))))
-        # Sorting all would take several times as long.
-        closest = np.argpartition(keys, most - 1)[:most]
-        ranked = close[closest[np.argsort(keys[closest])]]
-        drawn = generator.sample(range(most), min(count, most))
-        return [self._pool[ranked[place]] for place in drawn]
+        return close, shared[close]
 
     def _are_negatives(self, pair: Candidate) -> np.ndarray:
         """bool [pool]: which captions may be set against the pair's image."""

@@ -18,7 +18,7 @@ from pipeline.commands.model_options import (
     read_captions,
 )
 from pipeline.commands.run import ConfigOption, SetOption, load_config
-from pipeline.commands.search import index_file, load_index
+from pipeline.commands.search import index_file, load_index, pictures_in
 from pipeline.commands.serve import port_number
 
 if TYPE_CHECKING:
@@ -153,13 +153,7 @@ def _searched(images: Path, index: Path | None) -> "tuple[list[Path], Path, Inde
     Raises:
       DexmatchError: there is no such folder, no picture in it, or the index is damaged.
     """
-    from serving.search.pictures import in_folder, shown
-
-    if not images.is_dir():
-        raise DexmatchError(f"{shown(images)}: no such folder")
-    found = in_folder(images)
-    if not found:
-        raise DexmatchError(f"{shown(images)}: no pictures in this folder")
+    found = pictures_in(images)
     file = index_file(images, index)
     return found, file, load_index(file, images)
 

@@ -79,17 +79,12 @@ def search(
         raise DexmatchError("--index and --no-index: name one of them")
     settings = load_config(config, set_)
     from serving.search.index import Index
-    from serving.search.pictures import in_folder, shown
 
-    if not os.path.isdir(images):
-        raise DexmatchError(f"{shown(images)}: no such folder")
+    paths = pictures_in(images)
     if sheet:
         from serving.search import sheet as sheets
 
         sheets.check(sheet)
-    paths = in_folder(images)
-    if not paths:
-        raise DexmatchError(f"{shown(images)}: no pictures in this folder")
     file = None if no_index else index_file(images, index)
     kept = load_index(file, images) if file else None
     with open_chosen(settings, server, model, client_certificate, client_key) as client:
@@ -109,6 +104,22 @@ def search(
     if sheet:
         sheets.write(sheet, caption, hits, images, len(paths))
         terminal.say(f"contact sheet  {sheet}")
+
+
+def pictures_in(images: Path) -> list[Path]:
+    """The pictures below a folder.
+
+    Raises:
+      DexmatchError: there is no such folder, or no picture in it.
+    """
+    from serving.search.pictures import in_folder, shown
+
+    if not os.path.isdir(images):
+        raise DexmatchError(f"{shown(images)}: no such folder")
+    found = in_folder(images)
+    if not found:
+        raise DexmatchError(f"{shown(images)}: no pictures in this folder")
+    return found
 
 
 def index_file(images: Path, index: Path | None) -> Path:
