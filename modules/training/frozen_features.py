@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from core import features, reporting
 from modules.training import distribution, inputs
-from modules.training.augmentation import build_augmentation
+from modules.training.augmentation import Augmentation
 from modules.training.inputs import Splits
 from modules.training.setup import TrainingSetup
 
@@ -35,7 +35,7 @@ class FrozenFeatures:
         pixels = tf.TensorSpec([None, size, size, 3], tf.uint8)
         self._model = image_features
         # Of its own, so that views are the same in a run that resumes.
-        self._augment = build_augmentation(setup.config.augment, setup.config.trainer.seed)
+        self._augment = Augmentation(setup.config.augment, setup.config.trainer.seed)
         self._views = {"train": setup.config.trainer.frozen_views, "val": 1}
         self._folder = folder
         self._plain = tf.function(self._encode_plain, input_signature=[pixels])

@@ -17,7 +17,7 @@ from core.config import AugmentConfig, TrainerConfig
 from modules.network.model import ATTRIBUTES, PairModel
 from modules.preprocessing import captions
 from modules.training import distribution
-from modules.training.augmentation import build_augmentation
+from modules.training.augmentation import Augmentation
 from modules.training.losses import attribute_loss, contrastive_loss, word_prediction_loss
 from modules.training.negatives import in_batch_pairs, pair_weights
 
@@ -45,7 +45,7 @@ class PairTrainer(keras.Model):
         super().__init__(name="pair_trainer")
         self.model = model
         self._settings = settings
-        self._augment = build_augmentation(augmentation, settings.seed)
+        self._augment = Augmentation(augmentation, settings.seed)
         # Trained along and thrown away: they teach the branches, and answer no request.
         if settings.word_loss_weight:
             self._words = keras.layers.Dense(vocabulary_size, name="words")
