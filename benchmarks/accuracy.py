@@ -2,11 +2,12 @@
 
     python -m benchmarks.accuracy --data datasets/demo recipes/demo.toml
     python -m benchmarks.accuracy --data datasets/demo recipes/demo.toml \\
-        --data datasets/pokemon recipes/pokemon.toml --seeds 1,2,3 \\
+        --data datasets/pokemon recipes/pokemon.toml --seeds 1,2,3 --random-weights-seeds 1 \\
         --seed-recipe-seeds 1 --seed-recipe-minutes 16 --json figures.json --resume figures.json
 
-For every data set and seed `dexmatch run` trains a model in a workspace that is thrown away, and
-`benchmarks/seed_recipe.py` trains on the same split. Both are scored on the same test pairs:
+For every data set and seed `dexmatch run` trains a model in a workspace that is thrown away, as the
+recipe says and, for the seeds of `--random-weights-seeds`, the same with `model.weights = "none"`;
+`benchmarks/seed_recipe.py` trains on the same split. All are scored on the same test pairs:
 dexmatch through the `serving_default` signature of the model that its Trainer exported, blessed or
 not, and without TFMA. Every run has a process of its own, one after another.
 
@@ -46,7 +47,9 @@ if TYPE_CHECKING:
     from benchmarks.judging import Trained
 
 DEXMATCH = "dexmatch"
+RANDOM_WEIGHTS = "random weights"
 SEED_RECIPE = "seed recipe"
+SYSTEMS = (DEXMATCH, RANDOM_WEIGHTS, SEED_RECIPE)
 
 FIGURES = ("auc_random", "auc_hard", "ece", "matched_probability")
 """The columns of the table, before the time."""
@@ -72,7 +75,7 @@ class Measured:
 
     Attributes:
       data: name of the data set's folder.
-      system: `DEXMATCH` or `SEED_RECIPE`.
+      system: one of `SYSTEMS`.
       seed: what it was started with.
       settings: digest of all else that the figures depend on: data, recipe, code.
       figures: of the test pairs, see `judging.figures`.
@@ -171,7 +174,17 @@ def parse() -> argparse.Namespace:
     parser = parser_of_runs(__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=seeds, default=[1, 2, 3], metavar="N,N,...")
     parser.add_argument(
-        "--seed-recipe-seeds", type=seeds, metavar="N,N,...", help="by default those of --seeds"
+        "--random-weights-seeds",
+        type=seeds,
+        default=[],
+        metavar="N,N,...",
+        help="also train the recipe from random weights; by default not",
+    )
+    parser.add_argument(
+        "--seed-recipe-seeds",
+        type=seeds,
+        metavar="N,N,...",
+        help='by default those of --seeds; "" for none',
     )
     parser.add_argument("--seed-recipe-minutes", type=float, help="stop its training after so long")
     parser.add_argument("--seed-recipe-epochs", type=int, help="at most")
@@ -187,7 +200,7 @@ def parse() -> argparse.Namespace:
 
 def seeds(text: str) -> list[int]:
     """ "1,2,3" to its numbers, each once."""
-    return list(dict.fromkeys(int(part) for part in text.split(",")))
+    return list(dict.fromkeys(int(part) for part in text.split(",") if part))
 
 
 def in_scratch(config: Config, scratch: Path) -> Config:
@@ -208,14 +221,19 @@ def changed(config: Config, **sections: dict[str, Any]) -> Config:
 
 
 def measure(config: Config, options: argparse.Namespace, notebook: Notebook) -> None:
-    """Runs both systems on one data set with all seeds."""
+    """Runs all systems on one data set with all seeds."""
     data = datasets.load(config.data.dataset).path.resolve().name
-    settings = settings_of(config)
-    for seed in options.seeds:
-        if not notebook.find(data, DEXMATCH, seed, settings):
-            terminal.say(f"{data}: {DEXMATCH}, seed {seed}")
-            trained = apart(run_dexmatch, changed(config, trainer={"seed": seed}))
-            notebook.add(measured(data, DEXMATCH, seed, settings, trained))
+    chosen = {
+        DEXMATCH: (config, options.seeds),
+        RANDOM_WEIGHTS: (changed(config, model={"weights": "none"}), options.random_weights_seeds),
+    }
+    for system, (recipe, wanted) in chosen.items():
+        settings = settings_of(recipe)
+        for seed in wanted:
+            if not notebook.find(data, system, seed, settings):
+                terminal.say(f"{data}: {system}, seed {seed}")
+                trained = apart(run_dexmatch, changed(recipe, trainer={"seed": seed}))
+                notebook.add(measured(data, system, seed, settings, trained))
     choice = {
         "minutes": options.seed_recipe_minutes,
         "epochs": options.seed_recipe_epochs,
@@ -223,7 +241,8 @@ def measure(config: Config, options: argparse.Namespace, notebook: Notebook) -> 
     }
     choice = {name: value for name, value in choice.items() if value is not None}
     settings = settings_of_seed_recipe(config, choice)
-    for seed in options.seed_recipe_seeds or options.seeds:
+    given = options.seed_recipe_seeds
+    for seed in options.seeds if given is None else given:
         if not notebook.find(data, SEED_RECIPE, seed, settings):
             terminal.say(f"{data}: {SEED_RECIPE}, seed {seed}")
             trained = apart(run_seed_recipe, split(config), seed, choice)
@@ -393,8 +412,10 @@ def show(runs: Sequence[Measured]) -> None:
         "data", "system", "AUC random>", "AUC hard>", "ECE>", "matched>", "minutes>"
     )
     for data in dict.fromkeys(run.data for run in runs):
-        for system in (DEXMATCH, SEED_RECIPE):
+        for system in SYSTEMS:
             chosen = [run for run in runs if run.data == data and run.system == system]
+            if not chosen:
+                continue
             cells = [
                 spread([run.figures[name] for run in chosen if name in run.figures])
                 for name in FIGURES
@@ -418,6 +439,8 @@ def show_ratios(runs: Sequence[Measured]) -> None:
             for system in (DEXMATCH, SEED_RECIPE)
         )
         both = list(itertools.product(ours, theirs))
+        if not both:
+            continue
         table.add_row(
             f"{data}: training time",
             *spread([our.seconds / their.seconds for our, their in both], digits=2).split("\n"),
@@ -430,7 +453,8 @@ def show_ratios(runs: Sequence[Measured]) -> None:
             + (f" (missed by {missed} of {len(ratios)})" if missed else ""),
             *spread(reached, digits=2).split("\n"),
         )
-    tables.show(table)
+    if table.row_count:
+        tables.show(table)
 
 
 def spread(values: Sequence[float], digits: int = 3) -> str:

@@ -1,13 +1,15 @@
 import dataclasses
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from benchmarks import accuracy
-from benchmarks.accuracy import DEXMATCH, SEED_RECIPE, Measured, Notebook
-from benchmarks.judging import Pairs
+from benchmarks.accuracy import DEXMATCH, RANDOM_WEIGHTS, SEED_RECIPE, Measured, Notebook
+from benchmarks.judging import Pairs, Trained
 from core import config as configs
 
 RUN = Measured("demo", DEXMATCH, 1, "abc", {"auc": 0.9}, 12.0, [(6.0, 0.8), (12.0, 0.9)])
@@ -110,6 +112,28 @@ def test_settings_of_the_seed_recipe_ignore_what_it_does_not_use(digest_of_data)
 
 def test_seeds_are_run_once_each():
     assert accuracy.seeds("3,1,3") == [3, 1]
+    assert accuracy.seeds("") == []
+
+
+def test_the_recipe_from_random_weights_is_a_system_of_its_own(digest_of_data, monkeypatch):
+    started = []
+
+    def apart(function, config, *_):
+        started.append((config.model.weights, config.trainer.seed))
+        return Trained({"auc_random": 0.9}, 12.0, [])
+
+    monkeypatch.setattr(accuracy, "apart", apart)
+    monkeypatch.setattr(accuracy.datasets, "load", lambda _: SimpleNamespace(path=Path("demo")))
+    given = ["--data", "folder", "recipe", "--seeds=1,2", "--random-weights-seeds=2"]
+    monkeypatch.setattr("sys.argv", ["accuracy", *given, "--seed-recipe-seeds="])
+    notebook = Notebook(None, None)
+    accuracy.measure(configs.load(None, ["model.weights=imagenet"]), accuracy.parse(), notebook)
+    assert started == [("imagenet", 1), ("imagenet", 2), ("none", 2)]
+    assert [(run.system, run.seed) for run in notebook.runs] == [
+        (DEXMATCH, 1),
+        (DEXMATCH, 2),
+        (RANDOM_WEIGHTS, 2),
+    ]
 
 
 def test_the_table_shows_every_system_and_a_data_set_without_a_bar(capsys):
