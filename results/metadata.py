@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from results import links, versions
+from results.connections import opened
+from results.ownership import pipeline_of
+from results.shared_store import SharedStore
 from results.versions import Version
-from results.workspace import ARTIFACTS, INSIDE, called
+from results.workspace import ARTIFACTS, INSIDE, Workspace, called
 
 _RUN = "pipeline_run"
 _NODE = "node"
@@ -176,39 +178,57 @@ class Run:
 
 
 class Metadata:
-    """Reads, and mends, the MLMD database of a workspace.
+    """Reads, and mends, MLMD's records of a pipeline.
 
     Args:
       path: the SQLite file, in the workspace's folder; if there is none, there are no runs.
+      shared: the database server that takes its place, where other pipelines have records too.
+
+    Raises:
+      DexmatchError: the server is away or lets us not in.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, shared: SharedStore | None = None):
         self._root = path.parent
-        connection = mlmd.ConnectionConfig()
-        if path.exists():
-            connection.sqlite.filename_uri = str(path)
-            connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READWRITE
-        else:
-            connection.fake_database.SetInParent()  # An empty one, in memory.
-        self._store = metadata_store.MetadataStore(connection)
+        self._shared = shared
+        self._store = opened(path, shared)
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> "Metadata":
+        """The records of a workspace, wherever they are."""
+        return cls(workspace.metadata, workspace.shared)
 
     def runs(self) -> list[Run]:
         """All runs, the oldest first."""
-        contexts = self._store.get_contexts_by_type(_RUN)
-        return [self._run(context) for context in sorted(contexts, key=lambda each: each.id)]
+        return [self._run(each) for each in sorted(self._run_contexts(), key=lambda each: each.id)]
 
     def latest(self, since: datetime | None = None) -> Run | None:
         """The newest run; None if there is none, or none that started after `since`."""
-        contexts = self._store.get_contexts_by_type(_RUN)
+        contexts = self._run_contexts()
         if not contexts:
             return None
         run = self._run(max(contexts, key=lambda each: each.id))
         return run if since is None or run.started >= since else None
 
+    def _run_contexts(self) -> list[mlmd.Context]:
+        if self._shared is None:
+            return self._store.get_contexts_by_type(_RUN)
+        pipeline = pipeline_of(self._store, self._shared)
+        return self._store.get_children_contexts_by_context(pipeline.id) if pipeline else []
+
+    def _artifacts(self) -> list[mlmd.Artifact]:
+        if self._shared is None:
+            return self._store.get_artifacts()
+        pipeline = pipeline_of(self._store, self._shared)
+        return self._store.get_artifacts_by_context(pipeline.id) if pipeline else []
+
     def has(self, type_name: str) -> bool:
         """Whether some run has made an artifact of a type, and it is still there."""
-        artifacts = self._store.get_artifacts_by_type(type_name)
-        return any(each.state == mlmd.Artifact.LIVE and self._is_there(each) for each in artifacts)
+        return any(
+            each.state == mlmd.Artifact.LIVE and self._is_there(each)
+            for each in self._artifacts()
+            if each.type == type_name
+        )
 
     def mend(self, pushed: Collection[Version]) -> None:
         """Sets the records right with what is on disk; call it with the workspace's lock held.
@@ -223,7 +243,7 @@ class Metadata:
           pushed: all versions where models are pushed to.
         """
         changed = []
-        for artifact in self._store.get_artifacts():
+        for artifact in self._artifacts():
             inside, state = _inside(artifact.uri), artifact.state
             uri = artifact.uri if inside is None else f"{called(self._root)}/{inside}"
             if state in (mlmd.Artifact.LIVE, mlmd.Artifact.DELETED):
