@@ -35,7 +35,11 @@ class DatabaseUrl:
           ValueError: it is none, or holds a password. The message, which does not repeat the text,
             says what to do.
         """
-        parts = urlsplit(text)
+        try:
+            parts = urlsplit(text)
+        except ValueError:
+            # Its own message would repeat the text.
+            raise ValueError(f'must be "sqlite" or {_FORM}') from None
         if parts.scheme in ("postgres", "postgresql"):
             raise ValueError(
                 "PostgreSQL will not do: ML Metadata cannot write a text with a backslash to it, "
@@ -48,8 +52,8 @@ class DatabaseUrl:
             )
         try:
             port = parts.port if parts.port is not None else _PORT
-        except ValueError as error:
-            raise ValueError(f"must have a port from 1 to 65535, as in {_FORM}") from error
+        except ValueError:
+            raise ValueError(f"must have a port from 1 to 65535, as in {_FORM}") from None
         if parts.scheme != "mysql" or not (parts.username and parts.hostname):
             raise ValueError(f'must be "sqlite" or {_FORM}')
         if parts.query or parts.fragment:
