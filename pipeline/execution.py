@@ -98,7 +98,11 @@ def execute(config: Config, verbose: bool = False, compose: Compose | None = Non
                 evaluation = _evaluation(run) if run else None
             except Exception as raised:
                 # At once: how much is free, once temporary files are gone, explains nothing.
-                users = _users_mistake(raised) or disk.explain(raised, *folders)
+                users = (
+                    _users_mistake(raised)
+                    or disk.explain(raised, *folders)
+                    or _explain_by_server(workspace)
+                )
                 error = users or _one_line(raised)
                 _log.exception("the run failed")
                 with contextlib.suppress(Exception):  # Perhaps not even this can be read.
@@ -308,6 +312,16 @@ def _users_mistake(error: BaseException) -> str | None:
     text = "".join(traceback.format_exception(error))
     found = re.findall(rf"{DexmatchError.__name__}: (.*)", text)
     return _without_beams_note(found[-1]) if found else None
+
+
+def _explain_by_server(workspace: Workspace) -> str | None:
+    """That the database server is away, if it is: without it no run goes on."""
+    try:
+        if workspace.shared:
+            workspace.shared.check_it_answers()
+    except DexmatchError as error:
+        return str(error)
+    return None
 
 
 def _without_beams_note(text: str) -> str:

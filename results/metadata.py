@@ -5,7 +5,8 @@ Needs ml-metadata only, so that `dexmatch runs` answers at once.
 
 import json
 import re
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -265,21 +266,39 @@ class Metadata:
 
     def _run(self, context: mlmd.Context) -> Run:
         executions = self._store.get_executions_by_context(context.id)
+        events = defaultdict(list)
+        # For all at once: a server may be far.
+        if executions:
+            numbers = [each.id for each in executions]
+            for event in self._store.get_events_by_execution_ids(numbers):
+                events[event.execution_id].append(event)
+        made = [each for of_one in events.values() for each in of_one if _is_output(each)]
+        artifacts = self._store.get_artifacts_by_id([event.artifact_id for event in made])
         return Run(
             id=context.name,
             started=_local_time(context.create_time_since_epoch),
             executions=tuple(
-                self._execution(each) for each in sorted(executions, key=lambda each: each.id)
+                self._execution(each, events[each.id], artifacts)
+                for each in sorted(executions, key=lambda each: each.id)
             ),
         )
 
-    def _execution(self, execution: mlmd.Execution) -> Execution:
+    def _execution(
+        self,
+        execution: mlmd.Execution,
+        events: Sequence[mlmd.Event],
+        artifacts: Sequence[mlmd.Artifact],
+    ) -> Execution:
         contexts = self._store.get_contexts_by_execution(execution.id)
         # A node's context is named "<pipeline>.<node>".
         node = next(each.name for each in contexts if each.type == _NODE).partition(".")[2]
         milliseconds = execution.last_update_time_since_epoch - execution.create_time_since_epoch
-        events = self._store.get_events_by_execution_ids([execution.id])
-        made = self._outputs(events)
+        keys = {event.artifact_id: _key(event) for event in events if _is_output(event)}
+        made = [
+            (self._output(artifact), keys[artifact.id])
+            for artifact in artifacts
+            if artifact.id in keys
+        ]
         return Execution(
             node=node,
             state=_STATES.get(execution.last_known_state, UNFINISHED),
@@ -294,23 +313,16 @@ class Metadata:
             made=tuple(made),
         )
 
+    def _output(self, artifact: mlmd.Artifact) -> Output:
+        output = output_of(artifact, artifact.type)
+        return replace(output, uri=located(self._root, output.uri))
+
     def _parameters(self, execution: mlmd.Execution) -> dict[str, Any]:
         parameters = _values(execution)
         if _DATASET in parameters:
             place = Path(located(self._root, parameters[_DATASET]))
             parameters[_DATASET] = str(links.followed(place))
         return parameters
-
-    def _outputs(self, events: list[mlmd.Event]) -> list[tuple[Output, str]]:
-        keys = {
-            event.artifact_id: _key(event) for event in events if event.type == mlmd.Event.OUTPUT
-        }
-        return [
-            (replace(output, uri=located(self._root, output.uri)), keys[output.id])
-            for output in (
-                output_of(each, each.type) for each in self._store.get_artifacts_by_id(list(keys))
-            )
-        ]
 
 
 def _holds(artifact: mlmd.Artifact, pushed: Collection[Version]) -> bool:
@@ -360,6 +372,10 @@ def output_of(artifact: mlmd.Artifact, type_name: str) -> Output:
         properties=_values(artifact),
         created=datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None,
     )
+
+
+def _is_output(event: mlmd.Event) -> bool:
+    return bool(event.type == mlmd.Event.OUTPUT)
 
 
 def _key(event: mlmd.Event) -> str:
