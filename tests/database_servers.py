@@ -4,8 +4,10 @@ import contextlib
 import glob
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -77,33 +79,30 @@ def mariadb(folder: Path, statements: str) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def postgresql(folder: Path, user: str) -> Iterator[Server]:
-    """Starts PostgreSQL, which lets the user into its database `postgres` without a password.
+def postgresql(user: str) -> Iterator[Server]:
+    """Starts PostgreSQL, which lets a user into its database `postgres` without a password.
 
-    Args:
-      folder: an empty folder; it is given to `nobody` where root runs this, as that may not.
+    It refuses to run as root: then it is `nobody`, who has no way into pytest's own folders.
     """
     program = Path(postgres())
     port = _free_port()
-    other = {}
-    if os.getuid() == 0:
-        other = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
-        os.chown(folder, _NOBODY, _NOBODY)
-        # pytest's own folders are for their owner alone.
-        for above in folder.parents:
-            if above.owner() == "root" and not above.stat().st_mode & 0o001:
-                above.chmod(above.stat().st_mode | 0o011)
-    initdb = [str(program.parent / "initdb"), f"--pgdata={folder}/data", f"--username={user}"]
-    subprocess.run(
-        [*initdb, "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"],
-        check=True,
-        capture_output=True,
-        cwd=folder,
-        **other,
-    )
-    command = [str(program), "-D", f"{folder}/data", "-p", str(port), "-h", "127.0.0.1"]
-    with _running([*command, "-k", str(folder), "-F"], folder, port, **other) as server:
-        yield server
+    with tempfile.TemporaryDirectory(prefix="postgresql-") as name:
+        folder = Path(name)
+        other = {}
+        if os.getuid() == 0:
+            other = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
+            os.chown(folder, _NOBODY, _NOBODY)
+        initdb = [str(program.parent / "initdb"), f"--pgdata={folder}/data", f"--username={user}"]
+        subprocess.run(
+            [*initdb, "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"],
+            check=True,
+            capture_output=True,
+            cwd=folder,
+            **other,
+        )
+        command = [str(program), "-D", f"{folder}/data", "-p", str(port), "-h", "127.0.0.1"]
+        with _running([*command, "-k", name, "-F"], folder, port, **other) as server:
+            yield server
 
 
 @contextlib.contextmanager
@@ -118,7 +117,8 @@ def _running(command: list[str], folder: Path, port: int, **other: object) -> It
             time.sleep(0.05)
         yield Server(port, process)
     finally:
-        process.kill()
+        # At once, but with the processes that it has started.
+        process.send_signal(signal.SIGQUIT if "postgres" in command[0] else signal.SIGKILL)
         process.wait()
 
 

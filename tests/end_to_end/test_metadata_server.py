@@ -256,11 +256,11 @@ def test_connections_are_closed_with_what_opened_them(runs, server, settings, mo
     assert len(open_) == 0
 
 
-def test_postgresql_is_refused_for_what_mlmd_does_to_a_backslash(servers, tmp_path_factory):
+def test_postgresql_is_refused_for_what_mlmd_does_to_a_backslash(servers):
     """Once this fails, it need not be refused any more."""
     if servers.postgres() is None:
         pytest.skip("no PostgreSQL: Debian's postgresql")
-    with servers.postgresql(tmp_path_factory.mktemp("postgres"), "dex") as server:
+    with servers.postgresql("dex") as server:
         connection = mlmd.ConnectionConfig()
         connection.postgresql.host = "127.0.0.1"
         connection.postgresql.port = str(server.port)
