@@ -38,7 +38,7 @@ def claim(workspace: Workspace) -> None:
     shared = workspace.shared
     file = workspace.root / _FILE
     if shared is None:
-        if file.exists() and not workspace.metadata.exists():
+        if file.exists() and not workspace.metadata.exists() and _has_artifacts(workspace):
             raise DexmatchError(
                 f"{workspace.root}: its runs are recorded in a shared database; name it "
                 "(run.metadata), or choose another run.name"
@@ -46,12 +46,12 @@ def claim(workspace: Workspace) -> None:
         return
     store = opened(workspace.metadata, shared)
     found = pipeline_of(store, shared)
+    if workspace.metadata.exists() or (found is None and _has_artifacts(workspace)):
+        raise DexmatchError(
+            f"{workspace.root}: its runs are recorded elsewhere, and not in {shared.url}; "
+            "choose another run.name, or the run.metadata that it was used with"
+        )
     if found is None:
-        if workspace.metadata.exists() or _has_artifacts(workspace):
-            raise DexmatchError(
-                f"{workspace.root}: its runs are recorded elsewhere, and not in {shared.url}; "
-                "choose another run.name, or the run.metadata that it was used with"
-            )
         if not file.exists():
             write_atomically(file, uuid.uuid4().hex)
         found = _added(store, shared, file.read_text(encoding="utf-8"), workspace)

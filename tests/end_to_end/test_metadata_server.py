@@ -217,6 +217,11 @@ def test_a_workspace_keeps_to_its_database(runs, settings):
         _claim(settings("one", database="other"))
     with pytest.raises(DexmatchError, match="runs are recorded in a shared database"):
         _claim(settings("one", metadata="sqlite"))
+    used_with_sqlite = settings("three")
+    workspace_of(used_with_sqlite).root.mkdir()
+    workspace_of(used_with_sqlite).metadata.touch()
+    with pytest.raises(DexmatchError, match="recorded elsewhere, and not in mysql:.*/team; choo"):
+        _claim(used_with_sqlite)
 
 
 def _claim(path):
