@@ -355,7 +355,7 @@ def newest(config: Config, node: str) -> Execution:
     Raises:
       DexmatchError: the run has none.
     """
-    run = Metadata(Workspace.from_config(config).metadata).latest()
+    run = Metadata.of(Workspace.from_config(config)).latest()
     execution = run.execution(node) if run else None
     if execution is None:
         raise DexmatchError(f"{config.data.dataset}: the newest run has no {node}")

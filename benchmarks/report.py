@@ -86,7 +86,7 @@ def main(config: ConfigOption = None, set_: SetOption = None) -> None:
     if chromium is None:
         raise SystemExit("chromium is not on the PATH")
     workspace = Workspace.from_config(load_config(config, set_))
-    run = run_names.find(Metadata(workspace.metadata).runs(), None, "ModelEvaluation")
+    run = run_names.find(Metadata.of(workspace).runs(), None, "ModelEvaluation")
     newest = page.gather_report(sources.Sources.of_run(workspace.root.name, run), None, None)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         for name, report in {f"run {run.id}": newest, "full size": enlarged(newest)}.items():

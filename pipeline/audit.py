@@ -86,7 +86,6 @@ def _check_groups(dataset: Dataset, folds: int) -> None:
 def compose(config: Config, inputs: Config, dataset: Dataset, workspace: Workspace) -> "Pipeline":
     """See `execution.Compose`."""
     from tfx.components import ImportExampleGen, Transform
-    from tfx.orchestration.metadata import sqlite_metadata_connection_config
     from tfx.orchestration.pipeline import Pipeline
     from tfx.proto import example_gen_pb2, transform_pb2
 
@@ -145,8 +144,8 @@ def compose(config: Config, inputs: Config, dataset: Dataset, workspace: Workspa
         pipeline_root=workspace.inside(workspace.artifacts),
         components=nodes,
         enable_cache=config.run.cache,
-        metadata_connection_config=sqlite_metadata_connection_config(
-            workspace.inside(workspace.metadata)
+        metadata_connection_config=whole.metadata_connection(
+            workspace.inside(workspace.metadata), workspace.shared
         ),
         beam_pipeline_args=whole.beam_arguments(config.run.beam_args),
     )

@@ -28,7 +28,7 @@ from data import dataset as datasets
 from modules.network import backbones
 from pipeline import logs
 from pipeline.progress import run_progress
-from results import links, versions
+from results import links, ownership, versions
 from results.metadata import Metadata, Run
 from results.workspace import INSIDE, Workspace, called
 from serving import files
@@ -87,21 +87,26 @@ def execute(config: Config, verbose: bool = False, compose: Compose | None = Non
     run, evaluation = None, None
     folders = workspace.root, workspace.serving
     with disk.explained(*folders), workspace.locked():
+        ownership.claim(workspace)
         inputs = _linked(config, dataset, workspace)
         with workspace.entered(), workspace.scratch(), logs.captured(log, echo=verbose):
             _log.info("configuration:\n%s", config.to_toml())
             _log.info("%s is %s", called(workspace.root), workspace.root)
             try:
                 _run(config, inputs, dataset, workspace, compose or compose_whole)
-                run = Metadata(workspace.metadata).latest(since=started)
+                run = Metadata.of(workspace).latest(since=started)
                 evaluation = _evaluation(run) if run else None
             except Exception as raised:
                 # At once: how much is free, once temporary files are gone, explains nothing.
-                users = _users_mistake(raised) or disk.explain(raised, *folders)
+                users = (
+                    _users_mistake(raised)
+                    or disk.explain(raised, *folders)
+                    or _explain_by_server(workspace)
+                )
                 error = users or _one_line(raised)
                 _log.exception("the run failed")
                 with contextlib.suppress(Exception):  # Perhaps not even this can be read.
-                    run = Metadata(workspace.metadata).latest(since=started)
+                    run = Metadata.of(workspace).latest(since=started)
     if error is None:
         return Outcome(run, evaluation, None, False, log)
     told = error.replace(INSIDE, str(workspace.root))
@@ -118,8 +123,11 @@ def _check(config: Config) -> datasets.Dataset:
     if config.data.schema_file:
         _check_schema(Path(config.data.schema_file))
     backbones.check_weights(config.model.backbone, config.model.weights)
+    workspace = Workspace.from_config(config)
     if config.tuner.reuse:
-        _check_tuned(Workspace.from_config(config))
+        _check_tuned(workspace)
+    elif workspace.shared:
+        Metadata.of(workspace)  # Opened to see that it can be.
     if config.bulk.dataset:
         datasets.load(config.bulk.dataset)
     dataset = datasets.load(config.data.dataset)
@@ -138,7 +146,7 @@ def _check_schema(path: Path) -> None:
 
 
 def _check_tuned(workspace: Workspace) -> None:
-    if not Metadata(workspace.metadata).has("HyperParameters"):
+    if not Metadata.of(workspace).has("HyperParameters"):
         raise DexmatchError(
             f"tuner.reuse: no run in {workspace.root} has tuned yet; run once with "
             "tuner.reuse=false and tuner.trials=10"
@@ -209,7 +217,7 @@ def _run(
         from pipeline.runners import RUNNERS
 
         pipeline = compose(config, inputs, dataset, workspace)
-        Metadata(workspace.metadata).mend(versions.list_versions(workspace.serving))
+        Metadata.of(workspace).mend(versions.list_versions(workspace.serving))
         progress.expect(len(pipeline.components))
         RUNNERS[config.run.orchestrator]().run(pipeline)
 
@@ -222,7 +230,7 @@ def compose_whole(
     from pipeline.pipeline import create_pipeline
 
     serving = workspace.inside(links.make(workspace.root, "serving", workspace.serving))
-    baseline.restore(Metadata(workspace.metadata).runs(), workspace.serving)
+    baseline.restore(Metadata.of(workspace).runs(), workspace.serving)
     return create_pipeline(
         inputs,
         dataset=inputs.data.dataset,
@@ -237,6 +245,7 @@ def compose_whole(
         baseline_strategy=baseline.BaselineStrategy,
         baseline_config={"serving_directory": serving},
         told=config,
+        shared_store=workspace.shared,
     )
 
 
@@ -303,6 +312,16 @@ def _users_mistake(error: BaseException) -> str | None:
     text = "".join(traceback.format_exception(error))
     found = re.findall(rf"{DexmatchError.__name__}: (.*)", text)
     return _without_beams_note(found[-1]) if found else None
+
+
+def _explain_by_server(workspace: Workspace) -> str | None:
+    """That the database server is away, if it is: without it no run goes on."""
+    try:
+        if workspace.shared:
+            workspace.shared.check_it_answers()
+    except DexmatchError as error:
+        return str(error)
+    return None
 
 
 def _without_beams_note(text: str) -> str:

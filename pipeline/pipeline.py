@@ -29,6 +29,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, WorkerOptions
+from ml_metadata.proto import metadata_store_pb2
 
 # Not by `tfx.v1`: that also loads the client for Google's cloud, seven of twenty seconds.
 from tfx import types
@@ -84,7 +85,9 @@ from modules.export import signatures
 from modules.training import checkpoints
 from pipeline.baseline import CANDIDATE
 from pipeline.code_digest import digest_of_code, modules_named_in
+from results import connections
 from results.data_validation import tfdv
+from results.shared_store import SharedStore
 from serving.engines import docker
 
 SHARDS = "pairs-*.tfrecord.gz"
@@ -110,6 +113,7 @@ def create_pipeline(
     baseline_strategy: type[ResolverStrategy] = LatestBlessedModelStrategy,
     baseline_config: dict[str, Any] | None = None,
     told: Config | None = None,
+    shared_store: SharedStore | None = None,
 ) -> Pipeline:
     """Composes the pipeline; the runner is the caller's choice.
 
@@ -133,6 +137,7 @@ def create_pipeline(
       baseline_config: its arguments.
       told: the configuration as report and model card tell it, with the paths that people know; by
         default `config`.
+      shared_store: the database server that takes the place of that file.
     """
     example_gen = ImportExampleGen(
         input_base=dataset,
@@ -281,6 +286,7 @@ def create_pipeline(
         name=config.run.name,
         config=telling,
         metadata_path=metadata_path,
+        metadata=config.run.metadata,
     )
     bulk = _bulk(config, model, evaluator)
     # It tells of all that was run.
@@ -314,9 +320,16 @@ def create_pipeline(
         pipeline_root=pipeline_root,
         components=nodes,
         enable_cache=config.run.cache,
-        metadata_connection_config=sqlite_metadata_connection_config(metadata_path),
+        metadata_connection_config=metadata_connection(metadata_path, shared_store),
         beam_pipeline_args=beam_arguments(config.run.beam_args),
     )
+
+
+def metadata_connection(
+    path: str, shared: SharedStore | None
+) -> metadata_store_pb2.ConnectionConfig:
+    """Where TFX records what it does: a SQLite file, or the server that takes its place."""
+    return connections.of_server(shared) if shared else sqlite_metadata_connection_config(path)
 
 
 def preprocessing_settings(config: Config, metadata_columns: Sequence[str]) -> dict[str, Any]:

@@ -5,18 +5,21 @@ Needs ml-metadata only, so that `dexmatch runs` answers at once.
 
 import json
 import re
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from results import links, versions
+from results.connections import opened
+from results.ownership import pipeline_of
+from results.shared_store import SharedStore
 from results.versions import Version
-from results.workspace import ARTIFACTS, INSIDE, called
+from results.workspace import ARTIFACTS, INSIDE, Workspace, called
 
 _RUN = "pipeline_run"
 _NODE = "node"
@@ -176,39 +179,57 @@ class Run:
 
 
 class Metadata:
-    """Reads, and mends, the MLMD database of a workspace.
+    """Reads, and mends, MLMD's records of a pipeline.
 
     Args:
       path: the SQLite file, in the workspace's folder; if there is none, there are no runs.
+      shared: the database server that takes its place, where other pipelines have records too.
+
+    Raises:
+      DexmatchError: the server is away or lets us not in.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, shared: SharedStore | None = None):
         self._root = path.parent
-        connection = mlmd.ConnectionConfig()
-        if path.exists():
-            connection.sqlite.filename_uri = str(path)
-            connection.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READWRITE
-        else:
-            connection.fake_database.SetInParent()  # An empty one, in memory.
-        self._store = metadata_store.MetadataStore(connection)
+        self._shared = shared
+        self._store = opened(path, shared)
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> "Metadata":
+        """The records of a workspace, wherever they are."""
+        return cls(workspace.metadata, workspace.shared)
 
     def runs(self) -> list[Run]:
         """All runs, the oldest first."""
-        contexts = self._store.get_contexts_by_type(_RUN)
-        return [self._run(context) for context in sorted(contexts, key=lambda each: each.id)]
+        return [self._run(each) for each in sorted(self._run_contexts(), key=lambda each: each.id)]
 
     def latest(self, since: datetime | None = None) -> Run | None:
         """The newest run; None if there is none, or none that started after `since`."""
-        contexts = self._store.get_contexts_by_type(_RUN)
+        contexts = self._run_contexts()
         if not contexts:
             return None
         run = self._run(max(contexts, key=lambda each: each.id))
         return run if since is None or run.started >= since else None
 
+    def _run_contexts(self) -> list[mlmd.Context]:
+        if self._shared is None:
+            return self._store.get_contexts_by_type(_RUN)
+        pipeline = pipeline_of(self._store, self._shared)
+        return self._store.get_children_contexts_by_context(pipeline.id) if pipeline else []
+
+    def _artifacts(self) -> list[mlmd.Artifact]:
+        if self._shared is None:
+            return self._store.get_artifacts()
+        pipeline = pipeline_of(self._store, self._shared)
+        return self._store.get_artifacts_by_context(pipeline.id) if pipeline else []
+
     def has(self, type_name: str) -> bool:
         """Whether some run has made an artifact of a type, and it is still there."""
-        artifacts = self._store.get_artifacts_by_type(type_name)
-        return any(each.state == mlmd.Artifact.LIVE and self._is_there(each) for each in artifacts)
+        return any(
+            each.state == mlmd.Artifact.LIVE and self._is_there(each)
+            for each in self._artifacts()
+            if each.type == type_name
+        )
 
     def mend(self, pushed: Collection[Version]) -> None:
         """Sets the records right with what is on disk; call it with the workspace's lock held.
@@ -223,7 +244,7 @@ class Metadata:
           pushed: all versions where models are pushed to.
         """
         changed = []
-        for artifact in self._store.get_artifacts():
+        for artifact in self._artifacts():
             inside, state = _inside(artifact.uri), artifact.state
             uri = artifact.uri if inside is None else f"{called(self._root)}/{inside}"
             if state in (mlmd.Artifact.LIVE, mlmd.Artifact.DELETED):
@@ -245,21 +266,39 @@ class Metadata:
 
     def _run(self, context: mlmd.Context) -> Run:
         executions = self._store.get_executions_by_context(context.id)
+        events = defaultdict(list)
+        # For all at once: a server may be far.
+        if executions:
+            numbers = [each.id for each in executions]
+            for event in self._store.get_events_by_execution_ids(numbers):
+                events[event.execution_id].append(event)
+        made = [each for of_one in events.values() for each in of_one if _is_output(each)]
+        artifacts = self._store.get_artifacts_by_id([event.artifact_id for event in made])
         return Run(
             id=context.name,
             started=_local_time(context.create_time_since_epoch),
             executions=tuple(
-                self._execution(each) for each in sorted(executions, key=lambda each: each.id)
+                self._execution(each, events[each.id], artifacts)
+                for each in sorted(executions, key=lambda each: each.id)
             ),
         )
 
-    def _execution(self, execution: mlmd.Execution) -> Execution:
+    def _execution(
+        self,
+        execution: mlmd.Execution,
+        events: Sequence[mlmd.Event],
+        artifacts: Sequence[mlmd.Artifact],
+    ) -> Execution:
         contexts = self._store.get_contexts_by_execution(execution.id)
         # A node's context is named "<pipeline>.<node>".
         node = next(each.name for each in contexts if each.type == _NODE).partition(".")[2]
         milliseconds = execution.last_update_time_since_epoch - execution.create_time_since_epoch
-        events = self._store.get_events_by_execution_ids([execution.id])
-        made = self._outputs(events)
+        keys = {event.artifact_id: _key(event) for event in events if _is_output(event)}
+        made = [
+            (self._output(artifact), keys[artifact.id])
+            for artifact in artifacts
+            if artifact.id in keys
+        ]
         return Execution(
             node=node,
             state=_STATES.get(execution.last_known_state, UNFINISHED),
@@ -274,23 +313,16 @@ class Metadata:
             made=tuple(made),
         )
 
+    def _output(self, artifact: mlmd.Artifact) -> Output:
+        output = output_of(artifact, artifact.type)
+        return replace(output, uri=located(self._root, output.uri))
+
     def _parameters(self, execution: mlmd.Execution) -> dict[str, Any]:
         parameters = _values(execution)
         if _DATASET in parameters:
             place = Path(located(self._root, parameters[_DATASET]))
             parameters[_DATASET] = str(links.followed(place))
         return parameters
-
-    def _outputs(self, events: list[mlmd.Event]) -> list[tuple[Output, str]]:
-        keys = {
-            event.artifact_id: _key(event) for event in events if event.type == mlmd.Event.OUTPUT
-        }
-        return [
-            (replace(output, uri=located(self._root, output.uri)), keys[output.id])
-            for output in (
-                output_of(each, each.type) for each in self._store.get_artifacts_by_id(list(keys))
-            )
-        ]
 
 
 def _holds(artifact: mlmd.Artifact, pushed: Collection[Version]) -> bool:
@@ -340,6 +372,10 @@ def output_of(artifact: mlmd.Artifact, type_name: str) -> Output:
         properties=_values(artifact),
         created=datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None,
     )
+
+
+def _is_output(event: mlmd.Event) -> bool:
+    return bool(event.type == mlmd.Event.OUTPUT)
 
 
 def _key(event: mlmd.Event) -> str:

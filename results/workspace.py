@@ -12,6 +12,7 @@ from pathlib import Path
 
 from core.config import Config
 from core.errors import DexmatchError
+from results.shared_store import SharedStore
 
 ARTIFACTS = "artifacts"
 """The folder, in a workspace, of what components make."""
@@ -38,10 +39,12 @@ class Workspace:
     Attributes:
       root: everything but the pushed models is below it.
       serving: pushed models, one folder a version.
+      shared: the database server that takes the place of `metadata`, if one does.
     """
 
     root: Path
     serving: Path
+    shared: SharedStore | None = None
 
     @classmethod
     def from_config(cls, config: Config) -> "Workspace":
@@ -49,6 +52,9 @@ class Workspace:
         return cls(
             root=Path(config.run.workspace).resolve() / config.run.name,
             serving=Path(config.pusher.directory).resolve() / config.run.name,
+            shared=SharedStore.from_setting(
+                config.run.metadata, config.run.name, config.run.metadata_password_file
+            ),
         )
 
     @property
@@ -58,7 +64,7 @@ class Workspace:
 
     @property
     def metadata(self) -> Path:
-        """MLMD's database: which run made what from what."""
+        """MLMD's SQLite file: which run made what from what."""
         return self.root / "metadata.sqlite"
 
     @property

@@ -19,6 +19,7 @@ class ReportSpec(types.ComponentSpec):
     PARAMETERS = {
         executor.NAME: component_spec.ExecutionParameter(type=str),
         executor.CONFIG: component_spec.ExecutionParameter(type=str),
+        executor.METADATA: component_spec.ExecutionParameter(type=str),
         executor.METADATA_PATH: component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -84,6 +85,7 @@ class Report(base_component.BaseComponent):
         name: str,
         config: Mapping[str, Any],
         metadata_path: str,
+        metadata: str,
     ):
         """Builds the component.
 
@@ -102,7 +104,8 @@ class Report(base_component.BaseComponent):
           tuner_results: the Tuner's channel of `TunerResults`, if there is one.
           name: of the model.
           config: sections of the configuration as dicts.
-          metadata_path: MLMD's database file (SQLite).
+          metadata_path: MLMD's database file (SQLite), in the workspace.
+          metadata: `run.metadata`, which names a server where one takes the place of that file.
         """
         super().__init__(
             spec=ReportSpec(
@@ -122,5 +125,6 @@ class Report(base_component.BaseComponent):
                 name=name,
                 config=json.dumps(config),
                 metadata_path=metadata_path,
+                metadata=metadata,
             )
         )

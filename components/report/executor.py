@@ -14,9 +14,11 @@ from pages.libraries import installed_versions
 from pages.report.page import gather_report, render_report
 from pages.sources import Sources, outputs_of, sources_of_previous_run
 from results.metadata import Metadata, Run
+from results.shared_store import SharedStore
 
 NAME = "name"
 CONFIG = "config"
+METADATA = "metadata"
 METADATA_PATH = "metadata_path"
 OUTPUT = "report"
 
@@ -33,7 +35,10 @@ class Executor(base_executor.BaseExecutor):
         """Writes `report`."""
         self._log_startup(input_dict, output_dict, exec_properties)
         name = exec_properties[NAME]
-        metadata = Metadata(Path(exec_properties[METADATA_PATH]))
+        metadata = Metadata(
+            Path(exec_properties[METADATA_PATH]),
+            SharedStore.from_setting(exec_properties[METADATA], name),
+        )
         run = self._run(metadata)
         of = Sources(
             name=name,

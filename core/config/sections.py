@@ -8,6 +8,7 @@ from core import older_linux
 from core.backbones import BACKBONES
 from core.config.base import Section, Share
 from core.config.thresholds import Threshold
+from core.database_url import PASSWORD_VARIABLE, DatabaseUrl
 from core.slices import AGAINST_HARD, AGAINST_RANDOM, EVERY_SLICE, OVERALL
 
 BEAM_ARGS = (
@@ -19,6 +20,9 @@ BEAM_ARGS = (
     "--allow_unsafe_triggers",
     *older_linux.beam_args(),
 )
+
+SQLITE = "sqlite"
+"""As `run.metadata`: a file in the workspace."""
 
 LAST_BLESSED = "last_blessed"
 """As `model.weights`: those of the whole model that was blessed last."""
@@ -38,6 +42,16 @@ class RunConfig(Section):
         description="name of the pipeline, of its folder in `workspace` and of the served model",
     )
     workspace: str = Field("runs", description="folder for artifacts, metadata and logs")
+    metadata: str = Field(
+        SQLITE,
+        description=f'where ML Metadata keeps the records of runs: "{SQLITE}", a file in the '
+        "workspace; or mysql://USER@HOST:PORT/DATABASE, a MySQL or MariaDB server that several "
+        f"pipelines share, with the password in the environment variable {PASSWORD_VARIABLE}",
+    )
+    metadata_password_file: str = Field(
+        "",
+        description=f"file with the password of that server; empty: {PASSWORD_VARIABLE} has it",
+    )
     orchestrator: Literal["local", "beam"] = Field(
         "local", description="LocalDagRunner or BeamDagRunner"
     )
@@ -45,6 +59,20 @@ class RunConfig(Section):
         BEAM_ARGS, description="options for the Beam jobs inside the components"
     )
     cache: bool = Field(True, description="reuse what an earlier run made from the same input")
+
+    # Of the whole section: an error of the field would repeat its value, and so a password in it.
+    @model_validator(mode="after")
+    def _has_a_place_for_metadata(self) -> "RunConfig":
+        if self.metadata != SQLITE:
+            try:
+                DatabaseUrl.parse(self.metadata)
+            except ValueError as error:
+                raise ValueError(f"`metadata`: {error}") from error
+        elif self.metadata_password_file:
+            raise ValueError(
+                f'`metadata_password_file` has no meaning with `metadata` = "{SQLITE}"'
+            )
+        return self
 
 
 class DataConfig(Section):

@@ -132,7 +132,7 @@ def app(
         folder = Folder(images, *searched, asked) if images and searched else None
         workspace = Workspace.from_config(settings)
         thresholds = Thresholds(
-            lambda: Metadata(workspace.metadata), settings.evaluator.threshold, threshold
+            lambda: Metadata.of(workspace), settings.evaluator.threshold, threshold
         )
         tags = Tags(choices, asked) if choices else None
         context = Context(settings.run.name, asked, thresholds, folder, tags, kept)

@@ -48,7 +48,7 @@ def compare(
         dexmatch compare 3 5 --sort ece --json
     """
     settings = load_config(config, set_)
-    runs = Metadata(Workspace.from_config(settings).metadata).runs()
+    runs = Metadata.of(Workspace.from_config(settings)).runs()
     pair = [run_names.find(runs, name, "ModelEvaluation") for name in (before, after)]
     from pipeline import logs
 

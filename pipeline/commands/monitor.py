@@ -73,7 +73,7 @@ def monitor(
         if not log.is_file():
             raise DexmatchError(f"{log}: no such file")
     workspace = Workspace.from_config(settings)
-    runs = Metadata(workspace.metadata).runs()
+    runs = Metadata.of(workspace).runs()
     chosen = run_names.find(runs, run) if run else _serving_run(runs, workspace)
     from pipeline.logs import hushed
 

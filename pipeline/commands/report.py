@@ -56,7 +56,7 @@ def report(
         dexmatch report -1 --compare -2 --out change.html
     """
     workspace = Workspace.from_config(load_config(config, set_))
-    metadata = Metadata(workspace.metadata)
+    metadata = Metadata.of(workspace)
     runs = metadata.runs()
     of = run_names.find(runs, run, _NEEDS)
     other = run_names.find(runs, compare, _NEEDS) if compare else None

@@ -29,7 +29,7 @@ def runs(
         dexmatch runs --set run.name=mine --json
     """
     workspace = Workspace.from_config(load_config(config, set_))
-    every = Metadata(workspace.metadata).runs()
+    every = Metadata.of(workspace).runs()
     found = [_describe(number, run) for number, run in enumerate(every, 1)]
     if as_json:
         print(json.dumps(found, indent=2))

@@ -59,7 +59,7 @@ def slices(
         dexmatch slices -2 --sort ece --json
     """
     settings = load_config(config, set_)
-    runs = Metadata(Workspace.from_config(settings).metadata).runs()
+    runs = Metadata.of(Workspace.from_config(settings)).runs()
     found = run_names.find(runs, run, "ModelEvaluation")
     from pipeline import logs
 

@@ -31,7 +31,7 @@ def list_versions(
     """
     workspace = Workspace.from_config(load_config(config, set_))
     found = versions.list_versions(workspace.serving)
-    pushed = {run.pushed_version: run for run in Metadata(workspace.metadata).runs()}
+    pushed = {run.pushed_version: run for run in Metadata.of(workspace).runs()}
     served = versions.served(found)
     described = [_describe(each, served, pushed.get(str(each.number))) for each in found]
     if as_json:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx
 
+from core.database_url import PASSWORD_VARIABLE
 from core.errors import DexmatchError
 from serving import files
 from serving.engines.engine import Engine, Options
@@ -76,7 +77,7 @@ def started(
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            env={**os.environ, **engine.environment()},
+            env={**_own_environment(), **engine.environment()},
             # Ctrl-C is for us to pass on, once.
             start_new_session=True,
         )
@@ -188,6 +189,11 @@ def _with_ports(options: Options) -> Options:
                 ) from error
             ports.append(held.enter_context(bound).getsockname()[1])
     return dataclasses.replace(options, grpc_port=ports[0], rest_port=ports[1])
+
+
+def _own_environment() -> dict[str, str]:
+    """That of this process, but for what no model server needs to know."""
+    return {name: value for name, value in os.environ.items() if name != PASSWORD_VARIABLE}
 
 
 def _localised(engine: Engine, options: Options, folder: Path) -> Options:

@@ -487,6 +487,7 @@ def test_the_component_writes_a_report_where_mlmd_is_not_at_hand(
         {
             executor.NAME: "mine",
             executor.CONFIG: json.dumps(review.CONFIG.model_dump(mode="json")),
+            executor.METADATA: "sqlite",
             executor.METADATA_PATH: str(tmp_path / "none.sqlite"),
         },
     )
@@ -507,6 +508,7 @@ def test_the_component_knows_the_run_that_goes_on_and_the_one_before(
         {
             executor.NAME: "mine",
             executor.CONFIG: json.dumps(review.CONFIG.model_dump(mode="json")),
+            executor.METADATA: "sqlite",
             executor.METADATA_PATH: str(review_workspace / "metadata.sqlite"),
         },
     )

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shutil
+import types
 
 import pytest
 
@@ -233,3 +234,21 @@ def test_a_disk_that_takes_no_more_is_the_users_and_the_next_run_goes_on(
     assert outcome.is_users
     assert re.search(rf"^{tmp_path}/(runs/dexmatch|serving).*{told}", outcome.error)
     assert execution.execute(asked).error == "not to be run"
+
+
+def test_a_database_server_that_goes_away_during_a_run_is_told(
+    tmp_path, dataset, composed, monkeypatch
+):
+    """Whatever TFX makes of it."""
+    url = "mysql://dex@localhost:1/team"
+    asked = settings(tmp_path / "runs", f"data.dataset={dataset}", f"run.metadata={url}")
+    away = "run.metadata: localhost:1: no database server answers there"
+    with pytest.raises(DexmatchError, match=away):
+        execution.execute(asked)
+    assert not (tmp_path / "runs").exists()
+    monkeypatch.setattr(execution, "Metadata", types.SimpleNamespace(of=lambda _: None))
+    monkeypatch.setattr(execution.ownership, "claim", lambda _: None)
+    monkeypatch.setattr(execution, "_users_mistake", lambda _: None)
+    outcome = execution.execute(asked)
+    assert outcome.is_users
+    assert outcome.error.startswith(away)

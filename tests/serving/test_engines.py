@@ -14,6 +14,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from core.database_url import PASSWORD_VARIABLE
 from core.errors import DexmatchError
 from pipeline import cli
 from serving import engines, files
@@ -22,6 +23,7 @@ from serving.engines import docker
 from serving.engines.binary import Binary
 from serving.engines.docker import Docker
 from serving.engines.embedded import Embedded
+from serving.engines.running import _own_environment
 from serving.server import flags
 
 pytestmark = pytest.mark.slow
@@ -387,6 +389,14 @@ def test_grpc_over_tls(pushed, tmp_path, tls, monkeypatch):
         with open_model(f"grpc://{server.grpc_address}", settings=once) as model:
             with pytest.raises(ServingUnavailable):
                 model.version()
+
+
+def test_a_server_is_not_given_the_password_of_a_database(monkeypatch):
+    monkeypatch.setenv(PASSWORD_VARIABLE, "hunter2")
+    monkeypatch.setenv("ANOTHER", "stays")
+    environment = _own_environment()
+    assert "hunter2" not in environment.values()
+    assert environment["ANOTHER"] == "stays"
 
 
 def test_a_server_that_cannot_serve_says_why(tmp_path):
