@@ -313,6 +313,9 @@ def test_it_does_not_matter_how_letters_are_composed(ask, caption, _words, form)
         ("ここにｸﾞﾘｰﾝの丸があります｡", "ここにグリーンの丸があります。"),
         ("ここに 赤い 四角が あります", "ここに赤い四角があります"),
         ("هنا مثلث ﺃﺣﻤﺮ", "هنا مثلث أحمر"),
+        # What is not seen: a soft hyphen, marks of the direction.
+        ("hier schwebt ein rotes Drei\u00adeck", "hier schwebt ein rotes Dreieck"),
+        ("\u200fهنا مثلث أحمر\u200e", "هنا مثلث أحمر"),
         # Marks on a letter in another order, as keyboards put them.
         ("شكل مُلَو\u0651\u064eن", "شكل مُلَو\u064e\u0651ن"),
     ],
