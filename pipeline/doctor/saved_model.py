@@ -83,14 +83,14 @@ def _count_variables(version: Path, faults: list[str]) -> int:
     if not (folder / "variables.index").is_file():
         faults.append("variables/variables.index is missing")
         return 0
-    try:
-        with plain_name(folder) as plain:
+    with plain_name(folder) as plain:
+        try:
             reader = tf.train.load_checkpoint(f"{plain}/variables")
             names = list(reader.get_variable_to_shape_map())
             for name in names:
                 reader.get_tensor(name)
-    except Exception as error:  # TensorFlow's readers raise whatever comes to hand.
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        faults.append(f"variables cannot be read: {reason}")
-        return 0
+        except Exception as error:  # TensorFlow's readers raise whatever comes to hand.
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            faults.append(f"variables cannot be read: {reason.replace(f'{plain}/', '')}")
+            return 0
     return len(names)

@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.child_processes import child_environment
+from modules.network import backbones
 
 TIMEOUT_S = 180.0
 """Seconds. On a busy machine with a cold disk it takes one of them."""
@@ -46,16 +48,17 @@ def load(model: Path | None, with_tfx: bool = False, timeout_s: float = TIMEOUT_
     """
     request = {"model": str(model) if model else None, "with_tfx": with_tfx}
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "pipeline.doctor.tensorflow_process", json.dumps(request)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout_s,
-            check=False,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **child_environment()},
-        )
+        with tempfile.TemporaryDirectory(prefix="dexmatch-doctor-") as scratch:
+            done = subprocess.run(
+                [sys.executable, "-m", "pipeline.doctor.tensorflow_process", json.dumps(request)],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout_s,
+                check=False,
+                env=_environment(scratch),
+            )
     except subprocess.TimeoutExpired:
         return Loaded(
             error=f"loading it did not end within {timeout_s:g} s",
@@ -72,6 +75,13 @@ def load(model: Path | None, with_tfx: bool = False, timeout_s: float = TIMEOUT_
         error=(said[-1].strip() if said else "it said nothing")[:_ERROR_LINE],
         advice="install the locked packages again: make setup",
     )
+
+
+def _environment(scratch: str) -> dict[str, str]:
+    made = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **child_environment()}
+    if not (backbones.keras_home() / "keras.json").exists():
+        made["KERAS_HOME"] = scratch  # Keras would write its settings there.
+    return made
 
 
 _AFTER = {

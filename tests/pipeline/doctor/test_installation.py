@@ -87,6 +87,16 @@ def test_gpus_are_named_and_one_that_is_not_seen_is_told(loaded, look, commands)
     assert look(installation)["load TensorFlow"].status == "warning"
 
 
+@pytest.fixture
+def fake_tensorflow(tmp_path, monkeypatch):
+    """Puts a module in the place of TensorFlow, for processes that are started."""
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    monkeypatch.setenv("PYTHONPATH", path)
+    return (folder / "tensorflow.py").write_text
+
+
 @pytest.mark.parametrize(
     ("module", "error", "advice"),
     [
@@ -96,12 +106,11 @@ def test_gpus_are_named_and_one_that_is_not_seen_is_told(loaded, look, commands)
         ("import time; time.sleep(60)", "did not end within 1 s", "busy"),
     ],
 )
-def test_a_tensorflow_that_cannot_be_loaded(tmp_path, monkeypatch, look, module, error, advice):
+def test_a_tensorflow_that_cannot_be_loaded(
+    fake_tensorflow, monkeypatch, look, module, error, advice
+):
     assert signal.SIGILL == 4
-    (tmp_path / "tensorflow.py").write_text(module)
-    monkeypatch.setenv(
-        "PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    )
+    fake_tensorflow(module)
     load = tensorflow_process.load
     limit = 1 if "sleep" in module else 60
     monkeypatch.setattr(
@@ -118,3 +127,13 @@ def test_what_tensorflow_is_loaded_for_is_looked_at_once(loaded, monkeypatch):
     first = subject.tensorflow
     monkeypatch.setattr(tensorflow_process, "load", None)
     assert subject.tensorflow is first
+
+
+def test_keras_writes_nothing_to_the_home_folder(fake_tensorflow, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KERAS_HOME", raising=False)
+    fake_tensorflow("import os; raise ImportError(os.environ.get('KERAS_HOME'))")
+    assert "dexmatch-doctor-" in tensorflow_process.load(None).error
+    (tmp_path / ".keras").mkdir()
+    (tmp_path / ".keras" / "keras.json").touch()
+    assert tensorflow_process.load(None).error == "ImportError: None"
