@@ -7,7 +7,6 @@ from core.errors import DexmatchError
 from pipeline.doctor.check import Check, of_error, ok, problem, warning
 from pipeline.doctor.subject import Subject
 from results import versions
-from results.metadata import Metadata
 from results.versions import Version
 from serving import files
 
@@ -54,12 +53,10 @@ def _model(subject: Subject, version: Version) -> Check:
 def _provenance(subject: Subject, version: Version) -> Check:
     """Which run of the workspace it comes from."""
     name = "provenance"
-    try:
-        runs = Metadata(subject.workspace.metadata).runs()
-    except Exception:  # MLMD's own; the database has a check to itself.
+    if subject.metadata is None:
         told = "the workspace's database cannot be read"
         return warning(name, told, "see the workspace", run=None)
-    for number, run in enumerate(runs, 1):
+    for number, run in enumerate(subject.metadata.runs(), 1):
         if run.pushed_version == str(version.number):
             data = run.dataset.name if run.dataset else "unknown data"
             return ok(name, f"pushed by run {number} ({run.id}) on {data}", run=run.id)

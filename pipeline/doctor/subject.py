@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from core.config import Config
 from core.progress import show_progress
-from pipeline.doctor import tensorflow_process
+from pipeline.doctor import database, tensorflow_process
+from pipeline.doctor.check import Check
 from pipeline.doctor.tensorflow_process import Loaded
 from results import versions
+from results.metadata import Metadata
 from results.versions import Version
 from results.workspace import Workspace
 
@@ -28,6 +30,16 @@ class Subject:
     def workspace(self) -> Workspace:
         """The workspace that the settings name, which need not be there."""
         return Workspace.from_config(self.settings)
+
+    @functools.cached_property
+    def database(self) -> Check:
+        """Whether the workspace's database is whole."""
+        return database.look_at(self.workspace.metadata)
+
+    @functools.cached_property
+    def metadata(self) -> Metadata | None:
+        """Past runs; None if the database is not whole: MLMD opens it to write, and mends it."""
+        return Metadata(self.workspace.metadata) if self.database.facts["is_whole"] else None
 
     @functools.cached_property
     def versions(self) -> list[Version]:

@@ -1,21 +1,14 @@
-"""Whether the workspace is whole: MLMD's database, the artifacts, the links, and who is at work."""
+"""Whether the workspace is whole: the artifacts, the links, and whether a run is at work."""
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 
-from pipeline.doctor.check import Check, ok, one_line, problem, warning
+from pipeline.doctor.check import Check, ok, problem, warning
 from pipeline.doctor.subject import Subject
 from results import links
 from results.metadata import Metadata
 from results.workspace import Workspace
 
 _SHOWN = 3
-_BUSY_S = 5.0
-_BROKEN = (
-    "put back a copy of it, or move it away: the next run makes a new one and knows no earlier run"
-)
 
 
 def checks(subject: Subject) -> Iterator[Check]:
@@ -25,12 +18,10 @@ def checks(subject: Subject) -> Iterator[Check]:
         yield ok("runs", f"none yet in {workspace.root}", runs=0)
         return
     yield _lock(workspace)
-    database = _database(workspace.metadata)
-    yield database
-    if database.facts["is_whole"]:
-        metadata = Metadata(workspace.metadata)
-        yield _runs(metadata, workspace)
-        yield _artifacts(metadata)
+    yield subject.database
+    if subject.metadata is not None:
+        yield _runs(subject.metadata, workspace)
+        yield _artifacts(subject.metadata)
     yield _links(workspace)
 
 
@@ -38,23 +29,6 @@ def _lock(workspace: Workspace) -> Check:
     if workspace.is_locked():
         return ok("lock", f"a run is at work in {workspace.root}", is_locked=True)
     return ok("lock", "no run is at work", is_locked=False)
-
-
-def _database(path: Path) -> Check:
-    """SQLite's own check, on a connection that cannot write."""
-    if not path.exists():
-        return ok("database", "none yet", is_whole=True)
-    try:
-        uri = f"{path.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_S)) as connection:
-            told = [row[0] for row in connection.execute("PRAGMA integrity_check(1)")]
-    except sqlite3.Error as error:
-        return problem("database", f"{path}: {one_line(error)}", _BROKEN, is_whole=False)
-    if told != ["ok"]:
-        reason = next(iter(told[0].splitlines()[-1:]), "damaged")
-        return problem("database", f"{path}: {reason}", _BROKEN, is_whole=False)
-    size = path.stat().st_size
-    return ok("database", f"whole, {size / 1e6:,.1f} MB", is_whole=True, bytes=size)
 
 
 def _runs(metadata: Metadata, workspace: Workspace) -> Check:

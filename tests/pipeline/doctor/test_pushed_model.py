@@ -99,6 +99,12 @@ def test_a_model_from_elsewhere(project, loaded, look):
     assert "no run in" in found.found
 
 
+def test_a_corrupt_database_hides_where_it_comes_from(project, loaded, look):
+    (project / "runs" / "dexmatch" / "metadata.sqlite").write_bytes(b"x" * 5000)
+    found = look(pushed_model)["provenance"]
+    assert (found.status, found.advice) == ("warning", "see the workspace")
+
+
 def test_no_warm_up_requests(project, loaded, look):
     loaded["model"] = {**loaded["model"], "warm_up": None}
     assert look(pushed_model)["model"].status == "warning"

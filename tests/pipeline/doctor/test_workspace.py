@@ -1,10 +1,13 @@
 """Workspaces that are not whole."""
 
+import contextlib
 import shutil
+import sqlite3
 
 import pytest
 
 from pipeline.doctor import workspace
+from results.metadata import Metadata
 from results.workspace import Workspace
 
 
@@ -60,6 +63,27 @@ def test_a_corrupt_database(root, look, damage):
     assert states(found) == {"database": "problem"}
     assert found["database"].found.startswith(f"{database}: ")
     assert "runs" not in found
+
+
+def test_what_a_killed_run_was_writing_is_left_as_it_is(root, look, digest, tmp_path):
+    database = root / "metadata.sqlite"
+    other = tmp_path / "other.sqlite"
+    shutil.copy(database, other)
+    with contextlib.closing(sqlite3.connect(other, isolation_level=None)) as connection:
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("CREATE TABLE half AS SELECT hex(randomblob(1000000)) AS much")
+        connection.execute("UPDATE Type SET name = name || 'x'")
+        connection.execute("INSERT INTO half SELECT much FROM half")
+        for suffix in ("", "-journal"):
+            shutil.copy(f"{other}{suffix}", f"{database}{suffix}")
+        connection.execute("ROLLBACK")
+    before = digest(root)
+    found = look(workspace)
+    assert states(found) == {"database": "warning"}
+    assert "the next one makes it good" in found["database"].advice
+    assert digest(root) == before
+    assert [run.id for run in Metadata(database).runs()] == ["run-0", "run-1"]
 
 
 def test_a_link_that_leads_nowhere(root, look, project):
