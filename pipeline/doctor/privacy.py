@@ -7,13 +7,14 @@ from typing import Any
 
 from serving.client.addresses import without_login
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
+# One that was taken for a path has lost a slash.
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:/+)([^\s'\"<>]+)")
 
 
 def without_secrets(value: Any) -> Any:
     """The same text, list or dict of plain values, with `~` for the home folder and no logins."""
     if isinstance(value, str):
-        return _without_home(_ADDRESS.sub(lambda found: without_login(found[0]), value))
+        return _without_home(_ADDRESS.sub(lambda found: found[1] + without_login(found[2]), value))
     if isinstance(value, dict):
         return {name: without_secrets(each) for name, each in value.items()}
     if isinstance(value, list | tuple):

@@ -102,6 +102,7 @@ def test_the_home_folder_is_not_named(project, loaded, monkeypatch):
     ("text", "told"),
     [
         ("https://me:secret@host/path", "https://host/path"),
+        ("https:/me:secret@host: not a data set", "https:/host: not a data set"),
         ("see grpc://me@host:1 and http://host", "see grpc://host:1 and http://host"),
         ("/home/me/x and /home/melon /mnt/home/me", "~/x and /home/melon /mnt/home/me"),
         ("/home/me", "~"),
