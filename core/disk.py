@@ -91,10 +91,10 @@ def _look_at(error: BaseException) -> tuple[int, str, str | None] | None:
 
 
 def _line(number: int, reason: str, path: str | None, folders: tuple[Path, ...]) -> str:
-    place = _existing(Path(path)) if path else None
+    place = nearest_existing(Path(path)) if path else None
     if number in _FULL or place is None:
         above = place.parent if place and not place.is_dir() else place
-        place = min(map(_existing, folders), key=_free, default=above or Path.cwd())
+        place = min(map(nearest_existing, folders), key=_free, default=above or Path.cwd())
     if number in _FULL:
         return (
             f"{place}: {reason}, {_free(place) / 1e6:,.1f} MB are free; make room there and start "
@@ -106,7 +106,7 @@ def _line(number: int, reason: str, path: str | None, folders: tuple[Path, ...])
     )
 
 
-def _existing(path: Path) -> Path:
+def nearest_existing(path: Path) -> Path:
     """The path, or the nearest folder above it that exists."""
     return next(each for each in (path, *path.absolute().parents) if os.path.lexists(each))
 

@@ -40,6 +40,14 @@ _BURMESE = (
 _VIRAMA = "\u1039"  # Stacks the next consonant.
 _ASAT = "\u103a"  # The consonant before it ends the syllable.
 
+# What is not seen and ends no word, as Unicode Standard Annex 29 has it: the soft hyphen that says
+# where a word may be broken, joiners inside of Persian and Sinhala words, marks of the direction of
+# Arabic and Hebrew. The space of no width is left out, because it does end words.
+_INVISIBLE_RANGES = (
+    (0xAD, 0xAD), (0x61C, 0x61C), (0x180E, 0x180E), (0x200C, 0x200F), (0x202A, 0x202E),
+    (0x2060, 0x2064), (0x2066, 0x206F), (0xFEFF, 0xFEFF),
+)  # fmt: skip
+
 # Letters of Unicode 15.1, which Python 3.13 knows and TensorFlow 2.21, on any Python, does not.
 _TOO_NEW = range(0x2EBF0, 0x2EE5E)
 
@@ -65,7 +73,7 @@ def count_words(caption: str) -> int:
     if caption.isascii():
         return len(_ASCII_WORD.findall(caption))
     unspaced_word, word = _patterns()
-    text = unicodedata.normalize("NFKC", caption)
+    text = unicodedata.normalize("NFKC", re.sub(INVISIBLE, "", caption))
     return len(word.findall(unspaced_word.sub(r" \g<0> ", text)))
 
 
@@ -89,3 +97,7 @@ def _class(categories: str) -> str:
 
 def _ranges(ranges: Iterable[tuple[int, int]]) -> str:
     return "".join(f"{chr(start)}-{chr(end)}" for start, end in ranges)
+
+
+INVISIBLE = f"[{_ranges(_INVISIBLE_RANGES)}]"
+"""A regular expression for one character that a word may hold and that is no part of it."""

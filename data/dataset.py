@@ -3,6 +3,8 @@
 Needs no TensorFlow, so that the command line can describe a data set at once.
 """
 
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -206,6 +208,30 @@ def read_description(folder: Path) -> Dataset:
             f"{file}: broken, or written by another version of dexmatch; import the data again"
         ) from error
     return dataset.model_copy(update={"path": folder})
+
+
+def verify(dataset: Dataset, done: Callable[[int], None] = lambda count: None) -> None:
+    """Reads every byte of a data set, as `load` does not, and compares it with what was imported.
+
+    Args:
+      dataset: one that `load` has returned.
+      done: is told the number of bytes read so far.
+
+    Raises:
+      DexmatchError: a shard was changed, or cannot be read.
+    """
+    read = 0
+    for shard in dataset.files:
+        path = dataset.path / shard.name
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise DexmatchError(f"{path}: cannot be read ({error.strerror})") from error
+        if digest != shard.sha256:
+            raise DexmatchError(f"{path}: this shard was changed; import the data again")
+        read += shard.bytes
+        done(read)
 
 
 def _check(file: Path, shard: Shard) -> None:

@@ -19,6 +19,7 @@ from pipeline.commands.app import app as open_app
 from pipeline.commands.audit import audit
 from pipeline.commands.compare import compare
 from pipeline.commands.demo import demo
+from pipeline.commands.doctor import doctor
 from pipeline.commands.monitor import monitor
 from pipeline.commands.pokemon import pokemon
 from pipeline.commands.predict import predict
@@ -57,6 +58,7 @@ app.command()(predict)
 app.command()(search)
 app.command()(tag)
 app.command("app")(open_app)
+app.command()(doctor)
 app.add_typer(config_commands.app, name="config")
 
 

@@ -231,6 +231,12 @@ class Metadata:
             if each.type == type_name
         )
 
+    def live_artifacts(self) -> tuple[int, list[Output]]:
+        """How many artifacts later runs may use, and which of them are not there any more."""
+        live = [each for each in self._store.get_artifacts() if each.state == mlmd.Artifact.LIVE]
+        gone = [output_of(each, each.type) for each in live if not self._is_there(each)]
+        return len(live), [replace(each, uri=located(self._root, each.uri)) for each in gone]
+
     def mend(self, pushed: Collection[Version]) -> None:
         """Sets the records right with what is on disk; call it with the workspace's lock held.
 

@@ -92,7 +92,7 @@ class Workspace:
                     f"{error.filename}: a file stands where a folder is wanted; move it away, or "
                     "choose another folder (run.workspace, pusher.directory)"
                 ) from error
-        with (self.root / ".lock").open("w") as file:
+        with self._lock.open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -101,6 +101,21 @@ class Workspace:
                     "name of its own (--set run.name=...)"
                 ) from error
             yield
+
+    def is_locked(self) -> bool:
+        """Whether a run holds it; nothing is made or kept."""
+        try:
+            with self._lock.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # There was no run yet.
+            return False
+        return False
+
+    @property
+    def _lock(self) -> Path:
+        return self.root / ".lock"
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:

@@ -155,10 +155,14 @@ def _shapes(group: h5py.Group | None) -> list[tuple[int, ...]]:
     return shapes
 
 
+def keras_home() -> Path:
+    """Where Keras keeps its settings and what it downloads."""
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+
+
 def imagenet_cache(file: str) -> Path:
     """The place where Keras keeps a downloaded file of ImageNet weights."""
-    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    return home / "models" / file
+    return keras_home() / "models" / file
 
 
 def _in_reach(host: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from core.words import unspaced
+from core.words import INVISIBLE, unspaced
 from modules.preprocessing.normalization import nfkc
 
 PADDING_ID = 0
@@ -24,8 +24,8 @@ _NOT_A_WORD = r"[^\p{L}\p{M}\p{N}]+\p{M}*|^\p{M}+"
 def words(captions: tf.Tensor) -> tf.RaggedTensor:
     """Splits captions into lower-case words; punctuation separates, invalid UTF-8 is replaced.
 
-    Letters are normalised (NFKC), so that it does not matter how they were typed. `core.words` says
-    what a word is in scripts without spaces.
+    Letters are normalised (NFKC), so that it does not matter how they were typed, without what is
+    not seen, such as soft hyphens. `core.words` says what a word is in scripts without spaces.
 
     Args:
       captions: string [N].
@@ -34,6 +34,7 @@ def words(captions: tf.Tensor) -> tf.RaggedTensor:
       string [N, (words)].
     """
     text = tf.strings.unicode_transcode(captions, "UTF-8", "UTF-8", errors="replace")
+    text = tf.strings.regex_replace(text, INVISIBLE, "")
     text = tf.strings.lower(nfkc(text), encoding="utf-8")
     text = tf.strings.regex_replace(text, _UNSPACED, r" \1 ")
     text = tf.strings.regex_replace(text, _NOT_A_WORD, " ")

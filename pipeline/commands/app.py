@@ -24,6 +24,7 @@ from pipeline.commands.serve import port_number
 if TYPE_CHECKING:
     from serving.search.index import Index
 
+PORT = 8601
 _DEADLINE_S = 30.0
 """Of one call: somebody waits for it."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -76,7 +77,7 @@ def app(
     ] = "127.0.0.1",
     port: Annotated[
         str, typer.Option(help="[bold]auto[/] for any that is free.", metavar="PORT")
-    ] = "8601",
+    ] = str(PORT),
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     server: ServerOption = None,
     client_certificate: ClientCertificateOption = None,

@@ -19,6 +19,7 @@ __all__ = [
     "Options",
     "Running",
     "choose",
+    "missing",
     "running",
     "started",
     "wait_until_available",
@@ -27,6 +28,11 @@ __all__ = [
 _ENGINES: tuple[Engine, ...] = (Binary(), Docker(), Embedded())
 """The best first."""
 ENGINES = ("auto", *(engine.name for engine in _ENGINES))
+
+
+def missing() -> dict[str, str | None]:
+    """Each engine, the best first, and why it cannot run here, see `Engine.missing`."""
+    return {engine.name: engine.missing() for engine in _ENGINES}
 
 
 def choose(name: str) -> Engine:
@@ -40,9 +46,9 @@ def choose(name: str) -> Engine:
     for engine in _ENGINES:
         if name not in ("auto", engine.name):
             continue
-        missing = engine.missing()
-        if missing is None:
+        reason = engine.missing()
+        if reason is None:
             return engine
         if name == engine.name:
-            raise DexmatchError(missing)
+            raise DexmatchError(reason)
     raise AssertionError("the embedded engine is always there")

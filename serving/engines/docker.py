@@ -22,6 +22,9 @@ IMAGE = f"tensorflow/serving:{TAG}"
 MODELS, CONFIGS = Path("/models"), Path("/configs")
 """Where the container sees the versions, and the files."""
 
+ANSWER_S = 20.0
+"""Seconds that Docker's engine has to say that it is there; a remote one may never say so."""
+
 
 class Docker(Engine):
     """The image `tensorflow/serving`, with everything mounted read-only."""
@@ -33,13 +36,15 @@ class Docker(Engine):
         """See `Engine`."""
         if not shutil.which("docker"):
             return "docker is not on the PATH; install Docker, or use --engine auto"
-        asked = subprocess.run(
-            ["docker", "version", "--format", "{{.Server.Version}}"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if asked.returncode:
+        try:
+            subprocess.run(
+                ["docker", "version", "--format", "{{.Server.Version}}"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=ANSWER_S,
+                check=True,
+            )
+        except (OSError, subprocess.SubprocessError):
             return "Docker's engine does not answer; start it, or use --engine auto"
         return None
 

@@ -41,7 +41,7 @@ def warm_up(servable: Servable, version: Path, iterations: int = 1) -> int:
     if not file.is_file():
         return 0
     count = 0
-    for record in _records(file):
+    for record in records(file):
         count += 1
         if count > MAX_RECORDS:
             raise invalid(f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at {file}")
@@ -54,7 +54,12 @@ def warm_up(servable: Servable, version: Path, iterations: int = 1) -> int:
     return count
 
 
-def _records(file: Path) -> Iterator[bytes]:
+def records(file: Path) -> Iterator[bytes]:
+    """The recorded requests, serialized.
+
+    Raises:
+      ServingError: the file is damaged.
+    """
     try:
         yield from tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
     except tf.errors.DataLossError as error:

@@ -30,6 +30,13 @@ def split(text: str | bytes) -> list[str]:
         ("!?…", []),
         (b"red \xff bird", ["red", "bird"]),
         ("\u2764\ufe0f", []),
+        # What is not seen ends no word: soft hyphen, Persian and Sinhala joiners, direction.
+        ("ein Drei\u00adeck", ["ein", "dreieck"]),
+        ("می\u200cبینم", ["میبینم"]),
+        ("ශ\u0dca\u200dරී", ["ශ්රී"]),
+        ("\u200fأحمر\u200e\ufeff", ["أحمر"]),
+        ("e\u2060\u0301tude", ["étude"]),
+        ("no\u200bspace", ["no", "space"]),
         ("it\u00b4s \u00a8fine", ["it", "s", "fine"]),
         # Thai, Lao, Khmer, Burmese: clusters.
         ("นกสีแดงน้ำเกาะ", ["น", "ก", "สี", "แด", "ง", "น้ํา", "เกาะ"]),

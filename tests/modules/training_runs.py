@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 from pathlib import Path
 from unittest import mock
@@ -136,8 +136,10 @@ FILES = {
 }
 
 
-def write_transformed(folder: Path) -> None:
-    """Writes a transform graph, and a file of transformed pairs for each of `FILES`."""
+def write_transformed(
+    folder: Path, files: Mapping[str, list[dict]] = FILES, overrides: Sequence[str] = ()
+) -> None:
+    """Writes a transform graph made of the raw "pairs", and a file of transformed ones for each."""
     spec = {
         name: tf.io.FixedLenFeature([1], tf.int64 if name == features.LABEL else tf.string)
         for name in (features.IMAGE, features.CAPTION, features.GROUP, features.LABEL)
@@ -145,14 +147,14 @@ def write_transformed(folder: Path) -> None:
     metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
     with tft_beam.Context(temp_dir=tempfile.mkdtemp()):
         (_, made), transform_fn = (
-            FILES["pairs"],
+            files["pairs"],
             metadata,
         ) | tft_beam.AnalyzeAndTransformDataset(
-            lambda columns: transform.preprocessing_fn(columns, settings())
+            lambda columns: transform.preprocessing_fn(columns, settings(*overrides))
         )
         _ = transform_fn | tft_beam.WriteTransformFn(str(folder / "graph"))
         coder = tft.coders.ExampleProtoCoder(made.schema)
-        for name, chosen in FILES.items():
+        for name, chosen in files.items():
             rows = []
             if chosen:
                 rows, _ = ((chosen, metadata), transform_fn) | tft_beam.TransformDataset()

@@ -45,6 +45,7 @@ def dexmatch(*arguments, cwd=None, columns=160):
         ["data", "import"],
         ["data", "demo"],
         ["data", "pokemon"],
+        ["doctor"],
     ],
 )
 def test_help_teaches(command):
