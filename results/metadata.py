@@ -233,7 +233,7 @@ class Metadata:
 
     def live_artifacts(self) -> tuple[int, list[Output]]:
         """How many artifacts later runs may use, and which of them are not there any more."""
-        live = [each for each in self._store.get_artifacts() if each.state == mlmd.Artifact.LIVE]
+        live = [each for each in self._artifacts() if each.state == mlmd.Artifact.LIVE]
         gone = [output_of(each, each.type) for each in live if not self._is_there(each)]
         return len(live), [replace(each, uri=located(self._root, each.uri)) for each in gone]
 

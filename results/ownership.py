@@ -29,6 +29,11 @@ def pipeline_of(store: metadata_store.MetadataStore, shared: SharedStore) -> mlm
     return store.get_context_by_type_and_name(_TYPE, shared.pipeline)
 
 
+def is_claimed(workspace: Workspace) -> bool:
+    """Whether the workspace has records in a shared store, or had some."""
+    return (workspace.root / _FILE).exists()
+
+
 def claim(workspace: Workspace) -> None:
     """Makes sure that the workspace may add to the records; call it with its lock held.
 

@@ -1,10 +1,14 @@
-"""Whether MLMD's database is whole."""
+"""Whether MLMD's database is whole, or the server that takes its place lets us in."""
 
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from pipeline.doctor.check import Check, ok, one_line, problem, warning
+from core.errors import DexmatchError
+from pipeline.doctor.check import Check, of_error, ok, one_line, problem, warning
+from results import connections, ownership
+from results.shared_store import SharedStore
+from results.workspace import Workspace
 
 _BUSY_S = 5.0
 _BROKEN = (
@@ -12,15 +16,34 @@ _BROKEN = (
 )
 
 
-def look_at(path: Path) -> Check:
-    """Asks SQLite, on a connection that cannot write.
+def look_at(workspace: Workspace) -> Check:
+    """Asks SQLite, on a connection that cannot write, or the server.
 
     Args:
-      path: of the database, which need not be there.
+      workspace: whose records they are; there need be none.
 
     Returns:
       A check whose fact `is_whole` says whether MLMD may open the database and leave it as it is.
     """
+    if workspace.shared is not None:
+        return _server(workspace, workspace.shared)
+    return _file(workspace.metadata)
+
+
+def _server(workspace: Workspace, shared: SharedStore) -> Check:
+    # MLMD makes its tables where there are none; those of a workspace that has records are there.
+    has_records = ownership.is_claimed(workspace)
+    try:
+        if has_records:
+            connections.opened(workspace.metadata, shared)
+        else:
+            shared.check_it_answers()
+    except DexmatchError as error:
+        return of_error("database", error, is_whole=False)
+    return ok("database", f"{shared.url} answers", is_whole=has_records)
+
+
+def _file(path: Path) -> Check:
     if not path.exists():
         return ok("database", "none yet", is_whole=True)
     try:

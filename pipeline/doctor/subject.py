@@ -34,12 +34,12 @@ class Subject:
     @functools.cached_property
     def database(self) -> Check:
         """Whether the workspace's database is whole."""
-        return database.look_at(self.workspace.metadata)
+        return database.look_at(self.workspace)
 
     @functools.cached_property
     def metadata(self) -> Metadata | None:
         """Past runs; None if the database is not whole: MLMD opens it to write, and mends it."""
-        return Metadata(self.workspace.metadata) if self.database.facts["is_whole"] else None
+        return Metadata.of(self.workspace) if self.database.facts["is_whole"] else None
 
     @functools.cached_property
     def versions(self) -> list[Version]:

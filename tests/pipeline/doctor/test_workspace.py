@@ -41,6 +41,17 @@ def test_a_run_that_is_at_work(root, look, project):
     assert "at work" in found.found
 
 
+@pytest.mark.parametrize("has_records", [False, True])
+def test_a_database_server_that_is_away(root, look, has_records, free_tcp_port):
+    if has_records:
+        (root / "metadata.id").write_text("of this one", encoding="utf-8")
+    found = look(workspace, f"run.metadata=mysql://dex@127.0.0.1:{free_tcp_port}/team")
+    assert states(found) == {"database": "problem"}
+    assert f"127.0.0.1:{free_tcp_port}" in found["database"].found
+    assert "start it" in found["database"].advice
+    assert "runs" not in found
+
+
 def test_a_missing_artifact(root, look):
     shutil.rmtree(root / "artifacts" / "ImportExampleGen" / "out" / "0")
     found = look(workspace)
