@@ -25,7 +25,7 @@ whose model it passes over; with `model.weights = "last_blessed"` it comes befor
 Trainer too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, WorkerOptions
@@ -82,6 +82,7 @@ from core.slices import OVERALL
 from modules.evaluator import eval_config
 from modules.export import signatures
 from modules.training import checkpoints
+from pipeline import user_components
 from pipeline.baseline import CANDIDATE
 from pipeline.code_digest import digest_of_code, modules_named_in
 from results.data_validation import tfdv
@@ -134,6 +135,7 @@ def create_pipeline(
       told: the configuration as report and model card tell it, with the paths that people know; by
         default `config`.
     """
+    packages = user_components.packages(config)
     example_gen = ImportExampleGen(
         input_base=dataset,
         input_config=shards(),
@@ -149,6 +151,7 @@ def create_pipeline(
     leakage_guard = LeakageGuard(
         examples,
         image_size=config.image.size,
+        normalize=config.caption.normalize,
         image_leakage=config.data.image_leakage,
         caption_leakage=config.data.caption_leakage,
     )
@@ -263,7 +266,7 @@ def create_pipeline(
         name=config.run.name,
         dataset=dataset_name,
         config=telling,
-        training_code=digest_of_code(_TRAINER),
+        training_code=_training_code(config, packages),
     )
     report = Report(
         examples=examples,
@@ -307,8 +310,9 @@ def create_pipeline(
         *bulk,
         report,
     ]
+    nodes = user_components.added(config, nodes)
     for node in nodes:
-        key_cache_by_code(node)
+        key_cache_by_code(node, packages)
     return Pipeline(
         pipeline_name=config.run.name,
         pipeline_root=pipeline_root,
@@ -317,6 +321,13 @@ def create_pipeline(
         metadata_connection_config=sqlite_metadata_connection_config(metadata_path),
         beam_pipeline_args=beam_arguments(config.run.beam_args),
     )
+
+
+def _training_code(config: Config, packages: Collection[str]) -> str:
+    """A digest of all code that trains the model, and builds it."""
+    names = _TRAINER, config.model.build, config.caption.normalize
+    modules = set().union(*(modules_named_in(name, packages) for name in names))
+    return digest_of_code(*modules, packages=packages)
 
 
 def preprocessing_settings(config: Config, metadata_columns: Sequence[str]) -> dict[str, Any]:
@@ -341,21 +352,25 @@ def beam_arguments(arguments: Sequence[str]) -> list[str]:
     return [*arguments, "--sdk_container_image=local"]
 
 
-def key_cache_by_code(node: BaseNode) -> None:
-    """Gives a component a digest of the code of ours that it runs as a parameter, if it runs any.
+def key_cache_by_code(node: BaseNode, packages: Collection[str]) -> None:
+    """Gives a component a digest of the code, ours and the user's, that it runs as a parameter.
 
     TFX's cache does not see code, but parameters. What a component runs is what it names: its
-    executor, and in its parameters a `run_fn` or the module of a metric.
+    executor, and in its parameters a `run_fn`, the module of a metric, or a function of the user's.
+
+    Args:
+      node: what runs none is left as it is.
+      packages: the user's.
     """
     if not isinstance(node, BaseComponent):
         return  # A resolver runs nothing that is cached.
     parameters = node.exec_properties
     texts = [value for value in parameters.values() if isinstance(value, str)]
-    named = map(modules_named_in, [getattr(node.executor_spec, "class_path", ""), *texts])
-    modules = set().union(*named)
+    texts.append(getattr(node.executor_spec, "class_path", ""))
+    modules = set().union(*(modules_named_in(text, packages) for text in texts))
     if not modules:
         return
-    code = {"code": digest_of_code(*modules)}
+    code = {"code": digest_of_code(*modules, packages=packages)}
     if _CUSTOM_CONFIG in parameters:
         # This reaches our functions: no training goes on from a checkpoint of other code.
         custom = json_utils.loads(parameters[_CUSTOM_CONFIG]) or {}
