@@ -134,7 +134,8 @@ def load_function(key: str, name: str, parameters: Sequence[str]) -> Callable[..
         kind = "is no function" if hasattr(module, attribute) else "is not there"
         raise DexmatchError(f"{key} = {name!r}: {attribute} {kind} in {place}")
     try:
-        inspect.signature(function).bind(*parameters)
+        with contextlib.suppress(ValueError):  # Not every function that is built in tells.
+            inspect.signature(function).bind(*parameters)
     except TypeError as error:
         raise DexmatchError(
             f"{key}: {name} in {place} must take ({', '.join(parameters)}): {error}"
@@ -151,9 +152,9 @@ def describe(error: BaseException, name: str) -> str:
     """
     lines = str(error).strip().splitlines()
     said = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-    package = package_of(name)
+    folders = [place.parent for place in _installed_at(package_of(name))]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if package in Path(frame.filename).parts[:-1]:
+        if any(Path(frame.filename).resolve().is_relative_to(folder) for folder in folders):
             return f"{_shown(frame.filename)}, line {frame.lineno}: {said}"
     return f"{name}: {said}"
 

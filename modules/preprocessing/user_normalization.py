@@ -36,10 +36,15 @@ _TRIED = (
 def function(name: str) -> Normalize | None:
     """The function by its dotted name; None if there is no name.
 
+    Python's `if` and `for` in it are what they are in Python, in Transform as in the served model,
+    where TensorFlow would otherwise make something else of them.
+
     Raises:
       DexmatchError: there is no such function; see `load_function`.
     """
-    return load_function(KEY, name, ("captions",)) if name else None
+    if not name:
+        return None
+    return tf.autograph.experimental.do_not_convert(load_function(KEY, name, ("captions",)))
 
 
 def check(name: str) -> None:

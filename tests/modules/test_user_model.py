@@ -1,0 +1,112 @@
+"""`model.build`: what it must be, and that trainings and the served model are made by it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from core import features
+from core.config import ModelConfig
+from core.errors import DexmatchError
+from modules.network import model, user_model
+
+NAME = "shop.model.build"
+SMALL = {
+    "feature_levels": ("top",),
+    "embedding_dim": 8,
+    "recurrent_units": 4,
+    "word_dim": 4,
+    "hidden_units": 4,
+}
+
+
+@pytest.fixture(scope="module")
+def code(test_module):
+    return test_module("modules/user_code.py")
+
+
+def check(**settings):
+    user_model.check(ModelConfig(**{**SMALL, "build": NAME, **settings}), 32, 4, (3, 2))
+
+
+def test_ours_builds_it_by_default():
+    assert user_model.build_function(ModelConfig()) is model.build
+
+
+def test_the_templates_keeps_the_contract(code, tmp_path, tiny_backbone):
+    with code.written(tmp_path):
+        # Random ones are enough to see it.
+        check(weights="no such file")
+
+
+_ENCODER = "build_caption_encoder(settings, max_tokens, vocabulary_size),\n"
+_RETURN = "    return PairModel("
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ((_RETURN, "    return None\n    PairModel("), "must return a PairModel, and returns None"),
+        (
+            ("settings.embedding_dim, name", "9, name"),
+            r"caption_encoder must map \(N, 4\) to \(N, 8\), and maps \(N, 4\) to \(N, 9\)",
+        ),
+        ((_ENCODER, _ENCODER.replace("max_tokens", "5")), r"caption_encoder must map \(N, 4\)"),
+        (("image_size),", "48),"), r"image_encoder must map \(N, 32, 32, 3\)"),
+        (("settings, attribute_sizes)", "settings, ())"), "no layer Agreement named 'attributes'"),
+        (("settings, attribute_sizes)", "settings, (4, 2))"), "must have the sizes that `build`"),
+        (
+            (_RETURN, "    settings.nothing\n    return PairModel("),
+            r"shop/model\.py, line 29: Attri",
+        ),
+        (("summary)", "summary * float('nan'))"), "logits must be finite float32, and are"),
+        (("attribute_sizes: Sequence[int] = (),\n", ""), "must take .settings, image_size, max_"),
+    ],
+)
+def test_what_does_not_keep_it_is_told_in_one_line(code, tmp_path, tiny_backbone, change, told):
+    with code.written(tmp_path, {"model": change}):
+        with pytest.raises(DexmatchError, match=f"^model.build.*{told}") as raised:
+            check()
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        (
+            "model.build_image_encoder(settings, image_size)",
+            "image_encoder has no model named 'image_features' in it",
+        ),
+        ("model.build_matcher(settings, attribute_sizes)", "no layer Calibration named 'calib"),
+    ],
+)
+def test_a_part_without_what_the_training_looks_for(code, tmp_path, tiny_backbone, part, told):
+    copy = f"(lambda part: keras.Model(part.inputs, _same(part.outputs[0])))({part})"
+    with code.written(tmp_path, {"model": (part, copy)}):
+        path = tmp_path / "shop" / "model.py"
+        same = "\n\ndef _same(value):\n    return keras.layers.Identity()(value)\n"
+        path.write_text(path.read_text() + same)
+        with pytest.raises(DexmatchError, match=told):
+            check()
+
+
+@pytest.mark.slow
+def test_a_training_with_functions_of_the_users_ends_with_a_model_that_needs_none_of_them(
+    code, runs, tiny_backbone, transformed, tmp_path
+):
+    """The transformed pairs are others' captions; their words are looked up all the same."""
+    with code.written(tmp_path / "project"):
+        runs.train(transformed, tmp_path, "trainer.epochs=1", *code.OVERRIDES, export=True)
+    served = tf.saved_model.load(str(tmp_path / "serving")).signatures["serving_default"]
+
+    def ask(*captions):
+        row = runs.raw(0)
+        image = tf.constant(row[features.IMAGE] * len(captions))
+        found = served(image=image, caption=tf.constant(captions))[features.PROBABILITY]
+        return found.numpy().tolist()
+
+    path = tmp_path / "serving" / "assets" / "caption_words"
+    assert {"red", "square"} <= set(path.read_text().split())
+    same, likewise, other = ask("a grey colour red", "a gray color red", "a gray color blue")
+    assert same == likewise != other
+    names = [name for name, _ in tf.train.list_variables(str(tmp_path / "serving" / "variables"))]
+    assert np.all([name.startswith(("weights/", "_CHECK")) for name in names])
