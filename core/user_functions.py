@@ -31,7 +31,8 @@ def package_of(name: str) -> str:
 def importable(folder: Path, named: Mapping[str, str]) -> Iterator[None]:
     """Has the packages of dotted names imported from a folder inside, in child processes too.
 
-    Nothing else that lies in the folder can be imported. What was imported is forgotten at the end.
+    Nothing else that lies in the folder can be imported. What was imported before is forgotten, and
+    so is at the end what was imported inside.
 
     Args:
       folder: that holds the packages; one that it does not hold must be installed.
@@ -53,6 +54,7 @@ def importable(folder: Path, named: Mapping[str, str]) -> Iterator[None]:
         sys.path.append(links)
         os.environ[_PATH] = os.pathsep.join([*filter(None, [path]), links])
         importlib.invalidate_caches()
+        _forget(held)
         try:
             yield
         finally:
@@ -61,8 +63,13 @@ def importable(folder: Path, named: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[_PATH]
             else:
                 os.environ[_PATH] = path
-            for module in [each for each in sys.modules if package_of(each) in held]:
-                del sys.modules[module]
+            _forget(held)
+
+
+def _forget(packages: Sequence[str]) -> None:
+    """Has modules read anew: code that was imported before may not be what lies there now."""
+    for module in [each for each in sys.modules if package_of(each) in packages]:
+        del sys.modules[module]
 
 
 def _is_held(folder: Path, package: str, key: str) -> bool:
@@ -80,7 +87,12 @@ def _is_held(folder: Path, package: str, key: str) -> bool:
                 "installed; run.code names the folder that holds it"
             )
         return False
-    if any(not place.is_relative_to(there.resolve()) for place in _installed_at(package)):
+    own = there.resolve()
+    # With the current folder in Python's path, the folder around the package may be found too.
+    if any(
+        not (place.is_relative_to(own) or own.is_relative_to(place))
+        for place in _installed_at(package)
+    ):
         raise DexmatchError(
             f"{there}: {package} is also the name of an installed package; give the folder another"
         )

@@ -1,3 +1,4 @@
+import importlib
 import os
 import subprocess
 import sys
@@ -46,6 +47,15 @@ def test_what_was_imported_is_forgotten_so_that_the_next_run_reads_it_anew(proje
     assert loaded(folder)() == 1
     assert "catalog" not in sys.modules and "catalog.model" not in sys.modules
     assert (sys.path, "PYTHONPATH" in os.environ) == (path, False)
+    project(model="def build():\n    return 'another'\n")
+    assert loaded(folder)() == "another"
+
+
+def test_what_was_imported_before_is_read_anew(project, monkeypatch):
+    """As in a notebook, in the project's folder."""
+    folder = project(model="def build():\n    return 1\n")
+    monkeypatch.syspath_prepend(folder)
+    assert importlib.import_module("catalog.model").build() == 1
     project(model="def build():\n    return 'another'\n")
     assert loaded(folder)() == "another"
 
