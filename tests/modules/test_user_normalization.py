@@ -15,6 +15,7 @@ from core.errors import DexmatchError
 from core.user_functions import importable
 from modules import transform
 from modules.preprocessing import captions, user_normalization
+from monitoring.traffic import Vocabulary
 
 NAME = "shop.preprocessing.normalize"
 CAPTIONS = ("A GREY bird", "a gray bird", "Colourful, greyish", "", "ＧＲＥＹ été", "a fish")
@@ -131,3 +132,8 @@ def test_it_is_kept_beside_a_saved_model_and_found_without_its_code(code, tmp_pa
     normalize = user_normalization.saved_with(tmp_path / "model [v2]")
     found = captions.words(tf.constant(CAPTIONS), normalize).to_list()
     assert found[:3] == [[b"a", b"gray", b"bird"]] * 2 + [[b"colorful", b"gray"]]
+    # Whoever watches the traffic counts the words that the model reads.
+    (tmp_path / "model [v2]" / "assets").mkdir()
+    (tmp_path / "model [v2]" / "assets" / captions.VOCABULARY).write_text("gray\nred\n")
+    vocabulary = Vocabulary(tmp_path / "model [v2]")
+    assert vocabulary.count([b"grey", b"red bird", b"gray"]) == (3, 1, 0)
