@@ -1,19 +1,13 @@
-"""`caption.normalize`: what it must be, and that training and serving go through the same."""
+"""`caption.normalize`: what it must be, and that nobody needs its code once a model is saved.
 
-import tempfile
+That training and serving go through the same is tested in test_preprocessing.
+"""
 
-import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_transform as tft
-from tensorflow_transform import beam as tft_beam
-from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
-from core import features
-from core.config import CaptionConfig, ImageConfig
 from core.errors import DexmatchError
 from core.user_functions import importable
-from modules import transform
 from modules.preprocessing import captions, user_normalization
 from monitoring.traffic import Vocabulary
 
@@ -80,46 +74,6 @@ def test_what_does_not_keep_it_is_told_in_one_line(tmp_path, body, told):
         with pytest.raises(DexmatchError, match=f"^caption.normalize.*{told}") as raised:
             user_normalization.check(name)
     assert "\n" not in str(raised.value)
-
-
-def test_training_and_serving_agree_bit_for_bit(template, pictures):
-    """And words that the function writes alike have the same ids, in hard captions too."""
-    config = {
-        "image": ImageConfig(size=32).model_dump(),
-        "caption": CaptionConfig(max_tokens=4, min_count=1, normalize=NAME).model_dump(),
-        "attributes": [],
-    }
-    rows = [
-        {
-            features.IMAGE: [pictures["rgb.png"]],
-            features.CAPTION: [text.encode()],
-            features.GROUP: [b"g"],
-            features.LABEL: [1],
-            features.HARD_CAPTION: [CAPTIONS[0].encode()],
-        }
-        for text in CAPTIONS
-    ]
-    spec = {
-        name: tf.io.FixedLenFeature([1], tf.int64 if name == features.LABEL else tf.string)
-        for name in rows[0]
-    }
-    metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
-    with tempfile.TemporaryDirectory() as folder:
-        with tft_beam.Context(temp_dir=tempfile.mkdtemp()):
-            (data, _), transform_fn = (rows, metadata) | tft_beam.AnalyzeAndTransformDataset(
-                lambda inputs: transform.preprocessing_fn(inputs, config)
-            )
-            _ = transform_fn | tft_beam.WriteTransformFn(folder)
-        vocabulary = tft.TFTransformOutput(folder).vocabulary_file_by_name(captions.VOCABULARY)
-        table = captions.vocabulary_table(vocabulary)
-        served = captions.token_ids(
-            tf.constant(CAPTIONS), table.lookup, 4, user_normalization.function(NAME)
-        ).numpy()
-    for row, tokens in zip(data, served, strict=True):
-        np.testing.assert_array_equal(row[features.TOKENS], tokens)
-        np.testing.assert_array_equal(row[features.HARD_TOKENS], served[0])
-    np.testing.assert_array_equal(served[0], served[1])
-    assert served[0][1] != served[5][1]
 
 
 def test_it_is_kept_beside_a_saved_model_and_found_without_its_code(code, tmp_path):

@@ -226,7 +226,6 @@ def test_words_that_cannot_be_told_apart_are_refused(base, tmp_path, monkeypatch
             return ours(*arguments)
 
     monkeypatch.setattr(model, "build", own)
-    load(build(OLD_WORDS), base[1], OLD_WORDS, tmp_path)
     words = ["bird", "blue", "a", "red"]
     with pytest.raises(DexmatchError, match="no layer named 'word_vectors' to tell") as raised:
         load(build(words), base[1], words, tmp_path)
