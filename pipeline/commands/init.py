@@ -72,6 +72,8 @@ def init(
     )
     for path in written:
         terminal.say(f"made {path}")
+    if not written:
+        terminal.say("nothing to make: all files are there")
     for path in kept:
         terminal.say(f"{path}: was there already, and is left as it is")
     enter = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "

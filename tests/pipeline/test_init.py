@@ -145,6 +145,11 @@ def test_one_that_was_killed_is_simply_started_again(here, monkeypatch, survivor
     assert files(here / "shop") == FILES | MODULES
 
 
+def test_a_second_time_there_is_nothing_to_make(here):
+    init("shop")
+    assert init("shop").stderr.splitlines()[0] == "nothing to make: all files are there"
+
+
 def test_the_data_set_is_named_from_the_projects_folder(here, monkeypatch):
     there = types.SimpleNamespace(path=here / "sets" / "mine")
     monkeypatch.setattr(dataset, "load", {Path("sets/mine"): there}.__getitem__)
