@@ -82,8 +82,10 @@ def package_name(folder: Path, asked: str | None) -> str:
       DexmatchError: it is no name for a package, or that of an installed one.
     """
     name = asked or re.sub(r"\W", "_", folder.resolve().name)
-    if not name.isidentifier() or keyword.iskeyword(name):
-        raise DexmatchError(f"{name}: no name for a Python package; name another by --package")
+    if not (name.isascii() and name.isidentifier()) or keyword.iskeyword(name):
+        raise DexmatchError(
+            f"{name}: no name for a package; name another, of ASCII letters, by --package"
+        )
     if is_installed(name):
         raise DexmatchError(
             f"{name}: is also the name of an installed package; name another by --package"

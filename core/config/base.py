@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
-_DOTTED_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*){2,}")
+# As `pipeline.code_digest` finds them.
+_DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*){2,}", re.ASCII)
 
 
 def _is_a_function(name: str) -> str:

@@ -205,7 +205,9 @@ def test_the_tree_cannot_be_changed():
         configs.load().trainer.epochs = 3
 
 
-@pytest.mark.parametrize("name", ["build", "model.build", "a.b.", "a.b:c", "a.1b.c", "a b.c.d"])
+@pytest.mark.parametrize(
+    "name", ["build", "model.build", "a.b.", "a.b:c", "a.1b.c", "a b.c.d", "é.b.c"]
+)
 @pytest.mark.parametrize("key", ["model.build", "caption.normalize", "run.components"])
 def test_a_function_is_named_by_a_package_a_module_and_its_name(key, name):
     with pytest.raises(DexmatchError, match=rf"^{key}: must be a function in a module of a pack"):

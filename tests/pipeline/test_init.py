@@ -91,8 +91,9 @@ def test_the_package_has_a_name_that_python_takes(here, arguments, package):
     [
         (["shop", "--recipe", "demos"], "--recipe demos: no such recipe; they are demo, "),
         (["shop", "--package", "shop"], "--package names what --template writes"),
-        (["2shop", "--template"], "2shop: no name for a Python package; name another by"),
-        (["class", "--template"], "class: no name for a Python package"),
+        (["2shop", "--template"], "2shop: no name for a package; name another, of ASCII"),
+        (["class", "--template"], "class: no name for a package"),
+        (["büro", "--template"], "büro: no name for a package; name another, of ASCII"),
         (["json", "--template"], "json: is also the name of an installed package; name"),
         (["modules", "--template"], "modules: is also the name of an installed package"),
         (["shop", "--data", "nowhere"], "nowhere: not a dexmatch data set"),
