@@ -21,6 +21,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from core import reporting
 from modules.export import signatures
 from modules.network import backbones
+from modules.preprocessing import user_normalization
 from modules.training import (
     calibration,
     checkpoints,
@@ -65,6 +66,7 @@ def run_fn(fn_args: FnArgs) -> None:
         write_architecture(
             fn_args.serving_model_dir, trained.setup.config.model, trained.setup.attributes
         )
+        user_normalization.save(trained.setup.config.caption.normalize, fn_args.serving_model_dir)
         checkpoints.remove(unfinished)
     else:  # Every worker must take part in the saving; one of them keeps it.
         with tempfile.TemporaryDirectory() as scratch:
@@ -126,6 +128,7 @@ def train(custom_config: Mapping[str, Any], fn_args: FnArgs, folders: Folders) -
         setup.config.image.size,
         setup.config.caption.max_tokens,
         setup.config.model.embedding_dim,
+        user_normalization.function(setup.config.caption.normalize),
     )
     return TrainedModel(served, setup, training_auc(*validation))
 

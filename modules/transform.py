@@ -7,7 +7,7 @@ import tensorflow_transform as tft
 
 from core import features
 from core.config import CaptionConfig, ImageConfig
-from modules.preprocessing import attributes, captions, images
+from modules.preprocessing import attributes, captions, images, user_normalization
 
 # Far more buckets than there are groups, so that two of them practically never meet.
 _HASH_BUCKETS = 2**62
@@ -32,7 +32,8 @@ def preprocessing_fn(
     """
     size = ImageConfig(**custom_config["image"]).size
     settings = CaptionConfig(**custom_config["caption"])
-    words = captions.words(_column(inputs[features.CAPTION]))
+    normalize = user_normalization.function(settings.normalize)
+    words = captions.words(_column(inputs[features.CAPTION]), normalize)
     # Transform analyses the training split only, so no word of val or test gets in.
     vocabulary = tft.vocabulary(
         words,
@@ -64,7 +65,7 @@ def preprocessing_fn(
         )
     if features.HARD_CAPTION in inputs:
         hard = _ragged(inputs[features.HARD_CAPTION])
-        flat = tf.reshape(tokens(captions.words(hard.flat_values)), [-1])
+        flat = tf.reshape(tokens(captions.words(hard.flat_values, normalize)), [-1])
         splits = hard.row_splits * settings.max_tokens
         outputs[features.HARD_TOKENS] = tf.RaggedTensor.from_row_splits(flat, splits).to_sparse()
     return outputs

@@ -9,26 +9,32 @@ import tensorflow as tf
 from core import buckets
 from core.picture_sizes import UnknownSize, picture_size
 from modules.export import signatures
-from modules.preprocessing import captions
+from modules.preprocessing import captions, user_normalization
 
 KNOWN, UNKNOWN = "known", "unknown"
 
 _BATCH = 1024
 
 
+def vocabulary_file(saved_model: Path) -> Path:
+    """Where the words that a model knows stand, a word a line."""
+    return saved_model / "assets" / captions.VOCABULARY
+
+
 class Vocabulary:
     """The words that a model knows.
 
     Args:
-      path: the asset that travels with the model, a word a line.
+      saved_model: the model's folder; the words are an asset of it, a word a line.
     """
 
-    def __init__(self, path: Path):
-        self._table = captions.vocabulary_table(str(path))
+    def __init__(self, saved_model: Path):
+        self._table = captions.vocabulary_table(str(vocabulary_file(saved_model)))
+        self._normalize = user_normalization.saved_with(saved_model)
 
     def count(self, texts: Sequence[bytes]) -> tuple[int, int, int]:
         """(known words, unknown words, captions without any word)."""
-        split = captions.words(tf.constant(list(texts), tf.string))
+        split = captions.words(tf.constant(list(texts), tf.string), self._normalize)
         lines = self._table.lookup(split.flat_values).numpy()
         unknown = int((lines < 0).sum())
         wordless = int((split.row_lengths().numpy() == 0).sum())

@@ -12,9 +12,8 @@ from core import features
 from core.errors import DexmatchError
 from core.files import plain_name
 from data import pair_examples
-from modules.preprocessing import captions
 from monitoring.statistics import Distribution
-from monitoring.traffic import KNOWN, UNKNOWN, Vocabulary
+from monitoring.traffic import KNOWN, UNKNOWN, Vocabulary, vocabulary_file
 from results import split_statistics
 from results.metadata import Run
 
@@ -50,7 +49,7 @@ def load(run: Run) -> Reference:
     Raises:
       DexmatchError: the run has no model or no statistics, or their files are gone.
     """
-    vocabulary = Vocabulary(_vocabulary_file(run))
+    vocabulary = Vocabulary(_saved_model(run))
     statistics = _artifact(run, "StatisticsGen", "ExampleStatistics")
     try:
         found = split_statistics.load(f"{statistics}/Split-{features.TRAIN}")
@@ -77,12 +76,12 @@ def _artifact(run: Run, node: str, type_name: str) -> str:
     return output.uri
 
 
-def _vocabulary_file(run: Run) -> Path:
-    model = path_utils.serving_model_path(_artifact(run, "Trainer", "Model"))
-    path = Path(model) / "assets" / captions.VOCABULARY
+def _saved_model(run: Run) -> Path:
+    model = Path(path_utils.serving_model_path(_artifact(run, "Trainer", "Model")))
+    path = vocabulary_file(model)
     if not path.is_file():
         raise DexmatchError(f"run {run.id}: {path} is gone; name another run with --run")
-    return path
+    return model
 
 
 def _words(run: Run, vocabulary: Vocabulary) -> Distribution | None:

@@ -96,6 +96,7 @@ def compose(config: Config, inputs: Config, dataset: Dataset, workspace: Workspa
     from modules.training import checkpoints
     from modules.transform import KEEP_ID
     from pipeline import pipeline as whole
+    from pipeline import user_components
 
     columns = [column.name for column in dataset.low_cardinality_columns()]
     everything = example_gen_pb2.SplitConfig.Split(name=features.TRAIN, hash_buckets=1)
@@ -137,8 +138,9 @@ def compose(config: Config, inputs: Config, dataset: Dataset, workspace: Workspa
         },
     )
     nodes = [example_gen, pair_sampler, statistics_gen, schema_gen, transform, auditor]
+    packages = user_components.packages(config)
     for node in nodes:
-        whole.key_cache_by_code(node)
+        whole.key_cache_by_code(node, packages)
     return Pipeline(
         pipeline_name=config.run.name,
         pipeline_root=workspace.inside(workspace.artifacts),

@@ -20,6 +20,7 @@ from pipeline.commands.audit import audit
 from pipeline.commands.compare import compare
 from pipeline.commands.demo import demo
 from pipeline.commands.doctor import doctor
+from pipeline.commands.init import init
 from pipeline.commands.monitor import monitor
 from pipeline.commands.pokemon import pokemon
 from pipeline.commands.predict import predict
@@ -45,6 +46,7 @@ data_commands.app.command()(demo)
 data_commands.app.command()(pokemon)
 data_commands.app.command()(audit)
 app.add_typer(data_commands.app, name="data")
+app.command()(init)
 app.command()(run)
 app.command()(runs)
 app.command(context_settings=run_argument.SETTINGS)(slices)

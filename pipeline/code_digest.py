@@ -8,10 +8,12 @@ import functools
 import hashlib
 import importlib.util
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 
 import grimp
+
+from core.errors import DexmatchError
 
 PACKAGES = (
     "core",
@@ -31,8 +33,8 @@ PACKAGES = (
 _QUOTED_NAME = re.compile(r"""["']([A-Za-z_]\w*(?:\.\w+)+)["':]""")
 
 
-def digest_of_code(*modules: str) -> str:
-    """A hex digest of all source of ours that runs with some modules.
+def digest_of_code(*modules: str, packages: Iterable[str] = ()) -> str:
+    """A hex digest of all source of ours, and of the user's, that runs with some modules.
 
     That is their own, that of all that they import (inside functions too, but not for type checkers
     only), that of modules which these start or load by name, the `__init__.py` of every package on
@@ -41,11 +43,12 @@ def digest_of_code(*modules: str) -> str:
 
     Args:
       modules: dotted names, such as "modules.trainer".
+      packages: the user's, which can be imported.
 
     Raises:
-      ValueError: one of them is no module of ours.
+      ValueError: one of them is no module of ours or of these packages.
     """
-    graph = _import_graph()
+    graph = _graph_with(packages)
     if unknown := set(modules) - graph.modules:
         raise ValueError(f"{', '.join(sorted(unknown))}: no module of {', '.join(PACKAGES)}")
     closure = set(modules).union(*map(graph.find_upstream_modules, modules))
@@ -55,22 +58,44 @@ def digest_of_code(*modules: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def modules_named_in(text: str) -> set[str]:
-    """Modules of ours that a text names, as it is or in quotes.
+def modules_named_in(text: str, packages: Iterable[str] = ()) -> set[str]:
+    """Modules of ours, and of the user's, that a text names, as it is or in quotes.
 
     TFX is told what to run in such words: "modules.trainer.run_fn" as a parameter, or
     `"module": "modules.evaluation.metrics"` in the middle of some JSON.
 
     Args:
       text: a parameter of a component, or the dotted name of its executor.
+      packages: see `digest_of_code`.
     """
-    return _named(f'"{text}"', _import_graph().modules)
+    return _named(f'"{text}"', _graph_with(packages).modules)
 
 
-@functools.cache
-def _import_graph() -> grimp.ImportGraph:
-    """Who needs whom among the modules of ours: by import, by name, or as the package it is in."""
-    graph = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=True, cache_dir=None)
+def _graph_with(packages: Iterable[str]) -> grimp.ImportGraph:
+    """The import graph of ours and of the user's packages, as these are now."""
+    own = tuple(sorted(set(packages) - set(PACKAGES)))
+    if own:
+        _folder_of.cache_clear()  # Each run finds the user's packages by links of its own.
+    # Ours stay as they are while a process runs; the user may well write on in a notebook.
+    state = tuple(
+        (str(path), path.stat().st_mtime_ns)
+        for package in own
+        for path in sorted(_folder_of(package).joinpath(package).rglob("*.py"))
+    )
+    return _import_graph(own, state)
+
+
+@functools.lru_cache(maxsize=4)
+def _import_graph(own: tuple[str, ...], _state: tuple[tuple[str, int], ...]) -> grimp.ImportGraph:
+    """Who needs whom among the modules: by import, by name, or as the package it is in."""
+    try:
+        graph = grimp.build_graph(
+            *PACKAGES, *own, exclude_type_checking_imports=True, cache_dir=None
+        )
+    except grimp.exceptions.SourceSyntaxError as error:
+        raise DexmatchError(
+            f"{Path(error.filename).resolve()}, line {error.lineno}: invalid syntax"
+        ) from error
     modules = frozenset(graph.modules)
     for module in modules:
         needed = _named(_source(module).read_text(encoding="utf-8"), modules)

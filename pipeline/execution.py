@@ -24,6 +24,7 @@ from core.config import Config
 from core.errors import DexmatchError, with_causes
 from core.features import HARD
 from core.slices import OF_PAIRS, OWN_COLUMNS, value_of_none, values_of_own
+from core.user_functions import importable
 from data import dataset as datasets
 from modules.network import backbones
 from pipeline import logs
@@ -79,6 +80,12 @@ def execute(config: Config, verbose: bool = False, compose: Compose | None = Non
     Raises:
       DexmatchError: something is wrong that can be seen before anything starts.
     """
+    with importable(Path(config.run.code), config.user_functions):
+        return _execute(config, verbose, compose or compose_whole)
+
+
+def _execute(config: Config, verbose: bool, compose: Compose) -> Outcome:
+    """See `execute`; the user's functions can be imported."""
     dataset = _check(config)
     workspace = Workspace.from_config(config)
     started = datetime.now()
@@ -93,7 +100,7 @@ def execute(config: Config, verbose: bool = False, compose: Compose | None = Non
             _log.info("configuration:\n%s", config.to_toml())
             _log.info("%s is %s", called(workspace.root), workspace.root)
             try:
-                _run(config, inputs, dataset, workspace, compose or compose_whole)
+                _run(config, inputs, dataset, workspace, compose)
                 run = Metadata.of(workspace).latest(since=started)
                 evaluation = _evaluation(run) if run else None
             except Exception as raised:
@@ -133,6 +140,11 @@ def _check(config: Config) -> datasets.Dataset:
     dataset = datasets.load(config.data.dataset)
     _check_columns(config, dataset)
     _check_values(config, dataset)
+    if config.user_functions:
+        with logs.hushed():
+            from pipeline import user_checks
+
+            user_checks.check(config)
     return dataset.model_copy(update={"path": dataset.path.resolve()})
 
 

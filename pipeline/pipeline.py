@@ -25,7 +25,7 @@ whose model it passes over; with `model.weights = "last_blessed"` it comes befor
 Trainer too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, WorkerOptions
@@ -83,6 +83,7 @@ from core.slices import OVERALL
 from modules.evaluator import eval_config
 from modules.export import signatures
 from modules.training import checkpoints
+from pipeline import user_components
 from pipeline.baseline import CANDIDATE
 from pipeline.code_digest import digest_of_code, modules_named_in
 from results import connections
@@ -139,6 +140,7 @@ def create_pipeline(
         default `config`.
       shared_store: the database server that takes the place of that file.
     """
+    packages = user_components.packages(config)
     example_gen = ImportExampleGen(
         input_base=dataset,
         input_config=shards(),
@@ -154,6 +156,7 @@ def create_pipeline(
     leakage_guard = LeakageGuard(
         examples,
         image_size=config.image.size,
+        normalize=config.caption.normalize,
         image_leakage=config.data.image_leakage,
         caption_leakage=config.data.caption_leakage,
     )
@@ -268,7 +271,7 @@ def create_pipeline(
         name=config.run.name,
         dataset=dataset_name,
         config=telling,
-        training_code=digest_of_code(_TRAINER),
+        training_code=_training_code(config, packages),
     )
     report = Report(
         examples=examples,
@@ -313,8 +316,9 @@ def create_pipeline(
         *bulk,
         report,
     ]
+    nodes = user_components.added(config, nodes)
     for node in nodes:
-        key_cache_by_code(node)
+        key_cache_by_code(node, packages)
     return Pipeline(
         pipeline_name=config.run.name,
         pipeline_root=pipeline_root,
@@ -330,6 +334,13 @@ def metadata_connection(
 ) -> metadata_store_pb2.ConnectionConfig:
     """Where TFX records what it does: a SQLite file, or the server that takes its place."""
     return connections.of_server(shared) if shared else sqlite_metadata_connection_config(path)
+
+
+def _training_code(config: Config, packages: Collection[str]) -> str:
+    """A digest of all code that trains the model, and builds it."""
+    names = _TRAINER, config.model.build, config.caption.normalize
+    modules = set().union(*(modules_named_in(name, packages) for name in names))
+    return digest_of_code(*modules, packages=packages)
 
 
 def preprocessing_settings(config: Config, metadata_columns: Sequence[str]) -> dict[str, Any]:
@@ -354,21 +365,25 @@ def beam_arguments(arguments: Sequence[str]) -> list[str]:
     return [*arguments, "--sdk_container_image=local"]
 
 
-def key_cache_by_code(node: BaseNode) -> None:
-    """Gives a component a digest of the code of ours that it runs as a parameter, if it runs any.
+def key_cache_by_code(node: BaseNode, packages: Collection[str]) -> None:
+    """Gives a component a digest of the code, ours and the user's, that it runs as a parameter.
 
     TFX's cache does not see code, but parameters. What a component runs is what it names: its
-    executor, and in its parameters a `run_fn` or the module of a metric.
+    executor, and in its parameters a `run_fn`, the module of a metric, or a function of the user's.
+
+    Args:
+      node: what runs none is left as it is.
+      packages: the user's.
     """
     if not isinstance(node, BaseComponent):
         return  # A resolver runs nothing that is cached.
     parameters = node.exec_properties
     texts = [value for value in parameters.values() if isinstance(value, str)]
-    named = map(modules_named_in, [getattr(node.executor_spec, "class_path", ""), *texts])
-    modules = set().union(*named)
+    texts.append(getattr(node.executor_spec, "class_path", ""))
+    modules = set().union(*(modules_named_in(text, packages) for text in texts))
     if not modules:
         return
-    code = {"code": digest_of_code(*modules)}
+    code = {"code": digest_of_code(*modules, packages=packages)}
     if _CUSTOM_CONFIG in parameters:
         # This reaches our functions: no training goes on from a checkpoint of other code.
         custom = json_utils.loads(parameters[_CUSTOM_CONFIG]) or {}

@@ -14,6 +14,7 @@ class LeakageGuardSpec(types.ComponentSpec):
 
     PARAMETERS = {
         executor.IMAGE_SIZE: component_spec.ExecutionParameter(type=int),
+        executor.NORMALIZE: component_spec.ExecutionParameter(type=str),
         executor.IMAGE_LEAKAGE: component_spec.ExecutionParameter(type=str),
         executor.CAPTION_LEAKAGE: component_spec.ExecutionParameter(type=str),
     }
@@ -56,6 +57,7 @@ class LeakageGuard(base_beam_component.BaseBeamComponent):
         examples: types.BaseChannel,
         *,
         image_size: int,
+        normalize: str = "",
         image_leakage: Answer,
         caption_leakage: Answer,
     ):
@@ -64,6 +66,8 @@ class LeakageGuard(base_beam_component.BaseBeamComponent):
         Args:
           examples: PairSampler's channel of `Examples`.
           image_size: height and width at which the model sees a picture, in pixels.
+          normalize: dotted name of the user's function that captions go through before they reach
+            the model; may be empty.
           image_leakage: what pictures that stand in train as well are answered with.
           caption_leakage: the same for captions.
         """
@@ -72,6 +76,7 @@ class LeakageGuard(base_beam_component.BaseBeamComponent):
                 examples=examples,
                 report=types.Channel(type=LeakageReport),
                 image_size=image_size,
+                normalize=normalize,
                 image_leakage=image_leakage,
                 caption_leakage=caption_leakage,
             )

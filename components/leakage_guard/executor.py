@@ -19,13 +19,14 @@ from components.leakage_guard.leaks import Leak, Sightings
 from core.errors import DexmatchError
 from data import pair_examples
 from data.pair_examples import TruePair
-from modules.preprocessing import captions, images
+from modules.preprocessing import captions, images, user_normalization
 from results.metadata import WARNING
 
 EXAMPLES = "examples"
 REPORT = "report"
 IMAGE_SIZE = "image_size"
 IMAGE_LEAKAGE = "image_leakage"
+NORMALIZE = "normalize"
 CAPTION_LEAKAGE = "caption_leakage"
 
 FILE_NAME = "leakage.json"
@@ -60,7 +61,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             sightings = [
                 each
                 | f"Batch {split}" >> beam.BatchElements(max_batch_size=_BATCH)
-                | f"Hash {split}" >> beam.ParDo(Fingerprint(exec_properties[IMAGE_SIZE]))
+                | f"Hash {split}"
+                >> beam.ParDo(Fingerprint(exec_properties[IMAGE_SIZE], exec_properties[NORMALIZE]))
                 for split, each in pairs.items()
             ] | "Sightings" >> beam.Flatten()
             splits = [each | f"Name {split}" >> beam.Keys() for split, each in pairs.items()]
@@ -118,10 +120,12 @@ class Fingerprint(beam.DoFn):
 
     Args:
       image_size: pictures are compared at this height and width.
+      normalize: name of the user's function that captions go through first; may be empty.
     """
 
-    def __init__(self, image_size: int):
+    def __init__(self, image_size: int, normalize: str = ""):
         self._image_size = image_size
+        self._normalize = normalize
 
     def setup(self) -> None:
         """Traces the decoding once a worker."""
@@ -129,8 +133,11 @@ class Fingerprint(beam.DoFn):
         self._pixels = tf.function(
             lambda content: images.pixels_from_bytes(content, self._image_size), [strings]
         )
+        normalize = user_normalization.function(self._normalize)
         self._words = tf.function(
-            lambda texts: tf.strings.reduce_join(captions.words(texts), axis=1, separator=" "),
+            lambda texts: tf.strings.reduce_join(
+                captions.words(texts, normalize), axis=1, separator=" "
+            ),
             [strings],
         )
 

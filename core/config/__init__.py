@@ -6,7 +6,7 @@ from then on immutable. Every section is a frozen model whose fields carry their
 """
 
 from core.config.base import Section
-from core.config.files import file_or_recipe, recipe_names
+from core.config.files import PROJECT_FILE, file_or_recipe, is_recipe, recipe_names
 from core.config.sections import (
     BEAM_ARGS,
     LAST_BLESSED,
@@ -36,6 +36,7 @@ from core.config.tree import Config, load, validate
 __all__ = [
     "BEAM_ARGS",
     "LAST_BLESSED",
+    "PROJECT_FILE",
     "RANGES",
     "SQLITE",
     "TUNED",
@@ -59,6 +60,7 @@ __all__ = [
     "TrainerConfig",
     "TunerConfig",
     "file_or_recipe",
+    "is_recipe",
     "load",
     "recipe_names",
     "validate",

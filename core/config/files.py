@@ -11,6 +11,9 @@ from core.errors import DexmatchError
 EXTENDS = "extends"
 """Key of a file that names another one, whose keys hold where it has none of its own."""
 
+PROJECT_FILE = "dexmatch.toml"
+"""What `dexmatch init` writes: the configuration of all commands in the folder that holds it."""
+
 _RECIPES = resources.files(recipes)
 _SUFFIX = ".toml"
 
@@ -43,6 +46,11 @@ def file_or_recipe(asked: Path, folder: Path = Path()) -> Path:
             f"{', '.join(recipe_names())}"
         )
     return Path(str(_RECIPES / f"{asked.name}{_SUFFIX}"))
+
+
+def is_recipe(path: Path) -> bool:
+    """Whether a file is a recipe that comes along."""
+    return path.parent == Path(str(_RECIPES))
 
 
 def read_toml(path: Path) -> dict[str, Any]:

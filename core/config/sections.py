@@ -6,7 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from core import older_linux
 from core.backbones import BACKBONES
-from core.config.base import Section, Share
+from core.config.base import FunctionName, Section, Share
 from core.config.thresholds import Threshold
 from core.database_url import PASSWORD_VARIABLE, DatabaseUrl
 from core.slices import AGAINST_HARD, AGAINST_RANDOM, EVERY_SLICE, OVERALL
@@ -59,6 +59,15 @@ class RunConfig(Section):
         BEAM_ARGS, description="options for the Beam jobs inside the components"
     )
     cache: bool = Field(True, description="reuse what an earlier run made from the same input")
+    code: str = Field(
+        "",
+        description="folder that holds the package of `model.build`, `caption.normalize` and "
+        "`run.components`; empty: that of the configuration file",
+    )
+    components: FunctionName = Field(
+        "",
+        description="a function of your own that adds components, as catalog.pipeline.components",
+    )
 
     # Of the whole section: an error of the field would repeat its value, and so a password in it.
     @model_validator(mode="after")
@@ -139,11 +148,21 @@ class CaptionConfig(Section):
         description="words that the training split has less often are unknown ones: they would be "
         "learned by heart",
     )
+    normalize: FunctionName = Field(
+        "",
+        description="a function of your own that captions go through before they are split into "
+        "words, in Transform and when served, as catalog.preprocessing.normalize",
+    )
 
 
 class ModelConfig(Section):
     """A backbone for the picture, a recurrent layer for the caption, joined."""
 
+    build: FunctionName = Field(
+        "",
+        description="a function of your own that builds the model, as catalog.model.build; empty: "
+        "that in modules/network/model.py",
+    )
     backbone: Literal[tuple(BACKBONES)] = Field(  # type: ignore[valid-type]
         "EfficientNetB0", description="image branch, from keras.applications or EfficientNet-Lite"
     )

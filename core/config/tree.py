@@ -19,7 +19,12 @@ from core.config.sections import LAST_BLESSED, RANGES, TUNED
 from core.errors import DexmatchError
 
 # Trials are short, and judged by the order of pairs alone: no other models calibrate them.
-_NOT_TUNED = ("trainer.epochs", "trainer.calibration_folds", "trainer.calibration_fold_share")
+_NOT_TUNED = (
+    "model.build",
+    "trainer.epochs",
+    "trainer.calibration_folds",
+    "trainer.calibration_fold_share",
+)
 
 
 class Config(Section):
@@ -87,6 +92,16 @@ class Config(Section):
 
     def _tuned_fields(self, section: str) -> list[str]:
         return list(type(getattr(self, section)).model_fields) if section in TUNED else []
+
+    @property
+    def user_functions(self) -> dict[str, str]:
+        """Key to the dotted name of the user's function that it names, where it names one."""
+        named = {
+            "model.build": self.model.build,
+            "caption.normalize": self.caption.normalize,
+            "run.components": self.run.components,
+        }
+        return {key: name for key, name in named.items() if name}
 
     def to_toml(self) -> str:
         """The tree as TOML that `load` reads back to an equal tree."""

@@ -65,6 +65,7 @@ class ServingModel(tf.Module):
       image_size: height and width that the image encoder takes.
       max_tokens: length that the caption encoder takes.
       embedding_dim: width of both embeddings.
+      normalize: what captions went through in Transform, see `captions.words`.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class ServingModel(tf.Module):
         image_size: int,
         max_tokens: int,
         embedding_dim: int,
+        normalize: captions.Normalize | None = None,
     ):
         super().__init__(name="dexmatch")
         self.weights = tf_variables(model)
@@ -83,6 +85,7 @@ class ServingModel(tf.Module):
         self._image_size = image_size
         self._max_tokens = max_tokens
         self._embedding_dim = embedding_dim
+        self._normalize = normalize
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The signatures by name, for `tf.saved_model.save`."""
@@ -171,7 +174,7 @@ class ServingModel(tf.Module):
 
     def tokens(self, caption: tf.Tensor) -> tf.Tensor:
         """string [N] to what the caption encoder sees, int64 [N, L]."""
-        return captions.token_ids(caption, self._table.lookup, self._max_tokens)
+        return captions.token_ids(caption, self._table.lookup, self._max_tokens, self._normalize)
 
 
 def _is_embedding(values: tf.Tensor) -> tf.Tensor:

@@ -51,8 +51,9 @@ CALIBRATION = "calibration"
 _COSINE_SCALE = 5.0
 _AGREEMENT_SCALE = 0.5
 
-_FEATURES = "image_features"
-_HEAD = "image_head"
+IMAGE_FEATURES = "image_features"
+IMAGE_HEAD = "image_head"
+"""Names of the two models that an image encoder is made of."""
 
 
 class PairModel(keras.Model):
@@ -85,12 +86,12 @@ class PairModel(keras.Model):
     @property
     def image_features(self) -> keras.Model:
         """Backbone and pooling: float32 [N, S, S, 3] in 0..255 to float32 [N, F]."""
-        return self.image_encoder.get_layer(_FEATURES)
+        return self.image_encoder.get_layer(IMAGE_FEATURES)
 
     @property
     def image_head(self) -> keras.Model:
         """What comes after it: float32 [N, F] to float32 [N, D]."""
-        return self.image_encoder.get_layer(_HEAD)
+        return self.image_encoder.get_layer(IMAGE_HEAD)
 
     def call(self, inputs: tuple[Any, Any], training: bool = False) -> Any:
         """Scores pairs: (pixels [N, S, S, 3], tokens [N, L]) to logits float32 [N]."""
@@ -124,15 +125,22 @@ def build(
       DexmatchError: the weights cannot be had or do not fit the backbone.
     """
     return PairModel(
-        _image_encoder(settings, image_size),
-        _caption_encoder(settings, max_tokens, vocabulary_size),
-        _matcher(settings, attribute_sizes),
+        build_image_encoder(settings, image_size),
+        build_caption_encoder(settings, max_tokens, vocabulary_size),
+        build_matcher(settings, attribute_sizes),
         BACKBONES[settings.backbone],
         name="dexmatch",
     )
 
 
-def _image_encoder(settings: ModelConfig, size: int) -> keras.Model:
+def build_image_encoder(settings: ModelConfig, size: int) -> keras.Model:
+    """The image branch: float32 [N, size, size, 3] in 0..255 to float32 [N, D].
+
+    It is two models in a row, as `PairModel` has it.
+
+    Raises:
+      DexmatchError: the weights cannot be had or do not fit the backbone.
+    """
     features = _image_features(settings, size)
     head = _image_head(settings, features.output_shape[1:])
     pixels = keras.Input((size, size, 3), name="pixels")
@@ -152,7 +160,7 @@ def _image_features(settings: ModelConfig, size: int) -> keras.Model:
     if settings.feature_normalization == "power":
         # From parts of length 1 to features whose mean square is 1, as the dense layer expects.
         joined = keras.layers.Rescaling((joined.shape[-1] / len(parts)) ** 0.5)(joined)
-    return keras.Model(pixels, joined, name=_FEATURES)
+    return keras.Model(pixels, joined, name=IMAGE_FEATURES)
 
 
 def _backbone(settings: ModelConfig, size: int) -> keras.Model:
@@ -182,10 +190,11 @@ def _image_head(settings: ModelConfig, shape: tuple[int, ...]) -> keras.Model:
         values = keras.layers.BatchNormalization(momentum=settings.batch_norm_momentum)(values)
     values = keras.layers.Dropout(settings.image_dropout)(values)
     embedding = keras.layers.Dense(settings.embedding_dim, name="image_embedding")(values)
-    return keras.Model(features, embedding, name=_HEAD)
+    return keras.Model(features, embedding, name=IMAGE_HEAD)
 
 
-def _caption_encoder(settings: ModelConfig, length: int, vocabulary_size: int) -> keras.Model:
+def build_caption_encoder(settings: ModelConfig, length: int, vocabulary_size: int) -> keras.Model:
+    """The caption branch: int64 [N, length] to float32 [N, D]."""
     tokens = keras.Input((length,), dtype="int64", name="tokens")
     embed = keras.layers.Embedding(
         vocabulary_size, settings.word_dim, mask_zero=True, name=WORD_VECTORS
@@ -203,7 +212,12 @@ def _caption_encoder(settings: ModelConfig, length: int, vocabulary_size: int) -
     return keras.Model(tokens, embedding, name="caption_encoder")
 
 
-def _matcher(settings: ModelConfig, attribute_sizes: Sequence[int]) -> keras.Model:
+def build_matcher(settings: ModelConfig, attribute_sizes: Sequence[int]) -> keras.Model:
+    """Where the branches meet: float32 [N, D] and float32 [N, D] to logits float32 [N].
+
+    Its last layer is the `Calibration`; one named `ATTRIBUTES` reads the attributes, if there are
+    any.
+    """
     image = keras.Input((settings.embedding_dim,), name="image_embedding")
     caption = keras.Input((settings.embedding_dim,), name="caption_embedding")
     # Logits stay float32 whatever the compute type, so that the loss and the served answer do.

@@ -21,7 +21,11 @@ _UNSPACED = f"({unspaced(_MARK)})"
 _NOT_A_WORD = r"[^\p{L}\p{M}\p{N}]+\p{M}*|^\p{M}+"
 
 
-def words(captions: tf.Tensor) -> tf.RaggedTensor:
+Normalize = Callable[[tf.Tensor], tf.Tensor]
+"""A function of the user's own: captions, string [N], to captions; see `user_normalization`."""
+
+
+def words(captions: tf.Tensor, normalize: Normalize | None = None) -> tf.RaggedTensor:
     """Splits captions into lower-case words; punctuation separates, invalid UTF-8 is replaced.
 
     Letters are normalised (NFKC), so that it does not matter how they were typed, without what is
@@ -29,20 +33,32 @@ def words(captions: tf.Tensor) -> tf.RaggedTensor:
 
     Args:
       captions: string [N].
+      normalize: what captions go through in between, already in lower case and in NFKC. What it
+        returns is brought into that form again, so that it need not care.
 
     Returns:
       string [N, (words)].
     """
-    text = tf.strings.unicode_transcode(captions, "UTF-8", "UTF-8", errors="replace")
-    text = tf.strings.regex_replace(text, INVISIBLE, "")
-    text = tf.strings.lower(nfkc(text), encoding="utf-8")
+    text = _plain(captions)
+    if normalize:
+        text = _plain(tf.ensure_shape(normalize(text), [None]))
     text = tf.strings.regex_replace(text, _UNSPACED, r" \1 ")
     text = tf.strings.regex_replace(text, _NOT_A_WORD, " ")
     return tf.strings.split(text)
 
 
+def _plain(captions: tf.Tensor) -> tf.Tensor:
+    """Valid UTF-8, in NFKC, in lower case, all of it seen: string [N] to string [N]."""
+    text = tf.strings.unicode_transcode(captions, "UTF-8", "UTF-8", errors="replace")
+    text = tf.strings.regex_replace(text, INVISIBLE, "")
+    return tf.strings.lower(nfkc(text), encoding="utf-8")
+
+
 def token_ids(
-    captions: tf.Tensor, lookup: Callable[[tf.Tensor], tf.Tensor], max_tokens: int
+    captions: tf.Tensor,
+    lookup: Callable[[tf.Tensor], tf.Tensor],
+    max_tokens: int,
+    normalize: Normalize | None = None,
 ) -> tf.Tensor:
     """Tokenises, looks up and pads.
 
@@ -50,11 +66,12 @@ def token_ids(
       captions: string [N].
       lookup: maps words, string [M], to their line in the vocabulary, int64 [M], -1 if absent.
       max_tokens: captions are cut or padded with `PADDING_ID` to this length.
+      normalize: see `words`.
 
     Returns:
       int64 [N, max_tokens].
     """
-    return word_ids(words(captions), lookup, max_tokens)
+    return word_ids(words(captions, normalize), lookup, max_tokens)
 
 
 def word_ids(

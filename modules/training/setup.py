@@ -9,7 +9,7 @@ import tensorflow_transform as tft
 
 from core import config as configs
 from core.config import Config
-from modules.network import model
+from modules.network import user_model
 from modules.network.model import PairModel
 from modules.preprocessing import attributes as attribute_files
 from modules.preprocessing import captions
@@ -83,9 +83,10 @@ class TrainingSetup:
         """A model with its first weights.
 
         Raises:
-          DexmatchError: the backbone's weights cannot be had or do not fit.
+          DexmatchError: the backbone's weights cannot be had or do not fit, or there is no such
+            function as `model.build` names.
         """
-        return model.build(
+        return user_model.build_function(self.config.model)(
             self.config.model,
             self.config.image.size,
             self.config.caption.max_tokens,

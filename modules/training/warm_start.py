@@ -84,7 +84,14 @@ def load_last_blessed(target: PairModel, setup: TrainingSetup) -> None:
     old_words = _words(tf.io.gfile.join(base, "assets", file_name), base)
     new_words = setup.vocabulary
     old = replace(setup, vocabulary=old_words, attributes=old_attributes).build_model()
-    _restore(old, base)
+    _restore(old, base, setup.config.model.build or "modules/network/model.py")
+    has_word_vectors = any(model.WORD_VECTORS in each.path.split("/") for each in target.weights)
+    if old_words != new_words and not has_word_vectors:
+        raise _refused(
+            base,
+            f"it knows other words, and the model of {setup.config.model.build} has no layer named "
+            f"{model.WORD_VECTORS!r} to tell their vectors by",
+        )
     names_there = _names(old_words, old_attributes)
     names_here = _names(new_words, setup.attributes)
     for mine, theirs in zip(target.weights, old.weights, strict=True):
@@ -96,7 +103,11 @@ def load_last_blessed(target: PairModel, setup: TrainingSetup) -> None:
         if layer:
             names = names_here[layer], names_there[layer]
             values = _by_name(mine.numpy(), values, *names, axis=_AXES[layer])
-        mine.assign(values)
+        try:
+            mine.assign(values)
+        except ValueError as error:
+            # A layer of the user's own, with a place for each word under another name.
+            raise _refused(base, f"{mine.path} has another shape there than here") from error
     backbones.finalize_normalization(target)
     known = len(set(old_words) & set(new_words))
     _log.info("goes on from %s, which knows %d of %d words", base, known, len(new_words))
@@ -128,6 +139,8 @@ def _read_attributes(base: str, setup: TrainingSetup) -> Attributes:
         RENAMED.get(f"model.{key}", f"model.{key}").removeprefix("model."): value
         for key, value in shaped["model"].items()
     }
+    # Earlier releases knew no other model than ours.
+    there.setdefault("build", "")
     here = setup.config.model.model_dump(mode="json")
     differences = [
         f"model.{key} is {there.get(key)!r} there and {here[key]!r} here"
@@ -160,8 +173,14 @@ def _words(vocabulary_file: str, base: str) -> list[str]:
         raise _refused(base, f"{vocabulary_file} is missing") from error
 
 
-def _restore(old: PairModel, base: str) -> None:
-    """Reads all weights, and sees to it that none is left over on either side."""
+def _restore(old: PairModel, base: str, code: str) -> None:
+    """Reads all weights, and sees to it that none is left over on either side.
+
+    Args:
+      old: is filled.
+      base: the SavedModel's folder.
+      code: what builds the model, for messages.
+    """
     path = tf.io.gfile.join(base, "variables", "variables")
     variables = signatures.tf_variables(old)
     try:
@@ -174,7 +193,7 @@ def _restore(old: PairModel, base: str) -> None:
     except (ValueError, AssertionError, tf.errors.OpError) as error:
         raise _refused(
             base,
-            f"another version of modules/network/model.py made it ({str(error).splitlines()[0]})",
+            f"another version of {code} made it ({str(error).splitlines()[0]})",
         ) from error
 
 

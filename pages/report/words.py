@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from core import features
 from data import pair_examples
-from modules.preprocessing import captions
+from modules.preprocessing import captions, user_normalization
 from pages import sources
 from pages.sources import Sources
 
@@ -64,19 +64,23 @@ class SplitWords:
 def gather_words(of: Sources) -> dict[str, SplitWords]:
     """Reads the captions of every split."""
     path = of.saved_model / "assets" / captions.VOCABULARY
+    normalize = user_normalization.saved_with(of.saved_model)
     vocabulary = set(path.read_bytes().split(b"\n")) - {b""} if path.is_file() else set()
     return {
-        split: count_words(folder, vocabulary)
+        split: count_words(folder, vocabulary, normalize)
         for split, folder in of.split_uris(sources.EXAMPLES).items()
     }
 
 
-def count_words(folder: str, vocabulary: set[bytes]) -> SplitWords:
+def count_words(
+    folder: str, vocabulary: set[bytes], normalize: captions.Normalize | None = None
+) -> SplitWords:
     """Counts the words of a split's true captions, and the sizes of their pictures.
 
     Args:
       folder: with gzipped TFRecords.
       vocabulary: the words that the model knows.
+      normalize: what captions go through before they reach it.
     """
     lengths: Counter[int] = Counter()
     sides: Counter[int] = Counter()
@@ -90,7 +94,7 @@ def count_words(folder: str, vocabulary: set[bytes]) -> SplitWords:
             parsed[features.IMAGE_HEIGHT].numpy(), parsed[features.IMAGE_WIDTH].numpy()
         )
         sides.update(longer[is_true].tolist())
-        for row in captions.words(parsed[features.CAPTION][is_true]).to_list():
+        for row in captions.words(parsed[features.CAPTION][is_true], normalize).to_list():
             lengths[len(row)] += 1
             all_words.update(row)
             with_unknown += any(word not in vocabulary for word in row)

@@ -8,6 +8,7 @@ import typer
 from core import config as configs
 from core.config import Config
 from core.errors import DexmatchError
+from core.terminal import say
 
 NOT_BLESSED = 3
 """Exit status of a run that came to its end with a model that may not be pushed."""
@@ -20,6 +21,7 @@ ConfigOption = Annotated[
         metavar="FILE|RECIPE",
         help="A TOML file, or the name of a recipe that comes along: "
         f"[bold]{'[/], [bold]'.join(configs.recipe_names())}[/].",
+        show_default=f"{configs.PROJECT_FILE}, if there is one here",
     ),
 ]
 SetOption = Annotated[
@@ -72,9 +74,13 @@ def load_config(
     beam_args: list[str] | None = None,
 ) -> Config:
     """The configuration that a command line asks for; options win over `--set`, and it over the
-    file, which may be a recipe."""
-    settings = configs.load(configs.file_or_recipe(path) if path else None, overrides or ())
+    file, which may be a recipe. Without one it is the project's, if there is one in the current
+    folder, which is said."""
+    file = configs.file_or_recipe(path) if path else _project_file()
+    settings = configs.load(file, overrides or ())
     tree = settings.model_dump()
+    if not settings.run.code:
+        tree["run"]["code"] = str(file.parent if file and not configs.is_recipe(file) else Path())
     if data:
         tree["data"]["dataset"] = data
     if orchestrator:
@@ -83,13 +89,21 @@ def load_config(
     return configs.validate(tree)
 
 
+def _project_file() -> Path | None:
+    file = Path(configs.PROJECT_FILE)
+    if not file.is_file():
+        return None
+    say(f"configuration: {file}")
+    return file
+
+
 def execute_and_report(settings: Config, verbose: bool) -> int:
     """Runs the pipeline and prints how it went.
 
     Returns:
       The exit status, see `run`.
     """
-    from core.terminal import console, say
+    from core.terminal import console
     from pipeline import execution, summary
     from results import retrieval, serving_report
     from results.workspace import Workspace

@@ -54,6 +54,7 @@ def run_guard(folder, *pairs, image_leakage="error", caption_leakage="warn"):
         {executor.REPORT: [report]},
         {
             executor.IMAGE_SIZE: 32,
+            executor.NORMALIZE: "",
             executor.IMAGE_LEAKAGE: image_leakage,
             executor.CAPTION_LEAKAGE: caption_leakage,
         },
@@ -119,6 +120,18 @@ def test_the_same_words_are_found_among_true_captions_only(report):
     assert found(report, leaks.CAPTION) == [
         Leak(leaks.CAPTION, "test", 1, 1, 20, (Example("8", "7"),))
     ]
+
+
+def test_captions_are_compared_as_they_come_out_of_the_users_function(test_module, tmp_path):
+    code = test_module("modules/user_code.py")
+    texts = (b"A grey bird", b"a gray bird", b"a red bird")
+    records = [pair(n, "train", caption=text)[1] for n, text in enumerate(texts)]
+    with code.written(tmp_path):
+        fingerprint = executor.Fingerprint(32, code.NAMED["caption.normalize"])
+        fingerprint.setup()
+        batch = [found for record in records for found in executor.true_pair(record, "train")]
+        keys = [key for key, _ in fingerprint.process(batch) if key[0] == leaks.CAPTION]
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_what_judged_splits_share_with_each_other_is_no_leak(report):

@@ -203,3 +203,14 @@ def test_a_section_that_is_a_value(tmp_path):
 def test_the_tree_cannot_be_changed():
     with pytest.raises(pydantic.ValidationError):
         configs.load().trainer.epochs = 3
+
+
+@pytest.mark.parametrize(
+    "name", ["build", "model.build", "a.b.", "a.b:c", "a.1b.c", "a b.c.d", "é.b.c"]
+)
+@pytest.mark.parametrize("key", ["model.build", "caption.normalize", "run.components"])
+def test_a_function_is_named_by_a_package_a_module_and_its_name(key, name):
+    with pytest.raises(DexmatchError, match=rf"^{key}: must be a function in a module of a pack"):
+        configs.load(None, [f"{key}={name!r}"])
+    assert configs.load(None, [f"{key}=a.b.c"]).user_functions == {key: "a.b.c"}
+    assert configs.load().user_functions == {}

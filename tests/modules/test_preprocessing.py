@@ -1,4 +1,4 @@
-"""Training and serving must agree, bit for bit."""
+"""Training and serving must agree, bit for bit, with a function of the user's too."""
 
 import tempfile
 import unicodedata
@@ -14,11 +14,16 @@ from core import features
 from core.config import CaptionConfig, ImageConfig, ModelConfig
 from modules import transform
 from modules.export import signatures
-from modules.preprocessing import attributes, captions
+from modules.preprocessing import attributes, captions, user_normalization
 
 CONFIG = {
     "image": ImageConfig(size=32).model_dump(),
-    "caption": CaptionConfig(max_tokens=6, vocabulary_size=50, min_count=1).model_dump(),
+    "caption": CaptionConfig(
+        max_tokens=6,
+        vocabulary_size=50,
+        min_count=1,
+        normalize="shop.preprocessing.normalize",
+    ).model_dump(),
     "attributes": ["color", "stage"],
 }
 CAPTIONS = (
@@ -27,11 +32,20 @@ CAPTIONS = (
     "une créature bleue",
     unicodedata.normalize("NFD", "빨간 새, une créature"),
     "red, red, red",
+    "a GREY fish",
+    "a gray fish",
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def users_code(test_module, tmp_path_factory):
+    """The functions of `dexmatch init --template`; grey and gray are one word to them."""
+    with test_module("modules/user_code.py").written(tmp_path_factory.mktemp("project")):
+        yield
+
+
 @pytest.fixture(scope="module")
-def transformed(pictures, tmp_path_factory):
+def transformed(pictures, users_code, tmp_path_factory):
     """Raw rows, transformed rows, folder of the graph; the last row has a bad picture."""
     images = [*pictures.values(), b"broken"]
     rows = [
@@ -74,7 +88,9 @@ def serving(transformed, tiny_backbone):
     settings = ModelConfig(
         feature_levels=("top",), embedding_dim=8, recurrent_units=8, word_dim=8, hidden_units=8
     )
-    return signatures.ServingModel(model.build(settings, 32, 6, 60), vocabulary, 32, 6, 8)
+    normalize = user_normalization.function(CONFIG["caption"]["normalize"])
+    built = model.build(settings, 32, 6, 60)
+    return signatures.ServingModel(built, vocabulary, 32, 6, 8, normalize)
 
 
 def test_pictures_agree_bit_for_bit(transformed, serving, pictures):
@@ -94,6 +110,15 @@ def test_captions_agree_bit_for_bit(transformed, serving):
     for row, tokens in zip(data, served.numpy(), strict=True):
         np.testing.assert_array_equal(row[features.TOKENS], tokens)
     assert {row[features.TOKENS].dtype for row in data} == {np.dtype(np.int64)}
+
+
+def test_words_that_the_users_function_writes_alike_have_the_same_ids(transformed):
+    rows, data, _ = transformed
+    found = {
+        raw[features.CAPTION][0]: row[features.TOKENS].tolist()
+        for raw, row in zip(rows, data, strict=True)
+    }
+    assert found[b"a GREY fish"] == found[b"a gray fish"] != found[b"a BLUE fish"]
 
 
 def test_hard_captions_are_tokenised_one_after_another(transformed, serving):

@@ -1,5 +1,6 @@
 """Going on from a blessed model, with a backbone that is saved in seconds."""
 
+import json
 import shutil
 
 import keras
@@ -194,6 +195,7 @@ def test_without_a_blessed_model_the_weights_stay_and_the_log_says_so(tmp_path, 
         ({"recurrent": "GRU"}, "model.recurrent is 'LSTM' there and 'GRU' here"),
         ({"backbone": "EfficientNetB1"}, "model.backbone is 'EfficientNetB0' there"),
         ({"join": "concat", "color_bins": 3}, "model.color_bins is 2 there .*model.join"),
+        ({"build": "shop.model.build"}, "model.build is '' there and 'shop.model.build' here"),
     ],
 )
 def test_another_architecture_is_named_in_one_line(base, tmp_path, change, message):
@@ -201,6 +203,32 @@ def test_another_architecture_is_named_in_one_line(base, tmp_path, change, messa
     new = build(OLD_WORDS, settings=settings)
     with pytest.raises(DexmatchError, match=message) as raised:
         load(new, base[1], OLD_WORDS, tmp_path, settings)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_note_of_an_earlier_release_is_of_our_model(base, tmp_path):
+    noted = tmp_path / "noted"
+    shutil.copytree(base[1], noted)
+    note = noted / "assets.extra" / "architecture.json"
+    told = json.loads(note.read_text())
+    del told["model"]["build"]
+    note.write_text(json.dumps(told))
+    load(build(OLD_WORDS), str(noted), OLD_WORDS, tmp_path)
+
+
+def test_words_that_cannot_be_told_apart_are_refused(base, tmp_path, monkeypatch):
+    """As many words, in another order, and vectors of another name: a model of the user's own."""
+    ours = model.build
+
+    def own(*arguments):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(model, "WORD_VECTORS", "own_vectors")
+            return ours(*arguments)
+
+    monkeypatch.setattr(model, "build", own)
+    words = ["bird", "blue", "a", "red"]
+    with pytest.raises(DexmatchError, match="no layer named 'word_vectors' to tell") as raised:
+        load(build(words), base[1], words, tmp_path)
     assert "\n" not in str(raised.value)
 
 

@@ -29,6 +29,7 @@ def dexmatch(*arguments, cwd=None, columns=160):
     "command",
     [
         [],
+        ["init"],
         ["run"],
         ["runs"],
         ["versions"],

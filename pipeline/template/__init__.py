@@ -1,0 +1,1 @@
+"""What this project does in its own way; dexmatch.toml names the functions."""
