@@ -79,8 +79,10 @@ def execute(config: Config, verbose: bool = False, compose: Compose | None = Non
     Raises:
       DexmatchError: something is wrong that can be seen before anything starts.
     """
-    dataset = _check(config)
     workspace = Workspace.from_config(config)
+    if config.tuner.reuse:
+        _check_tuned(workspace)
+    dataset = check(config)
     started = datetime.now()
     log = workspace.logs / f"{started:%Y%m%d-%H%M%S}.log"
     error, users = None, None
@@ -97,7 +99,7 @@ def execute(config: Config, verbose: bool = False, compose: Compose | None = Non
                 evaluation = _evaluation(run) if run else None
             except Exception as raised:
                 # At once: how much is free, once temporary files are gone, explains nothing.
-                users = _users_mistake(raised) or disk.explain(raised, *folders)
+                users = users_mistake(raised) or disk.explain(raised, *folders)
                 error = users or _one_line(raised)
                 _log.exception("the run failed")
                 with contextlib.suppress(Exception):  # Perhaps not even this can be read.
@@ -108,8 +110,15 @@ def execute(config: Config, verbose: bool = False, compose: Compose | None = Non
     return Outcome(run, None, told, users is not None, log)
 
 
-def _check(config: Config) -> datasets.Dataset:
-    """Finds what would otherwise fail after minutes."""
+def check(config: Config) -> datasets.Dataset:
+    """Finds what would otherwise fail after minutes.
+
+    Returns:
+      The data set that `data.dataset` names.
+
+    Raises:
+      DexmatchError: the data set, a file that is named, or what the configuration asks of them.
+    """
     if not config.data.dataset:
         raise DexmatchError(
             "data.dataset is not set: name a folder written by `dexmatch data import`, as in "
@@ -118,8 +127,6 @@ def _check(config: Config) -> datasets.Dataset:
     if config.data.schema_file:
         _check_schema(Path(config.data.schema_file))
     backbones.check_weights(config.model.backbone, config.model.weights)
-    if config.tuner.reuse:
-        _check_tuned(Workspace.from_config(config))
     if config.bulk.dataset:
         datasets.load(config.bulk.dataset)
     dataset = datasets.load(config.data.dataset)
@@ -232,8 +239,8 @@ def compose_whole(
         metadata_path=workspace.inside(workspace.metadata),
         checkpoints_directory=workspace.inside(workspace.checkpoints),
         serving_directory=serving,
-        batching_parameters=_batching_parameters(workspace),
-        pinned_versions=_pinned_versions(workspace),
+        batching_parameters=batching_parameters(workspace),
+        pinned_versions=pinned_versions(workspace),
         baseline_strategy=baseline.BaselineStrategy,
         baseline_config={"serving_directory": serving},
         told=config,
@@ -269,7 +276,7 @@ def _linked(config: Config, dataset: datasets.Dataset, workspace: Workspace) -> 
     return configs.validate(tree)
 
 
-def _batching_parameters(workspace: Workspace) -> str:
+def batching_parameters(workspace: Workspace) -> str:
     """The text of the batching.config beside the pushed models; empty where there is none."""
     path = workspace.serving.parent / files.BATCHING
     if not path.exists():
@@ -278,7 +285,7 @@ def _batching_parameters(workspace: Workspace) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _pinned_versions(workspace: Workspace) -> tuple[int, ...]:
+def pinned_versions(workspace: Workspace) -> tuple[int, ...]:
     """Those that the models.config beside the pushed models names, where there is one."""
     path = workspace.serving.parent / files.MODELS
     return files.pinned_versions(path, workspace.serving.name) if path.exists() else ()
@@ -292,7 +299,7 @@ def _evaluation(run: Run) -> "Evaluation | None":
     return evaluation.load(output.uri) if output else None
 
 
-def _users_mistake(error: BaseException) -> str | None:
+def users_mistake(error: BaseException) -> str | None:
     """The message of the DexmatchError that caused an error.
 
     Beam re-raises what a worker raised as another type, with the worker's stack trace as its text.

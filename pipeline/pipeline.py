@@ -50,6 +50,7 @@ from tfx.dsl.input_resolution.strategies.latest_artifact_strategy import LatestA
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
     LatestBlessedModelStrategy,
 )
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import (
@@ -98,16 +99,16 @@ _TRAINER = "modules.trainer"
 def create_pipeline(
     config: Config,
     *,
-    dataset: str,
+    dataset: str | RuntimeParameter,
     dataset_name: str,
     metadata_columns: Sequence[str],
     pipeline_root: str,
-    metadata_path: str,
+    metadata_path: str | None,
     checkpoints_directory: str,
     serving_directory: str,
     batching_parameters: str = "",
     pinned_versions: Sequence[int] = (),
-    baseline_strategy: type[ResolverStrategy] = LatestBlessedModelStrategy,
+    baseline_strategy: type[ResolverStrategy] | None = LatestBlessedModelStrategy,
     baseline_config: dict[str, Any] | None = None,
     told: Config | None = None,
 ) -> Pipeline:
@@ -116,20 +117,21 @@ def create_pipeline(
     Args:
       config: the configuration tree. Paths in it, and those below, are ones that TFX takes as they
         are: it reads some characters as patterns.
-      dataset: folder of TFRecord shards written by an importer.
+      dataset: folder of TFRecord shards written by an importer, or the parameter that names it.
       dataset_name: what people call it.
       metadata_columns: features with few distinct values; they decide how close captions are and,
         with `evaluator.slice_columns = "auto"`, become slices.
       pipeline_root: folder for artifacts.
-      metadata_path: the MLMD database file (SQLite).
+      metadata_path: the MLMD database file (SQLite); None where the orchestrator keeps the records.
       checkpoints_directory: where a training that was killed leaves what it needs to go on.
       serving_directory: blessed models are pushed to `<serving_directory>/<version>`.
       batching_parameters: the text of a batching.config, by which a model server joins requests;
         empty if it does not.
       pinned_versions: pushed versions that stay, however old.
       baseline_strategy: finds the model that a candidate is compared with. TFX's own is the only
-        one that compiles for Kubeflow, and takes no candidate; any other is told it, as
-        `pipeline.baseline.CANDIDATE`, unless that is to go on from what is found.
+        one that compiles for Vertex AI, and takes no candidate; any other is told it, as
+        `pipeline.baseline.CANDIDATE`, unless that is to go on from what is found. None: nothing is
+        compared, and `model.weights = "last_blessed"` is the caller's to refuse.
       baseline_config: its arguments.
       told: the configuration as report and model card tell it, with the paths that people know; by
         default `config`.
@@ -185,7 +187,9 @@ def create_pipeline(
     for guard in (anomaly_guard, leakage_guard, slice_guard):
         transform.add_upstream_node(guard)
 
-    def latest_blessed(**candidate: types.BaseChannel) -> Resolver:
+    def latest_blessed(**candidate: types.BaseChannel) -> Resolver | None:
+        if baseline_strategy is None:
+            return None
         return Resolver(
             strategy_class=baseline_strategy,
             config=baseline_config,
@@ -222,7 +226,7 @@ def create_pipeline(
     evaluator = Evaluator(
         examples,
         model=model,
-        baseline_model=baseline.outputs["model"],
+        baseline_model=baseline.outputs["model"] if baseline else None,
         eval_config=eval_config(config.evaluator, metadata_columns if slices == "auto" else slices),
         example_splits=[features.TEST],
         min_slice_pairs=config.evaluator.min_slice_pairs,
@@ -296,7 +300,7 @@ def create_pipeline(
         example_validator,
         anomaly_guard,
         transform,
-        baseline,
+        *([baseline] if baseline else []),
         *([tuning] if tuning else []),
         trainer,
         evaluator,
@@ -314,7 +318,9 @@ def create_pipeline(
         pipeline_root=pipeline_root,
         components=nodes,
         enable_cache=config.run.cache,
-        metadata_connection_config=sqlite_metadata_connection_config(metadata_path),
+        metadata_connection_config=(
+            sqlite_metadata_connection_config(metadata_path) if metadata_path else None
+        ),
         beam_pipeline_args=beam_arguments(config.run.beam_args),
     )
 

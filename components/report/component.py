@@ -19,7 +19,7 @@ class ReportSpec(types.ComponentSpec):
     PARAMETERS = {
         executor.NAME: component_spec.ExecutionParameter(type=str),
         executor.CONFIG: component_spec.ExecutionParameter(type=str),
-        executor.METADATA_PATH: component_spec.ExecutionParameter(type=str),
+        executor.METADATA_PATH: component_spec.ExecutionParameter(type=str, optional=True),
     }
     INPUTS = {
         sources.EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
@@ -83,7 +83,7 @@ class Report(base_component.BaseComponent):
         tuner_results: types.BaseChannel | None,
         name: str,
         config: Mapping[str, Any],
-        metadata_path: str,
+        metadata_path: str | None,
     ):
         """Builds the component.
 
@@ -102,7 +102,7 @@ class Report(base_component.BaseComponent):
           tuner_results: the Tuner's channel of `TunerResults`, if there is one.
           name: of the model.
           config: sections of the configuration as dicts.
-          metadata_path: MLMD's database file (SQLite).
+          metadata_path: MLMD's database file (SQLite); None if there is none at hand.
         """
         super().__init__(
             spec=ReportSpec(
