@@ -75,6 +75,7 @@ from components.pusher.component import Pusher
 from components.pusher.executor import IN_USE, KEEP_VERSIONS
 from components.report.component import Report
 from components.retrieval.component import RetrievalEvaluator
+from components.served_model.component import ServedModel
 from components.serving_validator.component import ServingValidator
 from components.slice_guard.component import SliceGuard
 from core import features
@@ -128,10 +129,10 @@ def create_pipeline(
       batching_parameters: the text of a batching.config, by which a model server joins requests;
         empty if it does not.
       pinned_versions: pushed versions that stay, however old.
-      baseline_strategy: finds the model that a candidate is compared with. TFX's own is the only
-        one that compiles for Vertex AI, and takes no candidate; any other is told it, as
-        `pipeline.baseline.CANDIDATE`, unless that is to go on from what is found. None: nothing is
-        compared, and `model.weights = "last_blessed"` is the caller's to refuse.
+      baseline_strategy: finds the model that a candidate is compared with. TFX's own takes no
+        candidate; any other is told it, as `pipeline.baseline.CANDIDATE`, unless that is to go on
+        from what is found. None: the one that is served, which a component finds where models are
+        pushed to; so it is where the orchestrator has no resolvers.
       baseline_config: its arguments.
       told: the configuration as report and model card tell it, with the paths that people know; by
         default `config`.
@@ -187,9 +188,9 @@ def create_pipeline(
     for guard in (anomaly_guard, leakage_guard, slice_guard):
         transform.add_upstream_node(guard)
 
-    def latest_blessed(**candidate: types.BaseChannel) -> Resolver | None:
+    def latest_blessed(**candidate: types.BaseChannel) -> BaseNode:
         if baseline_strategy is None:
-            return None
+            return ServedModel(serving_directory)
         return Resolver(
             strategy_class=baseline_strategy,
             config=baseline_config,
@@ -220,13 +221,13 @@ def create_pipeline(
     )
     model = trainer.outputs["model"]
     if baseline is None:
-        takes_candidate = baseline_strategy is not LatestBlessedModelStrategy
+        takes_candidate = baseline_strategy not in (None, LatestBlessedModelStrategy)
         baseline = latest_blessed(**({CANDIDATE: model} if takes_candidate else {}))
     slices = config.evaluator.slice_columns
     evaluator = Evaluator(
         examples,
         model=model,
-        baseline_model=baseline.outputs["model"] if baseline else None,
+        baseline_model=baseline.outputs["model"],
         eval_config=eval_config(config.evaluator, metadata_columns if slices == "auto" else slices),
         example_splits=[features.TEST],
         min_slice_pairs=config.evaluator.min_slice_pairs,
@@ -300,7 +301,7 @@ def create_pipeline(
         example_validator,
         anomaly_guard,
         transform,
-        *([baseline] if baseline else []),
+        baseline,
         *([tuning] if tuning else []),
         trainer,
         evaluator,

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
-from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
-    LatestBlessedModelStrategy,
-)
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import (
     KubeflowV2DagRunner,
@@ -15,11 +12,12 @@ from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import (
 )
 from tfx.orchestration.pipeline import Pipeline
 
-from core.config import LAST_BLESSED, Config
+from components.served_model.component import ServedModel
+from core.config import Config
 from core.errors import DexmatchError
 from data.dataset import Dataset
 from pipeline import execution
-from pipeline.kubeflow.places import KUBEFLOW, VERTEX, Places
+from pipeline.kubeflow.places import KUBEFLOW, Places
 from pipeline.kubeflow.resources import Resources
 from pipeline.pipeline import create_pipeline
 from results.workspace import Workspace
@@ -30,6 +28,10 @@ DATASET = "dataset"
 COMMAND = ("python", "-P", "-m", "pipeline.kubeflow.container")
 """What each container runs. Nothing of its current folder is imported."""
 
+_LEFT_OUT = (
+    "in the report, which components ran or were cached, and the run before: the records of runs "
+    "are the cluster's",
+)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 _DIGEST = "dataset_digest"
 
@@ -93,10 +95,13 @@ def compile_pipeline(
         label = component["executorLabel"]
         if label in containers and (limits := resources.of(label.removesuffix("_executor"))):
             containers[label]["resources"] = limits
+    for node in pipeline.components:
+        if isinstance(node, ServedModel):
+            spec["root"]["dag"]["tasks"][node.id].pop("cachingOptions", None)
     documents = [spec]
     if places.claim:
         documents.append(_platform(places, list(containers)))
-    return Compiled(yaml.safe_dump_all(documents, sort_keys=True), _left_out(places.target))
+    return Compiled(yaml.safe_dump_all(documents, sort_keys=True), _LEFT_OUT)
 
 
 def _check_target(config: Config, places: Places) -> None:
@@ -110,13 +115,10 @@ def _check_target(config: Config, places: Places) -> None:
             "serving.validator: TFX's InfraValidator does not run in a container of "
             f'{places.target}: take "serving_validator", or "none"'
         )
-    if places.target == VERTEX:
-        return
-    if config.model.weights == LAST_BLESSED or config.tuner.reuse:
-        key = "tuner.reuse" if config.tuner.reuse else f'model.weights = "{LAST_BLESSED}"'
+    if config.tuner.reuse and places.target == KUBEFLOW:
         raise DexmatchError(
-            f"{key}: {KUBEFLOW} cannot look for what earlier runs made (it has no resolvers); "
-            "name a file of weights, or hyperparameters as configuration"
+            f"tuner.reuse: {KUBEFLOW} cannot look for what earlier runs made (it has no "
+            "resolvers); write what was found into the configuration"
         )
 
 
@@ -134,7 +136,7 @@ def _compose(config: Config, places: Places, dataset: Dataset, dataset_uri: str)
         serving_directory=f"{inputs.pusher.directory}/{inputs.run.name}",
         batching_parameters=execution.batching_parameters(here),
         pinned_versions=execution.pinned_versions(here),
-        baseline_strategy=LatestBlessedModelStrategy if places.target == VERTEX else None,
+        baseline_strategy=None,
     )
     # Kubeflow's cache sees parameters, and not what lies in the folder that one names.
     example_gen = next(each for each in pipeline.components if DATASET in _parameters(each))
@@ -164,17 +166,3 @@ def _platform(places: Places, labels: list[str]) -> dict[str, Any]:
         for label in labels
     }
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
-
-
-def _left_out(target: str) -> tuple[str, ...]:
-    baseline = {
-        KUBEFLOW: "the latest blessed model: Kubeflow has no resolvers, so max_drop and max_rise "
-        "hold always",
-        VERTEX: "what was rolled back: a candidate is compared with the latest blessed model, even "
-        "if that was rolled back",
-    }
-    return (
-        baseline[target],
-        "in the report, which components ran or were cached, and the run before: the records of "
-        "runs are the cluster's",
-    )

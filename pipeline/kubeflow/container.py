@@ -6,6 +6,7 @@ themselves. Ours read and write folders. So
 - artifacts are named by the folders where Kubeflow's launcher puts them and fetches them from, and
   where Vertex AI mounts Cloud Storage, and by their addresses again in what is told of the outputs;
 - inputs get back their types, which Kubeflow forgets: they stand in the component's specification;
+- a model without files is none, as if a resolver had not found one;
 - the log, which Kubeflow counts among the outputs, is left to it.
 """
 
@@ -15,14 +16,19 @@ import sys
 import traceback
 from typing import Any
 
+import yaml
 from tfx.dsl.io import fileio
+from tfx.orchestration.kubeflow.v2 import compiler_utils
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
+from tfx.types import standard_artifacts
+from tfx.utils import path_utils
 
 from core.child_processes import child_environment_applied
 from pipeline import execution
 from pipeline.kubeflow.places import local_path
 
 _LOG = "executor-logs"
+_MODEL = compiler_utils.get_artifact_title(standard_artifacts.Model)
 _Json = dict[str, Any]
 
 
@@ -69,7 +75,15 @@ def prepare(invocation: _Json, inputs_spec: _Json) -> dict[str, str]:
         for artifact in found.get("artifacts", ()):
             address, artifact["uri"] = artifact["uri"], local_path(artifact["uri"])
             addresses[artifact["uri"]] = address
+    for found in inputs.values():
+        found["artifacts"] = [each for each in found.get("artifacts", ()) if not _is_no_model(each)]
     return addresses
+
+
+def _is_no_model(artifact: _Json) -> bool:
+    schema = yaml.safe_load(artifact["type"].get("instanceSchema", "")) or {}
+    saved = path_utils.serving_model_dir(artifact["uri"])
+    return schema.get("title") == _MODEL and not fileio.exists(saved)
 
 
 def restore(output_file: str, addresses: dict[str, str]) -> None:

@@ -11,6 +11,8 @@ from kfp import components
 from kfp.pipeline_spec import pipeline_spec_pb2
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
+from tfx.orchestration.kubeflow.v2 import compiler_utils
+from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
 from tfx.utils import import_utils
 
 import components as ours
@@ -123,22 +125,28 @@ def test_kubeflows_libraries_read_it(compile_, kubeflow, vertex):
     assert (dataset.type, dataset.default) == ("String", "/mnt/shared/datasets/mine")
 
 
-def test_on_kubeflow_it_is_the_pipeline_of_a_run_without_the_baseline(kubeflow, local):
-    nodes = upstream(local())
-    del nodes[BASELINE]
-    assert waits_for(kubeflow[0]) == {name: other - {BASELINE} for name, other in nodes.items()}
+@pytest.mark.parametrize("target", ["kubeflow", "vertex"])
+def test_it_is_the_pipeline_of_a_run_but_for_who_finds_the_baseline(
+    target, kubeflow, vertex, local
+):
+    nodes = upstream(local() if target == "kubeflow" else local("tuner.trials=2"))
+    renamed = {each: "ServedModel" if each == BASELINE else each for each in nodes}
+    assert waits_for(kubeflow[0] if target == "kubeflow" else vertex) == {
+        renamed[name]: {renamed[each] for each in others} for name, others in nodes.items()
+    }
 
 
-def test_on_vertex_the_baseline_is_looked_for_in_two_steps(vertex, local):
-    nodes = upstream(local("tuner.trials=2"))
-    steps = {f"{BASELINE}-model-blessing-resolver", f"{BASELINE}-model-resolver"}
-    del nodes[BASELINE]
-    found = waits_for(vertex)
-    assert found.keys() == nodes.keys() | steps
-    for name, others in nodes.items():
-        assert found[name] - steps == others - {BASELINE}
-    source = vertex["root"]["dag"]["tasks"]["Evaluator"]["inputs"]["artifacts"]["baseline_model"]
-    assert source["taskOutputArtifact"]["producerTask"] == f"{BASELINE}-model-resolver"
+def test_what_is_served_is_looked_for_in_every_run(kubeflow):
+    tasks = kubeflow[0]["root"]["dag"]["tasks"]
+    assert [name for name, task in tasks.items() if "cachingOptions" not in task] == ["ServedModel"]
+    source = tasks["Evaluator"]["inputs"]["artifacts"]["baseline_model"]["taskOutputArtifact"]
+    assert source == {"producerTask": "ServedModel", "outputArtifactKey": "model"}
+
+
+def test_a_training_may_go_on_from_what_is_served(compile_):
+    spec, _ = documents(compile_(*KUBEFLOW, "--set", "model.weights=last_blessed"))
+    source = spec["root"]["dag"]["tasks"]["Trainer"]["inputs"]["artifacts"]["base_model"]
+    assert source["taskOutputArtifact"]["producerTask"] == "ServedModel"
 
 
 def test_each_container_runs_its_executor_in_the_image(kubeflow, local):
@@ -244,13 +252,17 @@ def test_what_is_left_out_is_said(folder, ask, monkeypatch):
     monkeypatch.chdir(folder)
     arguments = ("--data", "datasets/mine", "--image", IMAGE, "-o", "out.yaml", *KUBEFLOW)
     told = ask("compile", *arguments).stderr.splitlines()
-    assert [line.partition(":")[0] for line in told] == ["Left out", "Left out", "Written"]
-    assert "latest blessed model" in told[0] and "report" in told[1] and "out.yaml" in told[2]
+    assert [line.partition(":")[0] for line in told] == ["Left out", "Written"]
+    assert "in the report" in told[0] and "out.yaml" in told[1]
 
 
 @pytest.mark.parametrize("artifact_type", [getattr(ours, name) for name in ours.__all__])
 def test_containers_find_our_types_by_their_names(artifact_type):
-    assert import_utils.import_class_by_path(artifact_type.TYPE_NAME) is artifact_type
+    schema = {"instanceSchema": compiler_utils.get_artifact_schema(artifact_type)}
+    artifact = pipeline_spec_pb2.ArtifactList()
+    json_format.ParseDict({"artifacts": [{"uri": "any", "type": schema}]}, artifact)
+    found = kubeflow_v2_entrypoint_utils.parse_raw_artifact_dict({"key": artifact})
+    assert type(found["key"][0]) is artifact_type
 
 
 @pytest.mark.parametrize(
@@ -270,7 +282,6 @@ def test_containers_find_our_types_by_their_names(artifact_type):
         ([*KUBEFLOW, "--cpu", "Train=4"], "Train: the pipeline has no such component; it has Imp"),
         ([*KUBEFLOW, "--set", "run.name=Mine_1"], "run.name: Mine_1: kubeflow takes lower-case"),
         ([*KUBEFLOW, "--set", "tuner.reuse=true"], "tuner.reuse: kubeflow cannot look for what"),
-        ([*KUBEFLOW, "--set", "model.weights=last_blessed"], 'weights = "last_blessed": kubeflow'),
         (
             [*KUBEFLOW, "--set", "serving.validator=infra_validator"],
             "serving.validator: TFX's InfraValidator does not run in a container of kubeflow",
