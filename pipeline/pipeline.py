@@ -22,7 +22,7 @@ BulkInferrer scores another data set with the model, if it is blessed.
 With `tuner.trials`, a Tuner stands between Transform and Trainer; with `tuner.reuse`, a Resolver
 of what an earlier one found. The Resolver of the latest blessed model comes after the Trainer,
 whose model it passes over; with `model.weights = "last_blessed"` it comes before, and feeds the
-Trainer too.
+Trainer too. Where the orchestrator has no resolvers, ServedModel stands in its place.
 """
 
 from collections.abc import Sequence

@@ -123,12 +123,11 @@ def compile_(
         # TensorFlow and TFX take seconds to load.
         from pipeline.kubeflow import compiling
 
-        compiled = compiling.compile_pipeline(
+        text = compiling.compile_pipeline(
             settings, places, image=image, resources=resources, data_uri=data_uri
         )
-    write_atomically(output, compiled.text)
-    for line in compiled.left_out:
-        terminal.say(f"Left out: {line}")
+    write_atomically(output, text)
+    terminal.say(f"Left out: {compiling.LEFT_OUT}")
     terminal.say(f"Written: {output}")
 
 

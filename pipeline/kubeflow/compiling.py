@@ -1,7 +1,6 @@
 """Compiles the pipeline to what Kubeflow Pipelines and Vertex AI are given."""
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -28,31 +27,20 @@ DATASET = "dataset"
 COMMAND = ("python", "-P", "-m", "pipeline.kubeflow.container")
 """What each container runs. Nothing of its current folder is imported."""
 
-_LEFT_OUT = (
+LEFT_OUT = (
     "in the report, which components ran or were cached, and the run before: the records of runs "
-    "are the cluster's",
+    "are the cluster's"
 )
+"""What a run on this machine has, and a compiled pipeline has not."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
 _DIGEST = "dataset_digest"
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """A pipeline for Kubeflow Pipelines or Vertex AI.
-
-    Attributes:
-      text: YAML, the same for the same pipeline: a PipelineSpec of kfp-pipeline-spec, and where a
-        volume is mounted, a PlatformSpec.
-      left_out: what a run on this machine has and this has not; a line each.
-    """
-
-    text: str
-    left_out: tuple[str, ...]
+_EXECUTOR = "_executor"
 
 
 def compile_pipeline(
     config: Config, places: Places, *, image: str, resources: Resources, data_uri: str | None
-) -> Compiled:
+) -> str:
     """Compiles the very pipeline that `dexmatch run` runs.
 
     Args:
@@ -63,12 +51,17 @@ def compile_pipeline(
       resources: what they may use.
       data_uri: where they find the data set, if not by its path from this folder.
 
+    Returns:
+      YAML, the same for the same pipeline: a PipelineSpec of kfp-pipeline-spec, and where a volume
+      is mounted, a PlatformSpec.
+
     Raises:
       DexmatchError: something is asked for that the target does not have, or that is wrong anyway.
     """
     _check_target(config, places)
     dataset = execution.check(config)
-    pipeline = _compose(config, places, dataset, places.dataset(config.data.dataset, data_uri))
+    dataset_uri = places.dataset(config.data.dataset, data_uri)
+    pipeline = _compose(config, places, dataset, dataset_uri)
     resources.check([each.id for each in pipeline.components])
     runner = KubeflowV2DagRunner(
         KubeflowV2DagRunnerConfig(
@@ -78,30 +71,29 @@ def compile_pipeline(
             use_pipeline_spec_2_1=True,
         )
     )
+    # What TFX would write itself has neither the root nor the parameter's default, and no limits
+    # for ExampleGens.
     spec = runner.run(pipeline, write_out=False)["pipelineSpec"]
     if places.root:
         spec["defaultPipelineRoot"] = places.root
     spec["root"]["inputDefinitions"]["parameters"][DATASET] |= {
-        "defaultValue": places.dataset(config.data.dataset, data_uri),
+        "defaultValue": dataset_uri,
         "description": "folder written by dexmatch data import, as the containers find it",
     }
     executors = spec["deploymentSpec"]["executors"]
     containers = {
-        label: executor["container"]
-        for label, executor in executors.items()
-        if "container" in executor
+        label: each["container"] for label, each in executors.items() if "container" in each
     }
-    for component in spec["components"].values():
-        label = component["executorLabel"]
-        if label in containers and (limits := resources.of(label.removesuffix("_executor"))):
-            containers[label]["resources"] = limits
+    for label, container in containers.items():
+        if limits := resources.of(label.removesuffix(_EXECUTOR)):
+            container["resources"] = limits
     for node in pipeline.components:
         if isinstance(node, ServedModel):
             spec["root"]["dag"]["tasks"][node.id].pop("cachingOptions", None)
     documents = [spec]
     if places.claim:
         documents.append(_platform(places, list(containers)))
-    return Compiled(yaml.safe_dump_all(documents, sort_keys=True), _LEFT_OUT)
+    return yaml.safe_dump_all(documents, sort_keys=True)
 
 
 def _check_target(config: Config, places: Places) -> None:
@@ -114,6 +106,11 @@ def _check_target(config: Config, places: Places) -> None:
         raise DexmatchError(
             "serving.validator: TFX's InfraValidator does not run in a container of "
             f'{places.target}: take "serving_validator", or "none"'
+        )
+    if config.trainer.strategy == "multi_worker":
+        raise DexmatchError(
+            f"trainer.strategy: multi_worker: a component of {places.target} is one container; "
+            '"mirrored" uses all accelerators of it'
         )
     if config.tuner.reuse and places.target == KUBEFLOW:
         raise DexmatchError(

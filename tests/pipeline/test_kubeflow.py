@@ -18,8 +18,6 @@ from tfx.utils import import_utils
 import components as ours
 from core import config as configs
 from core.errors import DexmatchError
-from data import importer
-from data.demo import generator
 from pipeline.kubeflow.places import Places
 from pipeline.kubeflow.resources import Resources
 from pipeline.pipeline import create_pipeline
@@ -31,24 +29,15 @@ VERTEX = ("--target", "vertex", "--pipeline-root", "gs://bucket/dexmatch")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A project with a data set."""
-    folder = tmp_path_factory.mktemp("project")
-    generator.write_folder(folder / "pictures", count=3, size=16)
-    pairs = folder / "pictures" / "captions.csv"
-    importer.import_pairs(pairs, folder / "datasets" / "mine", say=lambda _: None)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def compile_(folder, ask):
+def compile_(project, ask, tmp_path_factory):
     """Compiles from the project's folder; returns the file."""
+    written = tmp_path_factory.mktemp("written")
 
     def compile_(*arguments, data="datasets/mine", image=IMAGE, output="pipeline.yaml"):
         of_image = ("--image", image) if image else ()
-        with contextlib.chdir(folder):
-            ask("compile", "--data", data, "-o", output, *of_image, *arguments)
-        return folder / output
+        with contextlib.chdir(project):
+            ask("compile", "--data", data, "-o", written / output, *of_image, *arguments)
+        return written / output
 
     return compile_
 
@@ -165,6 +154,14 @@ def test_each_container_runs_its_executor_in_the_image(kubeflow, local):
             assert "--sdk_container_image=local" in arguments
 
 
+def test_containers_are_told_the_same_as_components_of_a_run(local):
+    """Of a list or a dict, they would get the JSON."""
+    for name, node in local("tuner.trials=2", "bulk.dataset=any").items():
+        if isinstance(node, BaseComponent):
+            for key, value in node.exec_properties.items():
+                assert value is None or isinstance(value, (str, int, float)), (name, key)
+
+
 def test_limits_are_of_one_component_or_of_all(kubeflow):
     found = {name: each["resources"] for name, each in containers(kubeflow[0]).items()}
     trainer = found.pop("Trainer")
@@ -204,14 +201,14 @@ def constants(spec, task):
 
 
 @pytest.mark.parametrize(
-    ("target", "project", "dataset"),
+    ("target", "shared", "dataset"),
     [
         ("kubeflow", "/mnt/shared", "/mnt/shared/datasets/mine"),
         ("vertex", "/gcs/bucket/dexmatch", "gs://bucket/dexmatch/datasets/mine"),
     ],
 )
 def test_what_is_shared_is_in_the_folder_that_stands_for_this_one(
-    kubeflow, vertex, target, project, dataset
+    kubeflow, vertex, target, shared, dataset
 ):
     spec = {"kubeflow": kubeflow[0], "vertex": vertex}[target]
     declared = spec["root"]["inputDefinitions"]["parameters"]
@@ -219,18 +216,18 @@ def test_what_is_shared_is_in_the_folder_that_stands_for_this_one(
     base = parameter(spec, "ImportExampleGen", "input_base")
     assert base == {"componentInputParameter": "dataset"}
     training = json.loads(constants(spec, "Trainer")["custom_config"])
-    assert training["checkpoints"] == f"{project}/runs/dexmatch/checkpoints"
+    assert training["checkpoints"] == f"{shared}/runs/dexmatch/checkpoints"
     destination = json.loads(constants(spec, "Pusher")["push_destination"])
     pushed = destination["filesystem"]["base_directory"]
-    assert pushed == f"{project}/serving_model/dexmatch"
+    assert pushed == f"{shared}/serving_model/dexmatch"
     assert spec.get("defaultPipelineRoot") == (
         "gs://bucket/dexmatch" if target == "vertex" else None
     )
 
 
-def test_nothing_of_this_machine_is_compiled_in(folder, compile_):
-    file = compile_(*KUBEFLOW, "--set", f"bulk.dataset={folder}/datasets/mine")
-    assert str(folder) not in file.read_text(encoding="utf-8")
+def test_nothing_of_this_machine_is_compiled_in(project, compile_):
+    file = compile_(*KUBEFLOW, "--set", f"bulk.dataset={project}/datasets/mine")
+    assert str(project) not in file.read_text(encoding="utf-8")
     spec, _ = documents(file)
     assert constants(spec, "BulkExampleGen")["input_base"] == "/mnt/shared/datasets/mine"
 
@@ -239,8 +236,8 @@ def test_the_report_does_without_records(kubeflow):
     assert "metadata_path" not in constants(kubeflow[0], "Report")
 
 
-def test_kubeflows_cache_sees_what_the_data_set_holds(folder, kubeflow):
-    described = json.loads((folder / "datasets" / "mine" / "dataset.json").read_text())
+def test_kubeflows_cache_sees_what_the_data_set_holds(project, kubeflow):
+    described = json.loads((project / "datasets" / "mine" / "dataset.json").read_text())
     assert constants(kubeflow[0], "ImportExampleGen")["dataset_digest"] == described["digest"]
 
 
@@ -248,12 +245,13 @@ def test_it_is_the_same_every_time(compile_):
     assert len({compile_(*KUBEFLOW).read_bytes() for _ in range(2)}) == 1
 
 
-def test_what_is_left_out_is_said(folder, ask, monkeypatch):
-    monkeypatch.chdir(folder)
-    arguments = ("--data", "datasets/mine", "--image", IMAGE, "-o", "out.yaml", *KUBEFLOW)
-    told = ask("compile", *arguments).stderr.splitlines()
-    assert [line.partition(":")[0] for line in told] == ["Left out", "Written"]
-    assert "in the report" in told[0] and "out.yaml" in told[1]
+def test_what_is_left_out_is_said(project, ask, tmp_path, monkeypatch):
+    monkeypatch.chdir(project)
+    out = tmp_path / "out.yaml"
+    told = ask("compile", "--data", "datasets/mine", "--image", IMAGE, "-o", out, *KUBEFLOW).stderr
+    left_out, written = told.splitlines()
+    assert left_out.startswith("Left out: in the report, ")
+    assert written == f"Written: {out}"
 
 
 @pytest.mark.parametrize("artifact_type", [getattr(ours, name) for name in ours.__all__])
@@ -281,6 +279,10 @@ def test_containers_find_our_types_by_their_names(artifact_type):
         ([*KUBEFLOW, "--cpu", "3"], "--cpu 3: 2 was said before"),
         ([*KUBEFLOW, "--cpu", "Train=4"], "Train: the pipeline has no such component; it has Imp"),
         ([*KUBEFLOW, "--set", "run.name=Mine_1"], "run.name: Mine_1: kubeflow takes lower-case"),
+        (
+            [*VERTEX, "--set", "trainer.strategy=multi_worker"],
+            "a component of vertex is one container",
+        ),
         ([*KUBEFLOW, "--set", "tuner.reuse=true"], "tuner.reuse: kubeflow cannot look for what"),
         (
             [*KUBEFLOW, "--set", "serving.validator=infra_validator"],
@@ -303,7 +305,7 @@ def test_mistakes_are_told_in_one_line(compile_, arguments, message):
     ("asked", "message"),
     [
         ({"image": None}, "--image: name the image that the containers run"),
-        ({"output": "pipeline.json"}, "--output pipeline.json: name a file that ends in .yaml"),
+        ({"output": "pipeline.json"}, "pipeline.json: name a file that ends in .yaml"),
     ],
 )
 def test_what_is_missing_is_asked_for(compile_, asked, message):
@@ -311,8 +313,8 @@ def test_what_is_missing_is_asked_for(compile_, asked, message):
         compile_(*KUBEFLOW, **asked)
 
 
-def test_data_that_no_container_finds_is_a_mistake(compile_, tmp_path, folder):
-    (tmp_path / "mine").symlink_to(folder / "datasets" / "mine")
+def test_data_that_no_container_finds_is_a_mistake(compile_, tmp_path, project):
+    (tmp_path / "mine").symlink_to(project / "datasets" / "mine")
     with pytest.raises(
         DexmatchError, match=r"--data: .*/mine: the containers have only .*data-uri"
     ):

@@ -9,30 +9,22 @@ import yaml
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
 from core.errors import DexmatchError
-from data import importer, pair_examples
-from data.demo import generator
+from data import pair_examples
 from pipeline.kubeflow import container, places
 
 TYPE = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("project")
-    generator.write_folder(folder / "pictures", count=30, size=16)
-    importer.import_pairs(folder / "pictures" / "captions.csv", folder / "mine", say=lambda _: None)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def spec(project, ask):
+def spec(project, ask, tmp_path_factory):
     """A compiled pipeline."""
+    out = tmp_path_factory.mktemp("written") / "pipeline.yaml"
     with contextlib.chdir(project):
         ask(
-            *("compile", "--data", "mine", "--image", "any", "-o", "out.yaml"),
+            *("compile", "--data", "datasets/mine", "--image", "any", "-o", out),
             *("--project", "/mnt/shared"),
         )
-    return yaml.safe_load((project / "out.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load(out.read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -50,7 +42,10 @@ def start(monkeypatch, tmp_path):
 
 def test_components_run_one_after_another(test_module, project, spec, start, tmp_path):
     cluster = test_module("pipeline/kubeflow_cluster.py").Cluster(
-        spec, start, folder=f"{tmp_path}/", parameters={"dataset": str(project / "mine")}
+        spec,
+        start,
+        folder=f"{tmp_path}/",
+        parameters={"dataset": str(project / "datasets" / "mine")},
     )
     order = cluster.order()
     for name in ("ImportExampleGen", "PairSampler", "SliceGuard"):
