@@ -18,6 +18,7 @@ from pipeline.commands import run_argument
 from pipeline.commands.app import app as open_app
 from pipeline.commands.audit import audit
 from pipeline.commands.compare import compare
+from pipeline.commands.compile import compile_
 from pipeline.commands.demo import demo
 from pipeline.commands.doctor import doctor
 from pipeline.commands.init import init
@@ -48,6 +49,7 @@ data_commands.app.command()(audit)
 app.add_typer(data_commands.app, name="data")
 app.command()(init)
 app.command()(run)
+app.command("compile")(compile_)
 app.command()(runs)
 app.command(context_settings=run_argument.SETTINGS)(slices)
 app.command(context_settings=run_argument.SETTINGS)(compare)

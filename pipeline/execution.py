@@ -86,8 +86,12 @@ def execute(config: Config, verbose: bool = False, compose: Compose | None = Non
 
 def _execute(config: Config, verbose: bool, compose: Compose) -> Outcome:
     """See `execute`; the user's functions can be imported."""
-    dataset = _check(config)
     workspace = Workspace.from_config(config)
+    if config.tuner.reuse:
+        _check_tuned(workspace)
+    elif workspace.shared:
+        Metadata.of(workspace)  # Opened to see that it can be.
+    dataset = check(config)
     started = datetime.now()
     log = workspace.logs / f"{started:%Y%m%d-%H%M%S}.log"
     error, users = None, None
@@ -106,7 +110,7 @@ def _execute(config: Config, verbose: bool, compose: Compose) -> Outcome:
             except Exception as raised:
                 # At once: how much is free, once temporary files are gone, explains nothing.
                 users = (
-                    _users_mistake(raised)
+                    users_mistake(raised)
                     or disk.explain(raised, *folders)
                     or _explain_by_server(workspace)
                 )
@@ -120,8 +124,15 @@ def _execute(config: Config, verbose: bool, compose: Compose) -> Outcome:
     return Outcome(run, None, told, users is not None, log)
 
 
-def _check(config: Config) -> datasets.Dataset:
-    """Finds what would otherwise fail after minutes."""
+def check(config: Config) -> datasets.Dataset:
+    """Finds what would otherwise fail after minutes.
+
+    Returns:
+      The data set that `data.dataset` names.
+
+    Raises:
+      DexmatchError: the data set, a file that is named, or what the configuration asks of them.
+    """
     if not config.data.dataset:
         raise DexmatchError(
             "data.dataset is not set: name a folder written by `dexmatch data import`, as in "
@@ -130,11 +141,6 @@ def _check(config: Config) -> datasets.Dataset:
     if config.data.schema_file:
         _check_schema(Path(config.data.schema_file))
     backbones.check_weights(config.model.backbone, config.model.weights)
-    workspace = Workspace.from_config(config)
-    if config.tuner.reuse:
-        _check_tuned(workspace)
-    elif workspace.shared:
-        Metadata.of(workspace)  # Opened to see that it can be.
     if config.bulk.dataset:
         datasets.load(config.bulk.dataset)
     dataset = datasets.load(config.data.dataset)
@@ -252,8 +258,8 @@ def compose_whole(
         metadata_path=workspace.inside(workspace.metadata),
         checkpoints_directory=workspace.inside(workspace.checkpoints),
         serving_directory=serving,
-        batching_parameters=_batching_parameters(workspace),
-        pinned_versions=_pinned_versions(workspace),
+        batching_parameters=batching_parameters(workspace),
+        pinned_versions=pinned_versions(workspace),
         baseline_strategy=baseline.BaselineStrategy,
         baseline_config={"serving_directory": serving},
         told=config,
@@ -290,7 +296,7 @@ def _linked(config: Config, dataset: datasets.Dataset, workspace: Workspace) -> 
     return configs.validate(tree)
 
 
-def _batching_parameters(workspace: Workspace) -> str:
+def batching_parameters(workspace: Workspace) -> str:
     """The text of the batching.config beside the pushed models; empty where there is none."""
     path = workspace.serving.parent / files.BATCHING
     if not path.exists():
@@ -299,7 +305,7 @@ def _batching_parameters(workspace: Workspace) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _pinned_versions(workspace: Workspace) -> tuple[int, ...]:
+def pinned_versions(workspace: Workspace) -> tuple[int, ...]:
     """Those that the models.config beside the pushed models names, where there is one."""
     path = workspace.serving.parent / files.MODELS
     return files.pinned_versions(path, workspace.serving.name) if path.exists() else ()
@@ -313,7 +319,7 @@ def _evaluation(run: Run) -> "Evaluation | None":
     return evaluation.load(output.uri) if output else None
 
 
-def _users_mistake(error: BaseException) -> str | None:
+def users_mistake(error: BaseException) -> str | None:
     """The message of the DexmatchError that caused an error.
 
     Beam re-raises what a worker raised as another type, with the worker's stack trace as its text.

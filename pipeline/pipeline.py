@@ -22,7 +22,7 @@ BulkInferrer scores another data set with the model, if it is blessed.
 With `tuner.trials`, a Tuner stands between Transform and Trainer; with `tuner.reuse`, a Resolver
 of what an earlier one found. The Resolver of the latest blessed model comes after the Trainer,
 whose model it passes over; with `model.weights = "last_blessed"` it comes before, and feeds the
-Trainer too.
+Trainer too. Where the orchestrator has no resolvers, ServedModel stands in its place.
 """
 
 from collections.abc import Collection, Sequence
@@ -51,6 +51,7 @@ from tfx.dsl.input_resolution.strategies.latest_artifact_strategy import LatestA
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
     LatestBlessedModelStrategy,
 )
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import (
@@ -75,6 +76,7 @@ from components.pusher.component import Pusher
 from components.pusher.executor import IN_USE, KEEP_VERSIONS
 from components.report.component import Report
 from components.retrieval.component import RetrievalEvaluator
+from components.served_model.component import ServedModel
 from components.serving_validator.component import ServingValidator
 from components.slice_guard.component import SliceGuard
 from core import features
@@ -102,16 +104,16 @@ _TRAINER = "modules.trainer"
 def create_pipeline(
     config: Config,
     *,
-    dataset: str,
+    dataset: str | RuntimeParameter,
     dataset_name: str,
     metadata_columns: Sequence[str],
     pipeline_root: str,
-    metadata_path: str,
+    metadata_path: str | None,
     checkpoints_directory: str,
     serving_directory: str,
     batching_parameters: str = "",
     pinned_versions: Sequence[int] = (),
-    baseline_strategy: type[ResolverStrategy] = LatestBlessedModelStrategy,
+    baseline_strategy: type[ResolverStrategy] | None = LatestBlessedModelStrategy,
     baseline_config: dict[str, Any] | None = None,
     told: Config | None = None,
     shared_store: SharedStore | None = None,
@@ -121,20 +123,21 @@ def create_pipeline(
     Args:
       config: the configuration tree. Paths in it, and those below, are ones that TFX takes as they
         are: it reads some characters as patterns.
-      dataset: folder of TFRecord shards written by an importer.
+      dataset: folder of TFRecord shards written by an importer, or the parameter that names it.
       dataset_name: what people call it.
       metadata_columns: features with few distinct values; they decide how close captions are and,
         with `evaluator.slice_columns = "auto"`, become slices.
       pipeline_root: folder for artifacts.
-      metadata_path: the MLMD database file (SQLite).
+      metadata_path: the MLMD database file (SQLite); None where the orchestrator keeps the records.
       checkpoints_directory: where a training that was killed leaves what it needs to go on.
       serving_directory: blessed models are pushed to `<serving_directory>/<version>`.
       batching_parameters: the text of a batching.config, by which a model server joins requests;
         empty if it does not.
       pinned_versions: pushed versions that stay, however old.
-      baseline_strategy: finds the model that a candidate is compared with. TFX's own is the only
-        one that compiles for Kubeflow, and takes no candidate; any other is told it, as
-        `pipeline.baseline.CANDIDATE`, unless that is to go on from what is found.
+      baseline_strategy: finds the model that a candidate is compared with. TFX's own takes no
+        candidate; any other is told it, as `pipeline.baseline.CANDIDATE`, unless that is to go on
+        from what is found. None: the one that is served, which a component finds where models are
+        pushed to; so it is where the orchestrator has no resolvers.
       baseline_config: its arguments.
       told: the configuration as report and model card tell it, with the paths that people know; by
         default `config`.
@@ -193,7 +196,9 @@ def create_pipeline(
     for guard in (anomaly_guard, leakage_guard, slice_guard):
         transform.add_upstream_node(guard)
 
-    def latest_blessed(**candidate: types.BaseChannel) -> Resolver:
+    def latest_blessed(**candidate: types.BaseChannel) -> BaseNode:
+        if baseline_strategy is None:
+            return ServedModel(serving_directory)
         return Resolver(
             strategy_class=baseline_strategy,
             config=baseline_config,
@@ -224,7 +229,7 @@ def create_pipeline(
     )
     model = trainer.outputs["model"]
     if baseline is None:
-        takes_candidate = baseline_strategy is not LatestBlessedModelStrategy
+        takes_candidate = baseline_strategy not in (None, LatestBlessedModelStrategy)
         baseline = latest_blessed(**({CANDIDATE: model} if takes_candidate else {}))
     slices = config.evaluator.slice_columns
     evaluator = Evaluator(
@@ -324,7 +329,9 @@ def create_pipeline(
         pipeline_root=pipeline_root,
         components=nodes,
         enable_cache=config.run.cache,
-        metadata_connection_config=metadata_connection(metadata_path, shared_store),
+        metadata_connection_config=(
+            metadata_connection(metadata_path, shared_store) if metadata_path else None
+        ),
         beam_pipeline_args=beam_arguments(config.run.beam_args),
     )
 

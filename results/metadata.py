@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import json_format, struct_pb2
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from results import links, versions
@@ -58,7 +59,7 @@ class Output:
 
     Attributes:
       id: in MLMD.
-      type: name of the artifact type, such as "Examples".
+      type: name of the artifact type, such as "Examples"; of ours without the package.
       uri: where it lies, see `located`.
       properties: its own and its custom properties.
       created: when MLMD was first told of it, in UTC; None where it was not.
@@ -373,7 +374,7 @@ def output_of(artifact: mlmd.Artifact, type_name: str) -> Output:
     milliseconds = artifact.create_time_since_epoch
     return Output(
         id=artifact.id,
-        type=type_name,
+        type=type_name.rpartition(".")[2],  # Earlier releases recorded ours without it, too.
         uri=artifact.uri,
         properties=_values(artifact),
         created=datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None,
@@ -392,7 +393,15 @@ def _key(event: mlmd.Event) -> str:
 def _values(node: mlmd.Artifact | mlmd.Execution) -> dict[str, Any]:
     """The own and custom properties of an artifact or execution as plain values."""
     both = [*node.properties.items(), *node.custom_properties.items()]
-    return {name: getattr(value, value.WhichOneof("value")) for name, value in both}
+    return {name: _plain(value) for name, value in both}
+
+
+def _plain(value: mlmd.Value) -> Any:
+    found = getattr(value, value.WhichOneof("value"))
+    if not isinstance(found, struct_pb2.Struct):
+        return found
+    # In containers, TFX keeps every custom property in such an envelope.
+    return json_format.MessageToDict(found).get("__value__")
 
 
 def _local_time(milliseconds: int) -> datetime:

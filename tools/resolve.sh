@@ -3,9 +3,13 @@
 # Resolves pyproject.toml anew into two locks: TFX's own set for macOS and current Linux, and the set
 # for older Linux.
 resolve() {
-    compile --extra dev --extra pretrained --upgrade --universal --output-file "$1"
-    compile --extra dev --extra pretrained --upgrade --python-platform x86_64-manylinux_2_28 \
+    resolve_extras --universal --output-file "$1"
+    resolve_extras --python-platform x86_64-manylinux_2_28 \
         --override tools/older-linux-overrides.txt --output-file "$2"
+}
+
+resolve_extras() {
+    compile --extra dev --extra pretrained --extra kfp --upgrade "$@"
 }
 
 compile() {

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Writes what of requirements.lock the package and its pretrained weights need, without what only its
-# development does, to a file of the same kind. It fails if that would be anything that the lock does
-# not hold.
+# Writes what of requirements.lock the package, its pretrained weights and Kubeflow need, without what
+# only its development does, to a file of the same kind. It fails if that would be anything that the
+# lock does not hold.
 set -eu
 target=$(realpath "$1")
 cd "$(dirname "$0")/.."
@@ -13,7 +13,7 @@ without_markers() {
     sed 's/ ;[^\\]*\\$/ \\/' "$1"
 }
 
-compile --extra pretrained --universal --no-annotate --constraint requirements.lock \
+compile --extra pretrained --extra kfp --universal --no-annotate --constraint requirements.lock \
     --output-file "$target"
 known=$(mktemp)
 without_markers requirements.lock > "$known"

@@ -6,4 +6,4 @@ from tfx.types.artifact import Artifact
 class Judgments(Artifact):
     """What was found of every pair; read it with `results.judgments.load`."""
 
-    TYPE_NAME = "Judgments"
+    TYPE_NAME = "components.Judgments"

@@ -10,4 +10,4 @@ class LeakageReport(Artifact):
     `components.leakage_guard.leaks.Leak`.
     """
 
-    TYPE_NAME = "LeakageReport"
+    TYPE_NAME = "components.LeakageReport"

@@ -6,4 +6,4 @@ from tfx.types.artifact import Artifact
 class ModelCard(Artifact):
     """A model card: one HTML file, `pages.MODEL_CARD`."""
 
-    TYPE_NAME = "ModelCard"
+    TYPE_NAME = "components.ModelCard"

@@ -20,7 +20,7 @@ class ReportSpec(types.ComponentSpec):
         executor.NAME: component_spec.ExecutionParameter(type=str),
         executor.CONFIG: component_spec.ExecutionParameter(type=str),
         executor.METADATA: component_spec.ExecutionParameter(type=str),
-        executor.METADATA_PATH: component_spec.ExecutionParameter(type=str),
+        executor.METADATA_PATH: component_spec.ExecutionParameter(type=str, optional=True),
     }
     INPUTS = {
         sources.EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
@@ -84,7 +84,7 @@ class Report(base_component.BaseComponent):
         tuner_results: types.BaseChannel | None,
         name: str,
         config: Mapping[str, Any],
-        metadata_path: str,
+        metadata_path: str | None,
         metadata: str,
     ):
         """Builds the component.
@@ -104,7 +104,8 @@ class Report(base_component.BaseComponent):
           tuner_results: the Tuner's channel of `TunerResults`, if there is one.
           name: of the model.
           config: sections of the configuration as dicts.
-          metadata_path: MLMD's database file (SQLite), in the workspace.
+          metadata_path: MLMD's database file (SQLite), in the workspace; None where neither it nor
+            what takes its place is at hand.
           metadata: `run.metadata`, which names a server where one takes the place of that file.
         """
         super().__init__(

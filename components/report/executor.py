@@ -35,11 +35,10 @@ class Executor(base_executor.BaseExecutor):
         """Writes `report`."""
         self._log_startup(input_dict, output_dict, exec_properties)
         name = exec_properties[NAME]
-        metadata = Metadata(
-            Path(exec_properties[METADATA_PATH]),
-            SharedStore.from_setting(exec_properties[METADATA], name),
-        )
-        run = self._run(metadata)
+        path = exec_properties.get(METADATA_PATH)
+        shared = SharedStore.from_setting(exec_properties[METADATA], name)
+        metadata = Metadata(Path(path), shared) if path else None
+        run = self._run(metadata) if metadata else None
         of = Sources(
             name=name,
             artifacts=outputs_of(input_dict),
@@ -48,7 +47,7 @@ class Executor(base_executor.BaseExecutor):
             libraries=installed_versions(),
             are_libraries_of_run=True,
         )
-        before = sources_of_previous_run(metadata, run, name) if run else None
+        before = sources_of_previous_run(metadata, run, name) if metadata and run else None
         written = render_report(gather_report(of, before, None))
         report = artifact_utils.get_single_instance(output_dict[OUTPUT])
         fileio.makedirs(report.uri)

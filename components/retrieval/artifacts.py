@@ -9,4 +9,4 @@ class RetrievalMetrics(Artifact):
     Read it with `results.retrieval.load`.
     """
 
-    TYPE_NAME = "RetrievalMetrics"
+    TYPE_NAME = "components.RetrievalMetrics"

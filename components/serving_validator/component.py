@@ -1,5 +1,6 @@
 """ServingValidator: TFX's InfraValidator without Docker, and with the answers checked."""
 
+import json
 from typing import Any
 
 from tfx import types
@@ -13,7 +14,7 @@ class ServingValidatorSpec(types.ComponentSpec):
     """ServingValidator's inputs, output and parameters."""
 
     PARAMETERS = {
-        executor.SETTINGS: component_spec.ExecutionParameter(type=dict),
+        executor.SETTINGS: component_spec.ExecutionParameter(type=str),
         executor.SPLIT: component_spec.ExecutionParameter(type=str),
         executor.SEED: component_spec.ExecutionParameter(type=int),
         executor.IMAGE_SIZE: component_spec.ExecutionParameter(type=int),
@@ -75,7 +76,7 @@ class ServingValidator(base_component.BaseComponent):
                 model_blessing=model_blessing,
                 examples=examples,
                 blessing=types.Channel(type=standard_artifacts.InfraBlessing),
-                settings=settings,
+                settings=json.dumps(settings),
                 split=split,
                 seed=seed,
                 image_size=image_size,

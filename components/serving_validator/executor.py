@@ -2,6 +2,7 @@
 
 import hashlib
 import heapq
+import json
 import logging
 import tempfile
 from collections.abc import Sequence
@@ -62,7 +63,7 @@ class Executor(base_executor.BaseExecutor):
             refused = Check("evaluation", False, "the Evaluator refused the model: not served")
             _write(blessing, ServingReport("", (refused,)))
             return
-        settings = ServingConfig(**exec_properties[SETTINGS])
+        settings = ServingConfig(**json.loads(exec_properties[SETTINGS]))
         (examples,) = input_dict[EXAMPLES]
         split = artifact_utils.get_split_uri([examples], exec_properties[SPLIT])
         pairs = drawn(pair_examples.split_files(split), settings.pairs, exec_properties[SEED])

@@ -77,7 +77,7 @@ class Candidate:
             {"model": [self.model], "model_blessing": [verdict], "examples": [self.examples]},
             {"blessing": [self.infra]},
             {
-                "settings": {"engine": "embedded", **settings},
+                "settings": json.dumps({"engine": "embedded", **settings}),
                 "split": "test",
                 "seed": 1,
                 "image_size": 32,

@@ -14,6 +14,20 @@ def support(test_module):
 
 
 @pytest.fixture(scope="session")
+def project(made_once):
+    """A project's folder with the data set `datasets/mine`, of 30 small pictures."""
+    from data import importer
+    from data.demo import generator
+
+    def fill(folder):
+        generator.write_folder(folder / "pictures", count=30, size=16)
+        pairs = folder / "pictures" / "captions.csv"
+        importer.import_pairs(pairs, folder / "datasets" / "mine", say=lambda _: None)
+
+    return made_once("project", fill)
+
+
+@pytest.fixture(scope="session")
 def ask():
     """Runs a command; raises what the user would be told in one line."""
 

@@ -61,8 +61,8 @@ def raised(error: BaseException, cause: BaseException | None = None) -> BaseExce
 
 def test_the_users_mistake_is_found_below_other_errors():
     mistake = raised(DexmatchError("mend this"))
-    assert execution._users_mistake(mistake) == "mend this"
-    assert execution._users_mistake(raised(RuntimeError("while it ran"), mistake)) == "mend this"
+    assert execution.users_mistake(mistake) == "mend this"
+    assert execution.users_mistake(raised(RuntimeError("while it ran"), mistake)) == "mend this"
 
 
 def test_the_users_mistake_is_found_in_beams_text():
@@ -70,12 +70,12 @@ def test_the_users_mistake_is_found_in_beams_text():
         "Traceback (most recent call last):\n  File ...\n"
         "core.errors.DexmatchError: mend this [while running 'Expand val-ptransform-45']\n"
     )
-    assert execution._users_mistake(raised(RuntimeError(text))) == "mend this"
+    assert execution.users_mistake(raised(RuntimeError(text))) == "mend this"
 
 
 def test_other_errors_are_not_the_users():
     error = raised(ValueError("first line\nsecond line"))
-    assert execution._users_mistake(error) is None
+    assert execution.users_mistake(error) is None
     assert execution._one_line(error) == "ValueError: first line"
     trace = RuntimeError("Traceback (most recent call last):\n  ...\nKeyError: 'x'\n")
     assert execution._one_line(trace) == "RuntimeError: KeyError: 'x'"

@@ -175,5 +175,14 @@ def test_ours_is_told_the_candidate(tmp_path):
     assert found == (both, [], ["Evaluator", "Trainer"])
 
 
-def test_tfxs_own_is_told_what_kubeflow_takes(tmp_path):
+def test_tfxs_own_is_told_what_it_takes(tmp_path):
     assert resolver_inputs(tmp_path) == ({"model", "model_blessing"}, [], ["Evaluator"])
+
+
+def test_without_a_resolver_it_is_what_is_served(tmp_path):
+    found = composed(tmp_path, baseline_strategy=None)
+    assert "latest_blessed_model" not in found
+    baseline = found["Evaluator"].spec.inputs["baseline_model"]
+    assert baseline.producer_component_id == "ServedModel"
+    parameters = found["ServedModel"].exec_properties
+    assert parameters["serving_directory"] == str(tmp_path / "serving")

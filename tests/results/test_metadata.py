@@ -6,7 +6,7 @@ from ml_metadata.metadata_store.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from results import links
-from results.metadata import CACHED, FAILED, NEW, UNFINISHED, Metadata
+from results.metadata import CACHED, FAILED, NEW, UNFINISHED, Metadata, output_of
 from results.versions import list_versions
 from results.workspace import INSIDE
 
@@ -81,6 +81,20 @@ def test_what_was_read_and_made_is_known_with_the_names_of_inputs_and_outputs(pa
     ((output, key),) = trainer.made
     assert (output.id, output.uri, key) == (made, "models/1", "out")
     assert (trainer.read, evaluator.read) == ((), ((made, "in"),))
+
+
+def test_our_types_go_by_their_own_name_in_old_records_and_new(path, metadata_store):
+    store, state = metadata_store(path), mlmd.Execution
+    for run, name in ("old", "LeakageReport"), ("new", "components.LeakageReport"):
+        store.execute(run, "LeakageGuard", state.COMPLETE, name)
+    assert all(run.output("LeakageReport") for run in Metadata(path).runs()[-2:])
+
+
+def test_properties_are_read_as_containers_write_them():
+    artifact = mlmd.Artifact()
+    for name, value in {"blessed": 1.0, "warning": "look"}.items():
+        artifact.custom_properties[name].struct_value.update({"__value__": value})
+    assert output_of(artifact, "Model").properties == {"blessed": 1, "warning": "look"}
 
 
 def test_an_artifact_is_told_with_when_it_was_made(path):
