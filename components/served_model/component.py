@@ -1,7 +1,5 @@
 """ServedModel: the pushed model that is served now."""
 
-from typing import Any, ClassVar
-
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
@@ -13,7 +11,7 @@ class ServedModelSpec(types.ComponentSpec):
     """ServedModel's output and parameter."""
 
     PARAMETERS = {executor.SERVING_DIRECTORY: component_spec.ExecutionParameter(type=str)}
-    INPUTS: ClassVar[dict[str, Any]] = {}
+    INPUTS: dict[str, component_spec.ChannelParameter] = {}
     OUTPUTS = {executor.MODEL: component_spec.ChannelParameter(type=standard_artifacts.Model)}
 
 
