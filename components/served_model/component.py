@@ -11,7 +11,7 @@ class ServedModelSpec(types.ComponentSpec):
     """ServedModel's output and parameter."""
 
     PARAMETERS = {executor.SERVING_DIRECTORY: component_spec.ExecutionParameter(type=str)}
-    INPUTS = {}
+    INPUTS: dict[str, component_spec.ChannelParameter] = {}
     OUTPUTS = {executor.MODEL: component_spec.ChannelParameter(type=standard_artifacts.Model)}
 
 
