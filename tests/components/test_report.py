@@ -477,9 +477,11 @@ def test_the_page_is_small_and_lets_nothing_in_or_out(report_file):
     assert "unsafe-inline" not in policy.partition("style-src")[0]
 
 
+@pytest.mark.parametrize("metadata", ["none.sqlite", None])
 def test_the_component_writes_a_report_where_mlmd_is_not_at_hand(
-    review, review_artifacts, small, tmp_path
+    review, review_artifacts, small, tmp_path, metadata
 ):
+    path = {executor.METADATA_PATH: str(tmp_path / metadata)} if metadata else {}
     report = small.artifact(Report, tmp_path, "report")
     executor.Executor().Do(
         {name: [each] for name, each in review_artifacts.items()},
@@ -488,7 +490,7 @@ def test_the_component_writes_a_report_where_mlmd_is_not_at_hand(
             executor.NAME: "mine",
             executor.CONFIG: json.dumps(review.CONFIG.model_dump(mode="json")),
             executor.METADATA: "sqlite",
-            executor.METADATA_PATH: str(tmp_path / "none.sqlite"),
+            **path,
         },
     )
     html = (tmp_path / "report" / REPORT).read_text(encoding="utf-8")
