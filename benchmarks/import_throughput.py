@@ -80,15 +80,21 @@ def make_pictures(folder: Path) -> list[Path]:
     return paths
 
 
-def measure(folder: Path, pictures: list[Path], pairs: int, workers: int) -> Measured:
-    """Imports `pairs` pairs, which take the pictures in turns."""
-    source = folder / "captions.csv"
+def write_source(path: Path, pictures: list[Path], pairs: int) -> list[Path]:
+    """Writes a CSV file of `pairs` pairs, which take the pictures in turns; their pictures."""
     chosen = [pictures[number % len(pictures)] for number in range(pairs)]
-    with open(source, "w", encoding="utf-8", newline="") as file:
+    with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "caption", "number", "parity"])
-        for number, path in enumerate(chosen):
-            writer.writerow([path.name, f"picture {number} of many", number, number % 2])
+        for number, picture in enumerate(chosen):
+            writer.writerow([picture.name, f"picture {number} of many", number, number % 2])
+    return chosen
+
+
+def measure(folder: Path, pictures: list[Path], pairs: int, workers: int) -> Measured:
+    """Imports `pairs` pairs."""
+    source = folder / "captions.csv"
+    chosen = write_source(source, pictures, pairs)
     code = "import sys; from pipeline.commands.data import app; app(sys.argv[1:])"
     arguments = ["import", source, "--out", folder / "out", "--workers", workers, "--overwrite"]
     command = [sys.executable, "-c", code, *(str(argument) for argument in arguments)]

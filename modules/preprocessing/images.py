@@ -28,7 +28,7 @@ def pixels_from_bytes(images: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tenso
     """
 
     def decode(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return _fit(_on_white(image), size), True
+        return fitted(image, size), True
 
     def decode_or_blank(image: tf.Tensor) -> tf.data.Dataset:
         decoded = tf.data.Dataset.from_tensors(image).map(decode).ignore_errors()
@@ -47,6 +47,22 @@ def pixels_from_bytes(images: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tenso
     )
     pixels, is_valid = decoded.batch(tf.cast(count, tf.int64) + 1).get_single_element()
     return pixels[:count], is_valid[:count]
+
+
+def fitted(image: tf.Tensor, size: int) -> tf.Tensor:
+    """One picture, as `pixels_from_bytes` fits each.
+
+    Args:
+      image: string [], an encoded file.
+      size: height and width of the result in pixels.
+
+    Returns:
+      uint8 [size, size, 3].
+
+    Raises:
+      tf.errors.OpError: it cannot be decoded.
+    """
+    return _fit(_on_white(image), size)
 
 
 def _on_white(image: tf.Tensor) -> tf.Tensor:
