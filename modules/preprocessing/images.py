@@ -70,6 +70,13 @@ def _on_white(image: tf.Tensor) -> tf.Tensor:
     # channels=0 keeps what the file has: asking for 4 makes JPEG files fail.
     decoded = tf.io.decode_image(image, channels=0, expand_animations=False)
     decoded = tf.cast(decoded, tf.float32)
+    # Most are. To choose and blend what need not be takes longer than to decode it.
+    is_opaque_rgb = tf.equal(tf.shape(decoded)[-1], CHANNELS)
+    return tf.cond(is_opaque_rgb, lambda: decoded, lambda: _blended(decoded))
+
+
+def _blended(decoded: tf.Tensor) -> tf.Tensor:
+    """float32 [height, width, 1 to 4] to [height, width, 3]."""
     channels = tf.shape(decoded)[-1]
     is_grey = channels <= 2
     has_alpha = tf.equal(channels % 2, 0)
