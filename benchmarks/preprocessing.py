@@ -11,12 +11,16 @@ cores. They take turns, `--times` over, each in a process of its own; the figure
 
 Rates are of rows: a training pair is one, a judged one stands beside wrong captions, too. From a
 component's time that of the same component on a few pairs is taken away, which is what loading,
-tracing and starting workers take, however many pairs there are. Both are told.
+tracing and starting workers take, however many pairs there are. Both are told. Seconds of
+processors are told beside those of the clock, because a busy machine changes them little.
 """
 
 import argparse
 import dataclasses
 import json
+import logging
+import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -59,10 +63,12 @@ class Measured:
     Attributes:
       rows: how many it went through.
       seconds: from its start to its end.
+      cpu_seconds: of all processors meanwhile, in its worker processes too.
     """
 
     rows: int
     seconds: float
+    cpu_seconds: float
 
 
 def main() -> None:
@@ -96,11 +102,10 @@ def compare(folder: Path, pairs: int, times: int) -> None:
                 workspace = folder / f"run-{turn}-{workers.split()[0]}-{size}"
                 said = _alone("--run", str(workspace), str(data), workers)
                 files = said.pop("files")
-                for component, (rows, seconds) in said.items():
-                    found[component, workers, size].append(Measured(rows, seconds))
+                for component, each in said.items():
+                    found[component, workers, size].append(Measured(*each))
         terminal.say(f"turn {turn + 1} of {times}: {LOOP}")
-        rows, seconds = _alone("--loop", *files)
-        found[TRANSFORM, LOOP, pairs].append(Measured(rows, seconds))
+        found[TRANSFORM, LOOP, pairs].append(Measured(*_alone("--loop", *files)))
     show(found, pairs)
 
 
@@ -121,9 +126,11 @@ def _alone(*arguments: str):
 
 
 def run(workspace: Path, data: Path, workers: str) -> dict[str, object]:
-    """A run up to Transform; component to its rows and seconds, and the files that it reads."""
+    """A run up to Transform; component to its `Measured`, and the files that Transform reads."""
     from pipeline import execution
 
+    clock = _Clock()
+    logging.getLogger().addHandler(clock)
     settings = configs.load(None, [f"run.name={_NAME}", f"run.workspace={workspace}"])
     tree = settings.model_dump()
     tree["data"]["dataset"] = str(data)
@@ -139,7 +146,7 @@ def run(workspace: Path, data: Path, workers: str) -> dict[str, object]:
     found: dict[str, object] = {
         component: (
             sum(counts[f"pairs_{split}"] for split in splits),
-            outcome.run.execution(component).seconds,
+            *clock.took[component],
         )
         for component, splits in READ.items()
     }
@@ -162,8 +169,41 @@ def _up_to_transform(*arguments) -> "Pipeline":
     return pipeline
 
 
-def bare_loop(files: list[str]) -> tuple[int, float]:
-    """Decodes, fits and encodes the pictures of some files; how many, and the seconds it took."""
+class _Clock(logging.Handler):
+    """Reads from the log of a run when a component begins and ends.
+
+    Attributes:
+      took: component to its seconds and those of processors.
+    """
+
+    _TOLD = re.compile(r"Component (\S+) is (running|finished)\.")
+
+    def __init__(self):
+        super().__init__()
+        self.took: dict[str, tuple[float, ...]] = {}
+        self._began = _now()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Looks at one record; most mean nothing to it."""
+        told = self._TOLD.match(record.getMessage())
+        if told and told[2] == "running":
+            self._began = _now()
+        elif told:
+            self.took[told[1]] = _since(self._began)
+
+
+def _now() -> tuple[float, ...]:
+    """Seconds of the clock, and those of processors: of this process and its former children."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return time.perf_counter(), sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def _since(began: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(now - then for now, then in zip(_now(), began, strict=True))
+
+
+def bare_loop(files: list[str]) -> tuple[float, ...]:
+    """Decodes, fits and encodes the pictures of some files; as `Measured`."""
     import tensorflow as tf
 
     from data.pair_examples import record_dataset
@@ -181,8 +221,8 @@ def bare_loop(files: list[str]) -> tuple[int, float]:
 
     records = record_dataset(files)
     rows(records.take(100))  # What is set up once is no part of it.
-    started = time.perf_counter()
-    return rows(records), time.perf_counter() - started
+    began = _now()
+    return rows(records), *_since(began)
 
 
 def show(found: dict[tuple[str, str, int], list[Measured]], pairs: int) -> None:
@@ -190,29 +230,42 @@ def show(found: dict[tuple[str, str, int], list[Measured]], pairs: int) -> None:
 
     def measured(component: str, workers: str, size: int = pairs) -> Measured:
         every = found[component, workers, size]
-        return Measured(every[0].rows, median(each.seconds for each in every))
+        return Measured(
+            every[0].rows,
+            median(each.seconds for each in every),
+            median(each.cpu_seconds for each in every),
+        )
 
     loop = measured(TRANSFORM, LOOP)
     bare = loop.rows / loop.seconds
-    table = terminal.table("", "workers", "rows>", "seconds>", "rows/s>", "rows/s, start aside>")
-    table.add_row(LOOP, "", f"{loop.rows:,}", f"{loop.seconds:.1f}", f"{bare:,.0f}", "")
-    ratios = terminal.table("ratio", "with the start>", "start aside>", "asked>")
+    columns = ("workers", "rows>", "seconds>", "of CPUs>", "rows/s>", "rows/s, start aside>")
+    table = terminal.table("", *columns)
+    table.add_row(LOOP, "", *_cells(loop), f"{bare:,.0f}", "")
+    ratios = terminal.table(
+        "ratio", "with the start>", "start aside>", "CPUs, start aside>", "asked>"
+    )
     for component in READ:
         rates = {}
         for workers in BEAM_ARGS:
-            all_of_them, few = measured(component, workers), measured(component, workers, FEW)
-            whole = all_of_them.rows / all_of_them.seconds
-            aside = (all_of_them.rows - few.rows) / (all_of_them.seconds - few.seconds)
-            rates[workers] = whole, aside
-            cells = (f"{all_of_them.rows:,}", f"{all_of_them.seconds:.1f}")
-            table.add_row(component, workers, *cells, f"{whole:,.0f}", f"{aside:,.0f}")
-        for workers, each in rates.items():
-            shown = [f"{rate / bare:.2f}" for rate in each]
+            every, few = measured(component, workers), measured(component, workers, FEW)
+            more = Measured(*(a - b for a, b in zip(_values(every), _values(few), strict=True)))
+            rates[workers] = whole, aside = every.rows / every.seconds, more.rows / more.seconds
+            table.add_row(component, workers, *_cells(every), f"{whole:,.0f}", f"{aside:,.0f}")
+            per_cpu = (more.rows / more.cpu_seconds) / (loop.rows / loop.cpu_seconds)
+            shown = (*(f"{rate / bare:.2f}" for rate in (whole, aside)), f"{per_cpu:.2f}")
             ratios.add_row(f"{component}, {workers} : loop", *shown, f"{BARS['rate']}")
         shown = [f"{two / one:.2f}" for one, two in zip(rates[ONE], rates[TWO], strict=True)]
-        ratios.add_row(f"{component}, two workers : one", *shown, f"{BARS['workers']}")
+        ratios.add_row(f"{component}, two workers : one", *shown, "", f"{BARS['workers']}")
     tables.show(table)
     tables.show(ratios)
+
+
+def _values(measured: Measured) -> tuple[float, ...]:
+    return measured.rows, measured.seconds, measured.cpu_seconds
+
+
+def _cells(measured: Measured) -> tuple[str, str, str]:
+    return f"{measured.rows:,}", f"{measured.seconds:.1f}", f"{measured.cpu_seconds:.1f}"
 
 
 if __name__ == "__main__":
