@@ -15,8 +15,8 @@ def pixels_from_bytes(images: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tenso
 
     See-through pixels are laid on white, the aspect ratio is kept, scaling is bilinear with
     antialiasing, and the picture sits in the middle of the square. Of an animation the first frame
-    is taken. A picture that cannot be decoded costs its own row only: an op error inside a
-    `tf.data` element is dropped by `ignore_errors`, and a blank takes its place.
+    is taken. A picture that cannot be decoded costs its own row only: `ignore_errors` drops the
+    element of a `tf.data` map in which an op failed, and the row stays blank.
 
     Args:
       images: string [N], encoded PNG, JPEG, GIF, BMP or WebP files. N may be 0.
@@ -27,26 +27,43 @@ def pixels_from_bytes(images: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tenso
       is_valid: bool [N].
     """
 
-    def decode(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return _fit(_on_white(image), size), True
+    def decode(number: tf.Tensor, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return number, fitted(image, size)
 
-    def decode_or_blank(image: tf.Tensor) -> tf.data.Dataset:
-        decoded = tf.data.Dataset.from_tensors(image).map(decode).ignore_errors()
-        return decoded.concatenate(blank).take(1)
-
-    white = tf.fill([size, size, CHANNELS], tf.constant(int(_WHITE), tf.uint8))
-    blank = tf.data.Dataset.from_tensors((white, False))
-    count = tf.shape(images)[0]
-    # One more element than asked for: `get_single_element` refuses an empty data set.
-    padded = tf.concat([images, [""]], axis=0)
-    decoded = tf.data.Dataset.from_tensor_slices(padded).interleave(
-        decode_or_blank,
-        cycle_length=8,
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
+    count = tf.shape(images, out_type=tf.int64)[0]
+    blank = tf.fill([size, size, CHANNELS], tf.constant(int(_WHITE), tf.uint8))
+    # One more element, for `get_single_element` refuses a data set that holds none.
+    last = tf.data.Dataset.from_tensors((count, blank))
+    decoded = (
+        tf.data.Dataset.from_tensor_slices(images)
+        .enumerate()
+        .map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+        .ignore_errors()
+        .concatenate(last)
     )
-    pixels, is_valid = decoded.batch(tf.cast(count, tf.int64) + 1).get_single_element()
-    return pixels[:count], is_valid[:count]
+    numbers, pixels = decoded.batch(count + 1).get_single_element()
+    rows = numbers[:-1, tf.newaxis]
+    blanks = tf.fill(tf.stack([count, size, size, CHANNELS]), tf.constant(int(_WHITE), tf.uint8))
+    return (
+        tf.tensor_scatter_nd_update(blanks, rows, pixels[:-1]),
+        tf.scatter_nd(rows, tf.ones_like(numbers[:-1], tf.bool), [count]),
+    )
+
+
+def fitted(image: tf.Tensor, size: int) -> tf.Tensor:
+    """One picture, as `pixels_from_bytes` fits each.
+
+    Args:
+      image: string [], an encoded file.
+      size: height and width of the result in pixels.
+
+    Returns:
+      uint8 [size, size, 3].
+
+    Raises:
+      tf.errors.OpError: it cannot be decoded.
+    """
+    return _fit(_on_white(image), size)
 
 
 def _on_white(image: tf.Tensor) -> tf.Tensor:
@@ -54,6 +71,13 @@ def _on_white(image: tf.Tensor) -> tf.Tensor:
     # channels=0 keeps what the file has: asking for 4 makes JPEG files fail.
     decoded = tf.io.decode_image(image, channels=0, expand_animations=False)
     decoded = tf.cast(decoded, tf.float32)
+    # Most are. To choose and blend what need not be takes longer than to decode it.
+    is_opaque_rgb = tf.equal(tf.shape(decoded)[-1], CHANNELS)
+    return tf.cond(is_opaque_rgb, lambda: decoded, lambda: _blended(decoded))
+
+
+def _blended(decoded: tf.Tensor) -> tf.Tensor:
+    """float32 [height, width, 1 to 4] to [height, width, 3]."""
     channels = tf.shape(decoded)[-1]
     is_grey = channels <= 2
     has_alpha = tf.equal(channels % 2, 0)

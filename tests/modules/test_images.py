@@ -66,6 +66,23 @@ def test_an_extremely_thin_picture_still_shows(pictures):
     assert (pixels != 255).any()
 
 
+@pytest.mark.parametrize(("plain", "blended"), [("RGB", "RGBA"), ("RGB", "L"), ("RGB", "LA")])
+def test_what_need_not_be_blended_is_the_same_to_the_bit(plain, blended):
+    dice = np.random.default_rng(1)
+    grey = Image.fromarray(dice.integers(0, 256, (45, 60), np.uint8))
+    colours = Image.fromarray(dice.integers(0, 256, (45, 60, 3), np.uint8))
+    image = grey if blended.startswith("L") else colours
+
+    def encoded(mode: str) -> bytes:
+        file = io.BytesIO()
+        image.convert(mode).save(file, "PNG")
+        return file.getvalue()
+
+    (one, other), is_valid = fitted(encoded(plain), encoded(blended))
+    assert is_valid.all()
+    assert (one == other).all()
+
+
 def test_see_through_pixels_become_white_and_not_black():
     buffer = io.BytesIO()
     Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(buffer, "PNG")
