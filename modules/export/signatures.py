@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from core import features
+from modules.export.matcher_weights import matcher_weights
 from modules.network.model import PairModel
 from modules.preprocessing import captions, images
 
@@ -83,6 +84,11 @@ class ServingModel(tf.Module):
         self._image_size = image_size
         self._max_tokens = max_tokens
         self._embedding_dim = embedding_dim
+        if matcher_weights(model.matcher, _SMALLEST):
+            # No signature: a server does not offer it, who loads the SavedModel can call it.
+            self.matcher_weights = tf.function(
+                lambda: matcher_weights(model.matcher, _SMALLEST), input_signature=[]
+            )
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The signatures by name, for `tf.saved_model.save`."""
