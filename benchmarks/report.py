@@ -8,10 +8,10 @@ slices and their crosses, and as many pictures as a page ever holds. The pairs, 
 of the latter are made up; what chooses from them and writes the page is the report's own code.
 
 "Ready" is the time from the start of the navigation until the first page is drawn and can be used:
-two frames after its scripts have set up everything, when what they did is on the screen. It is asked
-of the one of full size that it be ready within 2 s, and take at most 15 MB on disk. The others
-are made when they are first shown: below stands the time from the click on a page's name until all
-its charts are drawn. The first of them brings the plotting library to life.
+two frames after its scripts have set up everything, when what they did is on the screen. It is
+asked of the one of full size that it be ready within 2 s, and take at most 15 MB on disk. The
+others are made when they are first shown: below stands the time from the click on a page's name
+until all its charts are drawn. The first of them brings the plotting library to life.
 """
 
 import dataclasses
@@ -144,7 +144,8 @@ def _print(
     if name == FULL_SIZE:
         ready = statistics.median(times[-1] for times in opened) / 1e3
         print(
-            f"{pairs:,} pairs: ready in {ready:.2f} s of {READY_S}, {size / 1e6:.1f} MB of {SIZE_MB}"
+            f"{pairs:,} pairs: ready in {ready:.2f} s of {READY_S}, "
+            f"{size / 1e6:.1f} MB of {SIZE_MB}"
         )
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from core import features
+from modules.export import folding
+from modules.export.matcher_weights import matcher_weights
 from modules.network.model import PairModel
 from modules.preprocessing import captions, images
 
@@ -86,6 +88,12 @@ class ServingModel(tf.Module):
         self._max_tokens = max_tokens
         self._embedding_dim = embedding_dim
         self._normalize = normalize
+        self._embed_pixels = folding.frozen(model.image_encoder)
+        if matcher_weights(model.matcher, _SMALLEST):
+            # No signature: a server does not offer it, who loads the SavedModel can call it.
+            self.matcher_weights = tf.function(
+                lambda: matcher_weights(model.matcher, _SMALLEST), input_signature=[]
+            )
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The signatures by name, for `tf.saved_model.save`."""
@@ -139,7 +147,7 @@ class ServingModel(tf.Module):
         pixels = tf.pad(
             pixels, [[0, tf.cast(tf.equal(count, 0), tf.int32)], [0, 0], [0, 0], [0, 0]]
         )
-        embedding = self._hidden.model.image_encoder(tf.cast(pixels, tf.float32), training=False)
+        embedding = self._embed_pixels(tf.cast(pixels, tf.float32))
         return {features.EMBEDDING: _keep(embedding[:count], is_valid)}
 
     @tf.function

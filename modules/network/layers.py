@@ -114,8 +114,8 @@ class Agreement(keras.layers.Layer):
       sizes: number of values of each attribute.
     """
 
-    # Keeps the logarithm of no agreement at all within reason.
-    _LEAST = 0.05
+    LEAST = 0.05
+    """Keeps the logarithm of no agreement at all within reason."""
 
     def __init__(self, sizes: Sequence[int], **kwargs: Any):
         super().__init__(**kwargs)
@@ -157,7 +157,7 @@ class Agreement(keras.layers.Layer):
             keras.ops.sum(mine * theirs / share, axis=-1)
             for mine, theirs, share in zip(image, caption, shares, strict=True)
         ]
-        return keras.ops.log(keras.ops.stack(same, axis=-1) + self._LEAST)
+        return keras.ops.log(keras.ops.stack(same, axis=-1) + self.LEAST)
 
     def _by_attribute(self, values: Any) -> list[Any]:
         if len(self.sizes) == 1:  # Keras' split refuses to make one part.

@@ -45,6 +45,8 @@ ATTRIBUTES = "attributes"
 """Name of the matcher's layer `Agreement`, if it has one."""
 AGREEMENT_WEIGHTS = "agreement_weights"
 """Name of the matcher's layer that weighs the attributes."""
+SCALED_COSINE = "scaled_cosine"
+"""Name of the matcher's layer that weighs the cosine similarity, if it joins by that."""
 CALIBRATION = "calibration"
 """Name of the matcher's last layer, `Calibration`."""
 
@@ -229,7 +231,7 @@ def build_matcher(settings: ModelConfig, attribute_sizes: Sequence[int]) -> kera
         logit = keras.layers.Dense(1, dtype="float32")(hidden)
     else:
         cosine = keras.layers.Dot(axes=1, normalize=True)([image, caption])
-        logit = _scaled(cosine, _COSINE_SCALE, use_bias=True, name="scaled_cosine")
+        logit = _scaled(cosine, _COSINE_SCALE, use_bias=True, name=SCALED_COSINE)
     if attribute_sizes:
         agreement = Agreement(attribute_sizes, name=ATTRIBUTES)([image, caption])
         weighed = _scaled(agreement, _AGREEMENT_SCALE, use_bias=False, name=AGREEMENT_WEIGHTS)

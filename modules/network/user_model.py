@@ -34,7 +34,7 @@ def build_function(settings: ModelConfig) -> Build:
 
 def check(
     settings: ModelConfig, image_size: int, max_tokens: int, attribute_sizes: Sequence[int]
-) -> None:
+) -> PairModel:
     """Builds the user's model once, from random weights, and sees whether it keeps the contract.
 
     Args:
@@ -42,6 +42,9 @@ def check(
       image_size: height and width of the pictures.
       max_tokens: length of the padded captions.
       attribute_sizes: how many values each attribute has; one at least, so that this is tried too.
+
+    Returns:
+      What it built.
 
     Raises:
       DexmatchError: it does not; names the key, the function, and what is wrong.
@@ -67,7 +70,13 @@ def check(
         # Names of layers count up in a process.
         keras.utils.clear_session()
     if problem:
-        raise DexmatchError(f"{KEY} = {settings.build!r}: {problem}; see docs/extend.md")
+        raise refused(settings, problem)
+    return built
+
+
+def refused(settings: ModelConfig, problem: str) -> DexmatchError:
+    """The error that tells what is wrong with the user's model."""
+    return DexmatchError(f"{KEY} = {settings.build!r}: {problem}; see docs/extend.md")
 
 
 def _problem(

@@ -13,9 +13,7 @@ from core.errors import DexmatchError
 from pages.app.messages import Refused
 from pages.app.model import Answer, Model
 from pages.app.pictures import Picture
-from serving.client.base import Floats
-from serving.search.encoding import is_judged
-from serving.search.index import Changes, Hit, Index, best
+from serving.search.index import Changes, Hit, Index
 
 _AT_ONCE = 32
 """Pictures that are encoded before they can be found."""
@@ -120,14 +118,7 @@ class Folder:
         def work(version: int) -> Found:
             index = self._of(version)
             query = self._model.encode(picture, version)[0]
-            closeness = _cosines(index.embeddings, query)
-            names = list(index.stamps)
-            hits = [
-                Hit(index.folder / names[row], float(closeness[row]))
-                for row in best(closeness, top)
-                if np.isfinite(closeness[row])
-            ]
-            return self._found(index, hits)
+            return self._found(index, index.alike(query, top))
 
         return self._model.ask(work)
 
@@ -193,14 +184,6 @@ class Folder:
                 self._saved = index
             except OSError as error:
                 self.problem = f"{self._file}: the index cannot be kept ({error.strerror})"
-
-
-def _cosines(embeddings: Floats, query: Floats) -> Floats:
-    """float32 [N] of embeddings [N, D] with one [D]; -inf for those that are not judged."""
-    lengths = np.linalg.norm(embeddings, axis=1) * np.linalg.norm(query)
-    known = is_judged(embeddings)
-    cosines = embeddings @ query / np.where(known, lengths, 1)
-    return np.where(known, cosines, -np.inf).astype(np.float32)
 
 
 def _id(name: Path) -> str:

@@ -7,7 +7,7 @@ from pages.app.model import Answer, Model
 from pages.app.pictures import Picture
 from serving.client.base import Floats
 from serving.search.encoding import encode_captions, is_judged
-from serving.search.index import best
+from serving.search.ranking import best
 
 _TOP = 8
 

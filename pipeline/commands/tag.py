@@ -96,7 +96,7 @@ def _tag(
 ) -> tuple[list[_Tagged], list[str]]:
     """The pictures with their captions, and the captions without a word."""
     from serving.search import encoding
-    from serving.search.index import best
+    from serving.search.ranking import best
 
     with show_progress("Encoding captions", len(texts)) as done:
         captions = encoding.encode_captions(client, texts, done)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core import features
+from core.matcher import MatcherWeights
 from serving.client.certificates import ClientCertificate
 from serving.client.errors import InvalidRequest, ModelNotFound, ServerFault
 from serving.client.retries import Deadline, Retries
@@ -160,6 +161,14 @@ class Client(abc.ABC):
             np.repeat(images, len(captions), axis=0), np.tile(captions, (len(images), 1))
         )
         return pairs.reshape(len(images), len(captions))
+
+    def matcher_weights(self) -> MatcherWeights | None:
+        """What it takes to rank embeddings without asking the model; None if it is not to be had.
+
+        Only a model in this process tells it, and only if it joins by cosine and was not pushed
+        before there was such a thing.
+        """
+        return None
 
     @abc.abstractmethod
     def status(self) -> list[VersionStatus]:

@@ -1,5 +1,6 @@
 """The client that needs no server: it loads the model itself."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from core.files import plain_name
+from core.matcher import MatcherWeights
 from results import versions
 from serving.client import errors
 from serving.client.base import AVAILABLE, Client, Floats, Settings, VersionStatus
@@ -38,11 +40,16 @@ class InProcess(Client):
         except (OSError, tf.errors.OpError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
             raise errors.ModelNotFound(f"{self.where}: cannot be loaded ({reason})") from error
+        self._matcher_weights = _matcher_weights(self._loaded)
 
     def status(self) -> list[VersionStatus]:
         """See `Client.status`; a folder whose name is no number is version 0."""
         name = self._folder.name
         return [VersionStatus(int(name) if name.isdecimal() else 0, AVAILABLE)]
+
+    def matcher_weights(self) -> MatcherWeights | None:
+        """See `Client.matcher_weights`."""
+        return self._matcher_weights
 
     def _predict(
         self, signature: str, inputs: Mapping[str, Any], output: str, deadline: Deadline
@@ -71,6 +78,16 @@ class InProcess(Client):
             reason = " ".join(str(error).split())[:300]
             raise errors.InvalidRequest(f"{self.where}: {signature}: {reason}") from error
         return answer
+
+
+def _matcher_weights(loaded: Any) -> MatcherWeights | None:
+    function = getattr(loaded, "matcher_weights", None)
+    if function is None:
+        return None
+    found = {name: value.numpy() for name, value in function().items()}
+    if found.keys() != {field.name for field in dataclasses.fields(MatcherWeights)}:
+        return None  # Of a model that another version of dexmatch pushed.
+    return MatcherWeights(**found)
 
 
 def latest(folder: Path) -> Path:

@@ -13,7 +13,7 @@ import os
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +21,11 @@ from PIL import Image
 
 from core.errors import DexmatchError
 from core.files import open_atomically
+from core.matcher import MatcherWeights
 from serving.client import Client
 from serving.client.base import Floats
 from serving.search.encoding import encode_files, is_judged
+from serving.search.ranking import Gallery, Ranking, Rows, best
 
 DEFAULT_NAME = ".dexmatch-index.npz"
 _FORMAT = "dexmatch-index/1"
@@ -32,6 +34,12 @@ _SAME_MODEL = 1e-3
 """How far apart, as a share of their length, two embeddings of one picture by the same model may
 be. Other processors and batches change the sixth digit; another training changes the first."""
 _ANY_CAPTION = "a"
+
+_COMPARED = 64
+"""Pictures by which a ranking is compared with the model, before it is trusted."""
+_SAME_PROBABILITY = 1e-4
+_SCORED_AT_ONCE = 65_536
+"""Pictures, in calls that have a deadline each."""
 
 _MAX_MANIFEST_BYTES = 256 * 2**20
 """Millions of pictures. Read as JSON, it may take twenty times as much memory."""
@@ -73,6 +81,23 @@ class Changes:
 
 
 @dataclass
+class _LaidOut:
+    """What is computed once for many searches.
+
+    Attributes:
+      gallery: the embeddings.
+      names: of the pictures.
+      weights: that the ranking is by; None if none was made yet.
+      ranking: None if it does not agree with the model.
+    """
+
+    gallery: Gallery
+    names: Sequence[str]
+    weights: MatcherWeights | None = None
+    ranking: Ranking | None = None
+
+
+@dataclass
 class Index:
     """The embeddings of the pictures in a folder.
 
@@ -92,6 +117,7 @@ class Index:
     stamps: dict[str, Stamp]
     embeddings: Floats
     reasons: dict[str, str]
+    _kept: "_LaidOut | None" = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def empty(cls, folder: Path, client: Client) -> "Index":
@@ -151,6 +177,9 @@ class Index:
     def search(self, client: Client, caption: Floats, top: int) -> list[Hit]:
         """The pictures that a caption describes best.
 
+        Where the client tells the matcher's weights, the pictures are ranked by them, with the
+        probabilities that `Client.score_embeddings` gives; else the model scores them all.
+
         Args:
           client: the model that the index is of.
           caption: float32 [D], from `Client.encode_captions`.
@@ -161,13 +190,70 @@ class Index:
         """
         if not self.stamps:
             return []
-        probabilities = client.score_all(self.embeddings, caption[np.newaxis])[:, 0]
-        probabilities = np.where(is_judged(self.embeddings), probabilities, -1.0)
-        names = list(self.stamps)
+        ranking = self._ranking(client, caption) if caption.any() else None
+        if ranking is None:
+            return self.search_all(client, caption, top)
+        return self._hits(*ranking.best(caption, top))
+
+    def search_all(self, client: Client, caption: Floats, top: int) -> list[Hit]:
+        """As `search`, each picture scored by the model."""
+        probabilities = np.zeros(len(self.embeddings), np.float32)
+        for start in range(0, len(self.embeddings), _SCORED_AT_ONCE):
+            part = slice(start, start + _SCORED_AT_ONCE)
+            scored = client.score_all(self.embeddings[part], caption[np.newaxis])
+            probabilities[part] = scored[:, 0]
+        probabilities[self._laid_out().gallery.unjudged] = -1.0
+        rows = best(probabilities, top)
+        rows = rows[probabilities[rows] >= 0]
+        return self._hits(rows, probabilities[rows])
+
+    def alike(self, picture: Floats, top: int) -> list[Hit]:
+        """The pictures whose embeddings are closest in angle, with the cosine as "probability".
+
+        Args:
+          picture: float32 [D], from `Client.encode_images`.
+          top: the most pictures to return.
+
+        Returns:
+          The closest first; pictures that cannot be judged are left out.
+        """
+        cosines = self._laid_out().gallery.cosines(picture)
+        rows = best(cosines, top)
+        rows = rows[np.isfinite(cosines[rows])]
+        return self._hits(rows, cosines[rows])
+
+    def _laid_out(self) -> "_LaidOut":
+        """What was computed of the pictures that are there, kept until there are others."""
+        kept = self._kept
+        if kept is None or kept.gallery.embeddings is not self.embeddings:
+            kept = self._kept = _LaidOut(Gallery(self.embeddings), list(self.stamps))
+        return kept
+
+    def _ranking(self, client: Client, caption: Floats) -> Ranking | None:
+        """None if pictures must be scored by the model itself."""
+        weights = client.matcher_weights()
+        if weights is None:
+            return None
+        laid_out = self._laid_out()
+        if laid_out.weights is not weights:
+            ranking = Ranking(laid_out.gallery, weights)
+            agrees = self._agrees(client, ranking, caption)
+            laid_out.ranking, laid_out.weights = ranking if agrees else None, weights
+        return laid_out.ranking
+
+    def _agrees(self, client: Client, ranking: Ranking, caption: Floats) -> bool:
+        """Whether a ranking gives some pictures the probabilities that the model gives them."""
+        rows = np.linspace(0, len(self.embeddings) - 1, _COMPARED).astype(int)
+        rows = rows[is_judged(self.embeddings[rows])]
+        told = client.score_all(self.embeddings[rows], caption[np.newaxis])[:, 0]
+        found = ranking.probabilities(caption, rows)
+        return np.allclose(told, found, rtol=0, atol=_SAME_PROBABILITY)
+
+    def _hits(self, rows: Rows, values: Floats) -> list[Hit]:
+        names = self._laid_out().names
         return [
-            Hit(self.folder / names[row], float(probabilities[row]))
-            for row in best(probabilities, top)
-            if probabilities[row] >= 0
+            Hit(self.folder / names[row], value)
+            for row, value in zip(rows.tolist(), values.tolist(), strict=True)
         ]
 
     def save(self, path: Path) -> None:
@@ -233,18 +319,6 @@ class Index:
         listed: dict[str, str] = manifest["reasons"]  # type: ignore[assignment]
         reasons = {name: str(reason) for name, reason in listed.items() if name in stamps}
         return cls(folder, probe, int(version), stamps, embeddings, reasons)
-
-
-def best(values: np.ndarray, top: int) -> np.ndarray:
-    """The indices of the greatest values [N], the greatest first; of equal ones the first first."""
-    if top < len(values):
-        # Whatever equals the last one that fits must be looked at, or chance would choose.
-        least = np.partition(values, -top)[-top]
-        candidates = np.flatnonzero(values >= least)
-    else:
-        candidates = np.arange(len(values))
-    order: np.ndarray = candidates[np.argsort(-values[candidates], kind="stable")][:top]
-    return order
 
 
 def _array(archive: zipfile.ZipFile, name: str, kind: type[np.generic]) -> np.ndarray:

@@ -14,7 +14,8 @@ from core.errors import DexmatchError
 from serving.client import ServingUnavailable, open_model
 from serving.search import index as index_module
 from serving.search import pictures as picture_files
-from serving.search.index import DEFAULT_NAME, Index, best
+from serving.search.index import DEFAULT_NAME, Index
+from serving.search.ranking import best
 
 COLOURS = {"red": (250, 10, 10), "green": (10, 250, 10), "blue": (10, 10, 250)}
 
