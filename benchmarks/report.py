@@ -8,8 +8,8 @@ slices and their crosses, and as many pictures as a page ever holds. The pairs, 
 of the latter are made up; what chooses from them and writes the page is the report's own code.
 
 "Ready" is the time from the start of the navigation until the first page is drawn and can be used:
-two frames after its scripts have set up everything, when what they did is on the screen. It is asked
-of the one of full size that it be ready within 2 s, and take at most 15 MB on disk. The others
+two frames after its scripts have set up everything, when what they did is on the screen. Of the
+page of full size it is asked to be within 2 s, and at most 15 MB. The others
 are made when they are first shown: below stands the time from the click on a page's name until all
 its charts are drawn. The first of them brings the plotting library to life.
 """
@@ -143,9 +143,7 @@ def _print(
     terminal.output.print(table)
     if name == FULL_SIZE:
         ready = statistics.median(times[-1] for times in opened) / 1e3
-        print(
-            f"{pairs:,} pairs: ready in {ready:.2f} s of {READY_S}, {size / 1e6:.1f} MB of {SIZE_MB}"
-        )
+        print(f"{ready:.2f} s of {READY_S}, {size / 1e6:.1f} MB of {SIZE_MB} for {pairs:,} pairs")
 
 
 def enlarged(report: page.Report) -> page.Report:
