@@ -130,14 +130,19 @@ def run(workspace: Path, data: Path, workers: str) -> dict[str, object]:
     from pipeline import execution
 
     clock = _Clock()
-    logging.getLogger().addHandler(clock)
+
+    def compose(*arguments) -> "Pipeline":
+        # Not before: a run captures the log, and sets aside who listened until then.
+        logging.getLogger().addHandler(clock)
+        return _up_to_transform(*arguments)
+
     settings = configs.load(None, [f"run.name={_NAME}", f"run.workspace={workspace}"])
     tree = settings.model_dump()
     tree["data"]["dataset"] = str(data)
     tree["image"]["size"] = _SIZE
     tree["run"]["beam_args"] = (*settings.run.beam_args, *BEAM_ARGS[workers])
     tree["pusher"]["directory"] = str(workspace / "pushed")
-    outcome = execution.execute(configs.validate(tree), compose=_up_to_transform)
+    outcome = execution.execute(configs.validate(tree), compose=compose)
     if outcome.error or outcome.run is None:
         raise SystemExit(f"the run failed: {outcome.error}, see {outcome.log}")
     sampled = outcome.run.execution("PairSampler")
