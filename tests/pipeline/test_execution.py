@@ -248,7 +248,7 @@ def test_a_database_server_that_goes_away_during_a_run_is_told(
     assert not (tmp_path / "runs").exists()
     monkeypatch.setattr(execution, "Metadata", types.SimpleNamespace(of=lambda _: None))
     monkeypatch.setattr(execution.ownership, "claim", lambda _: None)
-    monkeypatch.setattr(execution, "_users_mistake", lambda _: None)
+    monkeypatch.setattr(execution, "users_mistake", lambda _: None)
     outcome = execution.execute(asked)
     assert outcome.is_users
     assert outcome.error.startswith(away)
