@@ -1,35 +1,27 @@
 """The embeddings of a folder's pictures, kept in a file.
 
-The file is NumPy's .npz with two arrays: `embeddings`, float32 [N, D], and `manifest`, the bytes of
-a JSON object that says which picture each row is of, and which model made it. Paths are relative to
-the folder, so both may be moved together.
+Paths are relative to the folder, so both may be moved together.
 """
 
-import errno
 import io
-import json
-import math
-import os
-import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from core.errors import DexmatchError
-from core.files import open_atomically
 from core.matcher import MatcherWeights
 from serving.client import Client
 from serving.client.base import Floats
+from serving.search import index_file
 from serving.search.encoding import encode_files, is_judged
 from serving.search.ranking import Gallery, Ranking, Rows, best
 
 DEFAULT_NAME = ".dexmatch-index.npz"
 _FORMAT = "dexmatch-index/1"
-_EMBEDDINGS, _MANIFEST = "embeddings.npy", "manifest.npy"
 _SAME_MODEL = 1e-3
 """How far apart, as a share of their length, two embeddings of one picture by the same model may
 be. Other processors and batches change the sixth digit; another training changes the first."""
@@ -40,11 +32,6 @@ _COMPARED = 64
 _SAME_PROBABILITY = 1e-4
 _SCORED_AT_ONCE = 65_536
 """Pictures, in calls that have a deadline each."""
-
-_MAX_MANIFEST_BYTES = 256 * 2**20
-"""Millions of pictures. Read as JSON, it may take twenty times as much memory."""
-_NPY_VERSION = (1, 0)
-"""Of NumPy's format, as it writes arrays like ours."""
 
 Stamp = tuple[int, int]
 """Size in bytes and time of the last change in ns; as long as both stay, so does the picture."""
@@ -269,12 +256,7 @@ class Index:
             "pictures": [[name, *stamp] for name, stamp in self.stamps.items()],
             "reasons": self.reasons,
         }
-        # File names need not be Unicode; as ASCII, JSON keeps the odd bytes that Python found.
-        encoded = np.frombuffer(json.dumps(manifest, ensure_ascii=True).encode(), np.uint8)
-        if len(encoded) > _MAX_MANIFEST_BYTES:
-            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-        with open_atomically(path) as file:
-            np.savez(file, embeddings=self.embeddings, manifest=encoded)
+        index_file.write(path, self.embeddings, manifest)
 
     @classmethod
     def load(cls, path: Path, folder: Path) -> "Index":
@@ -288,56 +270,20 @@ class Index:
           DexmatchError: the file is no index, or is damaged.
           FileNotFoundError: there is none.
         """
-        try:
-            # Of a pipe, reading would wait for whoever writes into it.
-            if path.exists() and not path.is_file():
-                raise _no_index(path)
-            with zipfile.ZipFile(path) as archive:
-                if archive.getinfo(_MANIFEST).file_size > _MAX_MANIFEST_BYTES:
-                    raise _no_index(path)
-                manifest = json.loads(_array(archive, _MANIFEST, np.uint8).tobytes())
-                embeddings = _array(archive, _EMBEDDINGS, np.float32)
-            return cls._of(embeddings, manifest, folder)
-        except (FileNotFoundError, DexmatchError):
-            raise
-        except OSError as error:
-            raise DexmatchError(f"{path}: cannot be read ({error.strerror})") from error
-        except Exception as error:  # NumPy and zipfile let many kinds of error out of broken files.
-            raise _no_index(path) from error
+        return index_file.read(path, lambda *parts: cls._of(folder, *parts))
 
     @classmethod
-    def _of(cls, embeddings: Floats, manifest: Mapping[str, object], folder: Path) -> "Index":
+    def _of(cls, folder: Path, embeddings: Floats, manifest: Mapping[str, Any]) -> "Index":
         if manifest["format"] != _FORMAT:
             raise ValueError(manifest["format"])
-        pictures: Sequence[tuple[str, int, int]] = manifest["pictures"]  # type: ignore[assignment]
-        stamps = {str(name): (int(size), int(time)) for name, size, time in pictures}
+        stamps = {str(name): (int(size), int(time)) for name, size, time in manifest["pictures"]}
         probe = np.asarray(manifest["probe"], np.float32)
         is_whole = probe.ndim == 2 and embeddings.shape == (len(stamps), probe.shape[1])
         if not is_whole or not np.isfinite(embeddings).all():
             raise ValueError("embeddings")
-        version: int = manifest["version"]  # type: ignore[assignment]
-        listed: dict[str, str] = manifest["reasons"]  # type: ignore[assignment]
-        reasons = {name: str(reason) for name, reason in listed.items() if name in stamps}
-        return cls(folder, probe, int(version), stamps, embeddings, reasons)
-
-
-def _array(archive: zipfile.ZipFile, name: str, kind: type[np.generic]) -> np.ndarray:
-    """An array of a .npz file, none of it made before it is known to be as large as it says.
-
-    Raises:
-      ValueError: it is of another type or size, packed, or of another format.
-    """
-    member = archive.getinfo(name)
-    if member.compress_type != zipfile.ZIP_STORED:
-        raise ValueError("packed")
-    with archive.open(member) as file:
-        if np.lib.format.read_magic(file) != _NPY_VERSION:
-            raise ValueError("version")
-        shape, is_fortran, found = np.lib.format.read_array_header_1_0(file)
-        size = member.file_size - file.tell()
-        if found != kind or is_fortran or math.prod(shape) * found.itemsize != size:
-            raise ValueError("size")
-        return np.frombuffer(file.read(), found).reshape(shape)
+        listed = manifest["reasons"].items()
+        reasons = {name: str(reason) for name, reason in listed if name in stamps}
+        return cls(folder, probe, int(manifest["version"]), stamps, embeddings, reasons)
 
 
 def probes() -> list[bytes]:
@@ -367,9 +313,3 @@ def _stamp(path: Path) -> Stamp:
         # A link that leads nowhere, or a file gone since it was found; reading it will say so.
         return (0, 0)
     return (status.st_size, status.st_mtime_ns)
-
-
-def _no_index(path: Path) -> DexmatchError:
-    return DexmatchError(
-        f"{path}: no index of dexmatch, or a damaged one; delete it, or name another by --index"
-    )

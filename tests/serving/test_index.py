@@ -12,7 +12,7 @@ from PIL import Image
 
 from core.errors import DexmatchError
 from serving.client import ServingUnavailable, open_model
-from serving.search import index as index_module
+from serving.search import index_file
 from serving.search import pictures as picture_files
 from serving.search.index import DEFAULT_NAME, Index
 from serving.search.ranking import best
@@ -283,7 +283,7 @@ def test_a_failed_write_leaves_the_old_index_and_nothing_else(indexed, album, mo
 
 def test_an_index_that_could_not_be_read_again_is_not_written(indexed, album, monkeypatch):
     before = (album / DEFAULT_NAME).read_bytes()
-    monkeypatch.setattr(index_module, "_MAX_MANIFEST_BYTES", 10)
+    monkeypatch.setattr(index_file, "_MAX_MANIFEST_BYTES", 10)
     with pytest.raises(OSError, match="File too large"):
         indexed.save(album / DEFAULT_NAME)
     assert (album / DEFAULT_NAME).read_bytes() == before
