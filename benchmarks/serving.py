@@ -124,7 +124,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         options = options_of(arguments, batching=True)
         figures["cold_start_s"] = cold_start(engine, options)
         terminal.output.print(
-            f"{version}: {size / _MEGABYTE:.1f} MB, first answer {figures['cold_start_s']:.1f} s "
+            f"{version}: {size:.1f} MB, first answer {figures['cold_start_s']:.1f} s "
             f"after the start of the server ({engine.name})"
         )
         chosen = {
