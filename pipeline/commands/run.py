@@ -79,7 +79,7 @@ def load_config(
     file = configs.file_or_recipe(path) if path else _project_file()
     settings = configs.load(file, overrides or ())
     tree = settings.model_dump()
-    if not settings.run.code:
+    if settings.user_functions and not settings.run.code:
         tree["run"]["code"] = str(file.parent if file and not configs.is_recipe(file) else Path())
     if data:
         tree["data"]["dataset"] = data

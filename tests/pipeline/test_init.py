@@ -159,6 +159,9 @@ def test_the_data_set_is_named_from_the_projects_folder(here, monkeypatch):
     assert configs.load(here / "shop" / "dexmatch.toml").data.dataset == "../sets/mine"
 
 
+OWN = ["model.build=shop.model.build"]
+
+
 def shown(capsys, *arguments):
     settings = load_config(*arguments)
     return settings, capsys.readouterr().err
@@ -170,15 +173,17 @@ def test_commands_take_the_projects_configuration_and_say_so(here, capsys):
     settings, said = shown(capsys, None, ["trainer.epochs=3"])
     assert said == "configuration: dexmatch.toml\n"
     assert (settings.image.size, settings.trainer.epochs) == (224, 3)
-    assert settings.run.code == "."
+    # `config show` is to print what holds in every folder.
+    assert settings.run.code == ""
+    assert shown(capsys, None, OWN)[0].run.code == "."
 
 
 def test_another_configuration_is_taken_instead(here, capsys):
     init("shop")
     (here / "dexmatch.toml").write_text("[trainer]\nepochs = 2\n")
-    settings, said = shown(capsys, Path("shop/dexmatch.toml"), None)
+    settings, said = shown(capsys, Path("shop/dexmatch.toml"), OWN)
     assert (said, settings.trainer.epochs, settings.run.code) == ("", 6, "shop")
-    settings, said = shown(capsys, Path("demo"), None)
+    settings, said = shown(capsys, Path("demo"), OWN)
     assert (said, settings.trainer.epochs, settings.run.code) == ("", 12, ".")
 
 
