@@ -1,6 +1,9 @@
-"""Files and folders on disk: whole or not at all, named so that any library reads them, how big."""
+"""Files and folders on disk: whole or not at all, named so that any library reads them, how big,
+and what is in them.
+"""
 
 import contextlib
+import hashlib
 import os
 import re
 import secrets
@@ -94,6 +97,16 @@ def plain_name(folder: Path | str) -> Iterator[str]:
             yield link
     finally:
         os.close(descriptor)
+
+
+def sha256(path: Path) -> str:
+    """A file's SHA-256, in hex.
+
+    Raises:
+      OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def folder_size(folder: Path) -> int:

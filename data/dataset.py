@@ -3,7 +3,6 @@
 Needs no TensorFlow, so that the command line can describe a data set at once.
 """
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -12,6 +11,7 @@ import pydantic
 
 from core import features
 from core.errors import DexmatchError
+from core.files import sha256
 
 DESCRIPTION = "dataset.json"
 REJECTS = "rejects.csv"
@@ -224,8 +224,7 @@ def verify(dataset: Dataset, done: Callable[[int], None] = lambda count: None) -
     for shard in dataset.files:
         path = dataset.path / shard.name
         try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = sha256(path)
         except OSError as error:
             raise DexmatchError(f"{path}: cannot be read ({error.strerror})") from error
         if digest != shard.sha256:

@@ -16,11 +16,6 @@ KNOWN, UNKNOWN = "known", "unknown"
 _BATCH = 1024
 
 
-def vocabulary_file(saved_model: Path) -> Path:
-    """Where the words that a model knows stand, a word a line."""
-    return saved_model / "assets" / captions.VOCABULARY
-
-
 class Vocabulary:
     """The words that a model knows.
 
@@ -29,7 +24,7 @@ class Vocabulary:
     """
 
     def __init__(self, saved_model: Path):
-        self._table = captions.vocabulary_table(str(vocabulary_file(saved_model)))
+        self._table = captions.vocabulary_table(str(captions.vocabulary_file(saved_model)))
         self._normalize = user_normalization.saved_with(saved_model)
 
     def count(self, texts: Sequence[bytes]) -> tuple[int, int, int]:

@@ -12,8 +12,9 @@ from core import features
 from core.errors import DexmatchError
 from core.files import plain_name
 from data import pair_examples
+from modules.preprocessing import captions
 from monitoring.statistics import Distribution
-from monitoring.traffic import KNOWN, UNKNOWN, Vocabulary, vocabulary_file
+from monitoring.traffic import KNOWN, UNKNOWN, Vocabulary
 from results import split_statistics
 from results.metadata import Run
 
@@ -78,7 +79,7 @@ def _artifact(run: Run, node: str, type_name: str) -> str:
 
 def _saved_model(run: Run) -> Path:
     model = Path(path_utils.serving_model_path(_artifact(run, "Trainer", "Model")))
-    path = vocabulary_file(model)
+    path = captions.vocabulary_file(model)
     if not path.is_file():
         raise DexmatchError(f"run {run.id}: {path} is gone; name another run with --run")
     return model

@@ -4,7 +4,6 @@ The log is captured and the progress shown.
 """
 
 import contextlib
-import hashlib
 import logging
 import re
 import traceback
@@ -23,6 +22,7 @@ from core.child_processes import child_environment_applied
 from core.config import Config
 from core.errors import DexmatchError, with_causes
 from core.features import HARD
+from core.files import sha256
 from core.slices import OF_PAIRS, OWN_COLUMNS, value_of_none, values_of_own
 from core.user_functions import importable
 from data import dataset as datasets
@@ -278,9 +278,7 @@ def _linked(config: Config, dataset: datasets.Dataset, workspace: Workspace) -> 
         return workspace.inside(links.make(workspace.root, name, target.resolve()))
 
     def link_file(kind: str, path: str, suffix: str) -> str:
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return link(kind, digest, Path(path), suffix)
+        return link(kind, sha256(Path(path)), Path(path), suffix)
 
     tree = config.model_dump()
     if config.bulk.dataset:

@@ -13,6 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from modules.network.layers import leaves
+
 _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
 
@@ -64,7 +66,7 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
         return type(layer).from_config(config)
 
     copy = keras.models.clone_model(model, clone_function=copied, recursive=True)
-    for layer, twin in zip(_layers(model), _layers(copy), strict=True):
+    for layer, twin in zip(leaves(model), leaves(copy), strict=True):
         if id(layer) in norms:
             twin.set_weights(_folded_weights(layer, norms[id(layer)]))
         elif id(layer) not in folded and layer.weights:
@@ -72,12 +74,6 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
         if isinstance(twin, keras.layers.Normalization):
             twin.finalize_state()
     return copy
-
-
-def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Those that are no models, of all models."""
-    for each in _models(model):
-        yield from (layer for layer in each.layers if not isinstance(layer, keras.Model))
 
 
 def _models(model: keras.Model) -> Iterator[keras.Model]:
@@ -90,7 +86,7 @@ def _models(model: keras.Model) -> Iterator[keras.Model]:
 def _pairs(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, keras.layers.Layer]]:
     """Convolutions whose answer goes to a batch normalisation and nowhere else."""
     ends = {id(output) for each in _models(model) for output in each.outputs}
-    for norm in _layers(model):
+    for norm in leaves(model):
         if not isinstance(norm, keras.layers.BatchNormalization):
             continue
         before = norm.input._keras_history.operation

@@ -1,6 +1,6 @@
-"""The layers of the model that Keras does not have."""
+"""The layers of the model that Keras does not have, and a walk through those of any model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -10,6 +10,15 @@ CLASSIFIER = "classifier"
 """Name of the dense layer of `Agreement`."""
 SHARES = "shares"
 """Name of the weight of `Agreement` that is counted, not learned."""
+
+
+def leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Every layer that is no model, those of models in it too, from the input on."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from leaves(layer)
+        else:
+            yield layer
 
 
 class ColorHistogram(keras.layers.Layer):

@@ -1,6 +1,7 @@
 """From caption text to token ids, the same way in Transform and in the served model."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import tensorflow as tf
 
@@ -81,6 +82,11 @@ def word_ids(
     lines = lookup(split.flat_values)
     ids = tf.where(lines < 0, tf.constant(OOV_ID, tf.int64), lines + FIRST_WORD_ID)
     return split.with_flat_values(ids).to_tensor(PADDING_ID, shape=[None, max_tokens])
+
+
+def vocabulary_file(saved_model: Path) -> Path:
+    """Where the words that a pushed model knows stand, a word a line."""
+    return saved_model / "assets" / VOCABULARY
 
 
 def vocabulary_table(vocabulary_file: tf.Tensor | str) -> tf.lookup.StaticHashTable:

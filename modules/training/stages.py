@@ -1,13 +1,13 @@
 """The stages of a training: first with a frozen backbone, then with one that learns."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import keras
 
 from core.config import TrainerConfig
 from core.errors import DexmatchError
+from modules.network.layers import leaves
 from modules.network.model import PairModel
 
 
@@ -41,7 +41,7 @@ class Stage:
         backbone.trainable = not self.is_frozen
         if self.is_frozen:
             return
-        layers = list(_leaves(backbone))
+        layers = list(leaves(backbone))
         pattern = model.backbone.block_pattern
         for layer in layers[: _first_trainable(layers, pattern, settings)]:
             layer.trainable = False
@@ -72,15 +72,6 @@ def plan_stages(settings: TrainerConfig) -> list[Stage]:
         warmup_epochs=settings.warmup_epochs,
     )
     return [stage for stage in (frozen, whole) if stage.epochs]
-
-
-def _leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Every layer that is no model, from the input on."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _leaves(layer)
-        else:
-            yield layer
 
 
 def _first_trainable(

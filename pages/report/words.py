@@ -63,7 +63,7 @@ class SplitWords:
 
 def gather_words(of: Sources) -> dict[str, SplitWords]:
     """Reads the captions of every split."""
-    path = of.saved_model / "assets" / captions.VOCABULARY
+    path = captions.vocabulary_file(of.saved_model)
     normalize = user_normalization.saved_with(of.saved_model)
     vocabulary = set(path.read_bytes().split(b"\n")) - {b""} if path.is_file() else set()
     return {

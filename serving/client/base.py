@@ -7,15 +7,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from core import features
-from core.matcher import MatcherWeights
+from core.matcher import Floats, MatcherWeights
 from serving.client.certificates import ClientCertificate
 from serving.client.errors import InvalidRequest, ModelNotFound, ServerFault
 from serving.client.retries import Deadline, Retries
-
-Floats = npt.NDArray[np.float32]
 
 AVAILABLE = "AVAILABLE"
 DEFAULT_MODEL = "dexmatch"

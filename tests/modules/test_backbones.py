@@ -18,6 +18,7 @@ from core.config import ModelConfig, TrainerConfig
 from core.errors import DexmatchError
 from modules.export import signatures
 from modules.network import backbones, efficientnet_lite, model
+from modules.network.layers import leaves
 from modules.training import stages
 
 pytestmark = pytest.mark.slow
@@ -283,7 +284,7 @@ def test_only_the_last_block_learns_and_no_batch_norm(one_network):
     built = pair_model(one_network, ("top",))
     frozen, whole = stages.plan_stages(TrainerConfig(frozen_epochs=1))
     whole.freeze(built, TrainerConfig(trainable_blocks=1, freeze_batch_norm=True))
-    layers = list(stages._leaves(built.image_features))
+    layers = list(leaves(built.image_features))
     last = blocks_by_level(one_network)[-1][-1]
     names = [layer.name for layer in layers]
     first = next(index for index, name in enumerate(names) if name.startswith(f"{last}_"))

@@ -6,6 +6,7 @@ import tensorflow as tf
 from core.config import ModelConfig
 from modules.export import folding
 from modules.network import model
+from modules.network.layers import leaves
 
 SIZE = 32
 
@@ -26,7 +27,7 @@ def shaken(built):
 
 
 def norms(built):
-    return sum(isinstance(each, keras.layers.BatchNormalization) for each in folding._layers(built))
+    return sum(isinstance(each, keras.layers.BatchNormalization) for each in leaves(built))
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from core.backbones import BACKBONES
 from core.config import AugmentConfig, ModelConfig, TrainerConfig
 from core.errors import DexmatchError
 from modules.network import model
+from modules.network.layers import leaves
 from modules.training import checkpoints, stages
 from modules.training.fit import index_of_best
 from modules.training.pair_trainer import PairTrainer
@@ -151,7 +152,7 @@ def test_the_blocks_of_efficientnet_are_found():
     backbone = keras.applications.EfficientNetB0(
         include_top=False, weights=None, input_shape=(32, 32, 3)
     )
-    layers = list(stages._leaves(backbone))
+    layers = list(leaves(backbone))
     pattern, settings = (
         BACKBONES["EfficientNetB0"].block_pattern,
         TrainerConfig(trainable_blocks=16),
