@@ -102,6 +102,18 @@ def test_module() -> Callable[[str], types.ModuleType]:
 
 
 @pytest.fixture(scope="session")
+def runs() -> types.ModuleType:
+    """Trainings in miniature; see `training_runs`."""
+    return _module("modules/training_runs.py")
+
+
+@pytest.fixture(scope="session")
+def transformed(runs, made_once) -> Path:
+    """A folder with a transform graph, and files of 12 transformed pairs."""
+    return made_once("transformed", runs.write_transformed)
+
+
+@pytest.fixture(scope="session")
 def metadata_store() -> type:
     """What writes MLMD databases, given a path; see `metadata_store.Store`."""
     return _module("metadata_store.py").Store

@@ -18,17 +18,6 @@ from results import judgments
 SETTINGS = ("trainer.epochs=0", "trainer.frozen_epochs=1", "trainer.batch_size=3")
 
 
-@pytest.fixture(scope="session")
-def runs(test_module):
-    """The functions of `training_runs`."""
-    return test_module("modules/training_runs.py")
-
-
-@pytest.fixture(scope="session")
-def transformed(runs, made_once):
-    return made_once("transformed", runs.write_transformed)
-
-
 @pytest.fixture
 def audited(runs, transformed, monkeypatch, tmp_path):
     """Audits 12 pairs, whose ids are the hashes of their groups, into a folder of a name."""

@@ -181,9 +181,8 @@ def _rows(language: Language, pictures: list[bytes], label: int = 1) -> list[dic
 
 
 @pytest.fixture(scope="module")
-def trained(test_module, tmp_path_factory):
+def trained(runs, tmp_path_factory):
     """A folder with a transform graph, the transformed pairs, and the pushed model."""
-    runs = test_module("modules/training_runs.py")
     folder = tmp_path_factory.mktemp("languages")
     learned, watched = _pictures(TRAIN, seed=1), _pictures(VAL, seed=2)
     files = {

@@ -1,10 +1,51 @@
 """Runs in miniature for the commands that look back at them."""
 
+import contextlib
+import signal
+import subprocess
+import threading
+from types import SimpleNamespace
+
 import pytest
 from typer.testing import CliRunner
 
 from core.errors import DexmatchError
 from pipeline.cli import app
+
+_PATIENCE_S = 120
+
+
+@pytest.fixture
+def until_stopped(dexmatch_command, foreign_folder):
+    """Runs a command in anybody's folder for the length of a block, then stops it by a signal.
+
+    The block is given its standard error as `said`; afterwards `rest` is what the block did not
+    read of it, and `status` the exit status.
+    """
+
+    @contextlib.contextmanager
+    def run(*arguments, number=signal.SIGINT):
+        process = subprocess.Popen(
+            [*dexmatch_command, *arguments],
+            cwd=foreign_folder,
+            stderr=subprocess.PIPE,
+            text=True,
+            # Who runs the tests in the background ignores it, and so would every child.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        hurry = threading.Timer(_PATIENCE_S, process.kill)
+        hurry.start()
+        running = SimpleNamespace(said=process.stderr)
+        try:
+            yield running
+        finally:
+            process.send_signal(number)
+            running.rest = process.stderr.read()
+            hurry.cancel()
+            running.status = process.wait(60)
+            process.stderr.close()
+
+    return run
 
 
 @pytest.fixture(scope="session")

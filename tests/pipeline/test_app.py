@@ -1,10 +1,7 @@
 """`dexmatch app` as people run it."""
 
 import re
-import signal
 import socket
-import subprocess
-import threading
 
 import httpx
 import pytest
@@ -15,11 +12,9 @@ from pipeline.cli import app
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_S = 120
-
 
 def test_it_runs_in_anybodys_folder_until_it_is_told_to_stop(
-    tiny_models, pictures, dexmatch_command, foreign_folder, tmp_path
+    tiny_models, pictures, until_stopped, tmp_path
 ):
     album = tmp_path / "album"
     album.mkdir()
@@ -27,28 +22,12 @@ def test_it_runs_in_anybodys_folder_until_it_is_told_to_stop(
     (tmp_path / "tags.txt").write_text("a red bird\n\na blue fish\na red bird\n")
     command = ["app", "--model", tiny_models.first, "--images", album, "--port", "auto"]
     more = ["--captions", tmp_path / "tags.txt", "--feedback", tmp_path / "feedback"]
-    process = subprocess.Popen(
-        [*dexmatch_command, *command, *more],
-        cwd=foreign_folder,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Who runs the tests in the background ignores it, and so would every child.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    hurry = threading.Timer(PATIENCE_S, process.kill)
-    hurry.start()
-    try:
-        said = process.stderr.readline()
+    with until_stopped(*command, *more) as running:
+        said = running.said.readline()
         url = re.fullmatch(r"dexmatch, version 1: (http://127\.0\.0\.1:\d+) .*\n", said)[1]
         assert "Does this caption describe this image?" in httpx.get(url).text
         state = httpx.get(f"{url}/api/state").json()
-    finally:
-        process.send_signal(signal.SIGINT)
-        rest = process.stderr.read()
-        hurry.cancel()
-        process.wait(60)
-        process.stderr.close()
-    assert (process.returncode, rest) == (0, "stopped\n")
+    assert (running.status, running.rest) == (0, "stopped\n")
     assert state["folder"]["total"] == 1 and state["tags"] == 2
     assert state["threshold"]["value"] == 0.5 and not state["threshold"]["isBlessed"]
     assert "no run here has pushed this version" in state["threshold"]["source"]

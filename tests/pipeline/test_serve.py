@@ -2,8 +2,6 @@
 
 import re
 import signal
-import subprocess
-import threading
 
 import pytest
 from typer.testing import CliRunner
@@ -14,27 +12,16 @@ from serving.client import open_model
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_S = 120
-
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_in_anybodys_folder_until_it_is_told_to_stop(
-    tiny_models, pictures, tiny, dexmatch_command, foreign_folder, number
+    tiny_models, pictures, tiny, until_stopped, number
 ):
     command = ["serve", "--engine", "embedded", "--model", str(tiny_models.first)]
-    process = subprocess.Popen(
-        [*dexmatch_command, *command, "--port", "auto", "--rest-port", "auto"],
-        cwd=foreign_folder,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Who runs the tests in the background ignores it, and so would every child.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    hurry = threading.Timer(PATIENCE_S, process.kill)
-    hurry.start()
+    ports = ["--port", "auto", "--rest-port", "auto"]
     said = []
-    try:
-        for line in process.stderr:
+    with until_stopped(*command, *ports, number=number) as running:
+        for line in running.said:
             said.append(line)
             if line.startswith("Try: "):
                 break
@@ -46,14 +33,8 @@ def test_it_serves_in_anybodys_folder_until_it_is_told_to_stop(
         for address in (rest, f"grpc://{rpc}"):
             with open_model(address, model="first") as served:
                 assert served.score(images, captions) == pytest.approx(expected, abs=1e-5)
-    finally:
-        process.send_signal(number)
-        rest_of_it = process.stderr.read()
-        hurry.cancel()
-        process.wait(60)
-        process.stderr.close()
-    assert process.returncode == 0, text + rest_of_it
-    assert "Traceback" not in rest_of_it
+    assert running.status == 0, text + running.rest
+    assert "Traceback" not in running.rest
 
 
 @pytest.mark.parametrize(

@@ -7,22 +7,20 @@ import pytest
 from core import config as configs
 from core.errors import DexmatchError
 from core.user_functions import importable
-from pipeline import project, user_components
+from pipeline import user_components
 from pipeline.pipeline import create_pipeline
 
 KEYED = {"PairSampler", "LeakageGuard", "Transform", "Trainer", "Evaluator", "ModelCard", "Report"}
 
 
 @pytest.fixture
-def composed(tmp_path):
+def composed(tmp_path, test_module):
     """A function: nodes by id of a project as `dexmatch init --template` makes it, changed."""
 
+    code = test_module("modules/user_code.py")
+
     def compose(*changes, asked=()):
-        project.make(project.Project(tmp_path / "shop", "demo", "", "shop"))
-        for module, before, after in changes:
-            path = tmp_path / "shop" / "shop" / f"{module}.py"
-            assert before in path.read_text()
-            path.write_text(path.read_text().replace(before, after))
+        code.write(tmp_path / "shop", {module: change for module, *change in changes})
         config = configs.load(tmp_path / "shop" / "dexmatch.toml", asked)
         with importable(tmp_path / "shop", config.user_functions):
             pipeline = create_pipeline(
