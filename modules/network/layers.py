@@ -62,6 +62,24 @@ class ColorHistogram(keras.layers.Layer):
         return ops.sqrt(ops.reshape(shares, (-1, self.bins**3)) + 1e-6)
 
 
+class WithoutCommonPadding(keras.layers.Layer):
+    """Cuts off the padding at the end that all captions of a batch have.
+
+    What is masked changes no state of a recurrent layer, but takes as long as a word.
+    """
+
+    def call(self, tokens: Any) -> Any:
+        """int64 [N, L] to int64 [N, K]: K is the length of the longest, at least 1."""
+        ops = keras.ops
+        # 0 is padding, as for Embedding's `mask_zero`.
+        ends = ops.where(tokens != 0, ops.arange(1, tokens.shape[1] + 1), 1)
+        return tokens[:, : ops.max(ends, initial=1)]
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, None]:
+        """The length is that of the batch."""
+        return input_shape[0], None
+
+
 class MaskedMaxPooling1D(keras.layers.Layer):
     """The greatest value of each unit over the words of a caption; padding does not count.
 

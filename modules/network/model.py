@@ -37,6 +37,7 @@ from modules.network.layers import (
     ColorHistogram,
     MaskedMaxPooling1D,
     PowerNormalization,
+    WithoutCommonPadding,
 )
 
 WORD_VECTORS = "word_vectors"
@@ -201,7 +202,7 @@ def build_caption_encoder(settings: ModelConfig, length: int, vocabulary_size: i
     embed = keras.layers.Embedding(
         vocabulary_size, settings.word_dim, mask_zero=True, name=WORD_VECTORS
     )
-    vectors = embed(tokens)
+    vectors = embed(WithoutCommonPadding()(tokens))
     vectors = keras.layers.SpatialDropout1D(settings.dropout)(vectors)
     recurrent = getattr(keras.layers, settings.recurrent)
     if settings.caption_pooling == "last":

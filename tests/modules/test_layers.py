@@ -28,6 +28,14 @@ def test_a_histogram_does_not_depend_on_where_the_pixels_are():
     np.testing.assert_allclose(layer(pixels), layer(pixels[:, ::-1, ::-1]), rtol=1e-5)
 
 
+def test_padding_goes_that_no_caption_of_the_batch_needs():
+    cut = layers.WithoutCommonPadding()
+    tokens = np.array([[3, 0, 0, 0, 0], [0, 0, 4, 0, 0]])
+    assert np.asarray(cut(tokens)).tolist() == [[3, 0, 0], [0, 0, 4]]
+    assert np.asarray(cut(0 * tokens)).tolist() == [[0], [0]]
+    assert np.asarray(cut(tokens[:, :3])).tolist() == tokens[:, :3].tolist()
+
+
 def test_padding_is_never_the_maximum():
     values = np.array([[[-3.0], [-2.0], [5.0]], [[1.0], [1.0], [1.0]]], np.float32)
     mask = np.array([[True, True, False], [False, False, False]])

@@ -55,13 +55,19 @@ def test_the_same_seed_gives_the_same_model():
 
 
 def test_padding_does_not_count():
+    """Neither what is cut off nor what a longer caption of the batch leaves there."""
     built = build()
-    pixels = np.zeros((1, 32, 32, 3), np.float32)
     longer = model.build(ModelConfig(**SMALL), 32, 9, 20)
     longer.set_weights(built.get_weights())
-    short = np.asarray(built((pixels, np.array([[3, 4, 5, 0]]))))
-    padded = np.asarray(longer((pixels, np.array([[3, 4, 5, 0, 0, 0, 0, 0, 0]]))))
-    np.testing.assert_allclose(short, padded, atol=1e-6)
+    pixels = np.zeros((2, 32, 32, 3), np.float32)
+    expected = np.asarray(built((pixels[:1], np.array([[3, 4, 5, 0]]))))
+    tokens = np.zeros((2, 9), int)
+    tokens[:, :3] = 3, 4, 5
+    cut = np.asarray(longer((pixels, tokens)))
+    tokens[1] = 7
+    beside_longer = np.asarray(longer((pixels, tokens)))
+    np.testing.assert_allclose(cut[:1], expected, atol=1e-6)
+    np.testing.assert_allclose(beside_longer[:1], expected, atol=1e-6)
 
 
 def test_the_batch_norm_momentum_is_the_configured_one():
