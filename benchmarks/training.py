@@ -6,8 +6,8 @@ Side by side in one process, on noise with captions of random words, in the size
 
 - an epoch as the Trainer goes through it, pictures decoded from PNG, batches drawn, figures kept;
 - the same steps on batches that lie in memory;
-- forward and backward of the two bare branches on those batches, without matcher, losses,
-  augmentation and optimizer.
+- forward and backward of the two bare branches on what a step encodes, which are the pictures,
+  their captions and the hard ones, without matcher, losses, augmentation and optimizer.
 
 Then, by TensorFlow's profiler, the time that the threads spend in the operations of each part of a
 step. They work side by side, so that all parts together take longer than the step.
@@ -81,9 +81,11 @@ def branches(built: PairModel) -> Callable[[Batch], tf.Tensor]:
     def step(batch: Batch) -> tf.Tensor:
         with tf.GradientTape() as tape:
             pixels = tf.cast(batch[features.PIXELS], tf.float32)
+            tokens, hard = batch[features.TOKENS], batch[features.HARD_TOKENS]
+            texts = tf.concat([tokens, tf.reshape(hard, [-1, tokens.shape[1]])], axis=0)
             embeddings = (
                 built.image_encoder(pixels, training=True),
-                built.caption_encoder(batch[features.TOKENS], training=True),
+                built.caption_encoder(texts, training=True),
             )
             loss = tf.add_n([tf.reduce_mean(tf.square(each)) for each in embeddings])
         gradients = tape.gradient(loss, variables)
