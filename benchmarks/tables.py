@@ -3,11 +3,12 @@
 from rich.console import Console
 from rich.table import Table
 
-_NARROWEST = 100
+_WIDEST = 1_000
 
 
 def show(table: Table) -> None:
-    """Prints it whole: a terminal that is too narrow, or none, does not fold the figures."""
+    """Prints it whole: a terminal that is too narrow, or none, does not fold it."""
     console = Console()
-    console.width = max(_NARROWEST, console.width)
+    whole = console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum
+    console.width = max(whole, console.width)
     console.print(table)
