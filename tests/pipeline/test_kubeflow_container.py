@@ -8,9 +8,10 @@ import pytest
 import yaml
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
+from core import object_stores
 from core.errors import DexmatchError
 from data import pair_examples
-from pipeline.kubeflow import container, places
+from pipeline.kubeflow import container
 
 TYPE = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
 
@@ -30,7 +31,7 @@ def spec(project, ask, tmp_path_factory):
 @pytest.fixture
 def start(monkeypatch, tmp_path):
     """Starts what a container starts, here."""
-    monkeypatch.setitem(places.BUCKETS, "minio://", f"{tmp_path}/")
+    monkeypatch.setitem(object_stores.FOLDERS, "minio://", f"{tmp_path}/")
 
     def start(command, arguments):
         assert command[-1] == container.__name__
@@ -61,7 +62,7 @@ def test_components_run_one_after_another(test_module, project, spec, start, tmp
 @pytest.fixture
 def invocation(tmp_path, monkeypatch):
     """Of a component that is given two models, one of them without files."""
-    monkeypatch.setitem(places.BUCKETS, "s3://", f"{tmp_path}/s3/")
+    monkeypatch.setitem(object_stores.FOLDERS, "s3://", f"{tmp_path}/s3/")
     (tmp_path / "s3" / "bucket" / "model" / "Format-Serving").mkdir(parents=True)
     return {
         "inputs": {
