@@ -84,6 +84,7 @@ class Executor(tfx_executor.Executor):
         path: str,
     ) -> dict[Parts, Count]:
         """Counts the pairs of every slice; `path` is a file for the time being."""
+        fileio.makedirs(os.path.dirname(path))
         specs = [slicer.SingleSliceSpec(spec=spec) for spec in slicing_specs]
         patterns = [
             io_utils.all_files_pattern(uri)

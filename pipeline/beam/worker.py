@@ -17,7 +17,6 @@ from apache_beam.portability.api import (
     beam_provision_api_pb2_grpc,
     endpoints_pb2,
 )
-from apache_beam.runners.worker import sdk_worker_main
 from google.protobuf import json_format, text_format
 
 _SECONDS = 60
@@ -46,6 +45,9 @@ def main() -> None:
     }
     if info.HasField("status_endpoint"):
         os.environ["STATUS_API_SERVICE_DESCRIPTOR"] = _described(info.status_endpoint.url)
+    # It reads the worker's id when it is imported.
+    from apache_beam.runners.worker import sdk_worker_main
+
     sdk_worker_main.main([])
 
 

@@ -46,11 +46,7 @@ def main() -> None:
     arguments, beam_arguments = parser.parse_known_args()
     invocation = json.loads(arguments.json_serialized_invocation_args)
     inputs_spec = json.loads(arguments.json_serialized_inputs_spec_args)
-    executor = import_utils.import_class_by_path(arguments.executor_class_path)
-    in_folders = not (
-        option(beam_arguments, "runner") == RUNNERS[DATAFLOW]
-        and issubclass(executor, BaseBeamExecutor)
-    )
+    in_folders = not _has_distant_workers(arguments.executor_class_path, beam_arguments)
     addresses = prepare(invocation, inputs_spec, in_folders=in_folders)
     arguments.json_serialized_invocation_args = json.dumps(invocation)
     try:
@@ -61,6 +57,13 @@ def main() -> None:
         mistake = execution.users_mistake(error)
         sys.exit(f"Error: {mistake}" if mistake else 1)
     restore(invocation["outputs"]["outputFile"], addresses)
+
+
+def _has_distant_workers(executor_class_path: str, beam_arguments: list[str]) -> bool:
+    """Whether an executor's work is done on Dataflow."""
+    return option(beam_arguments, "runner") == RUNNERS[DATAFLOW] and issubclass(
+        import_utils.import_class_by_path(executor_class_path), BaseBeamExecutor
+    )
 
 
 def prepare(invocation: _Json, inputs_spec: _Json, *, in_folders: bool = True) -> dict[str, str]:
@@ -96,7 +99,7 @@ def prepare(invocation: _Json, inputs_spec: _Json, *, in_folders: bool = True) -
 
 def _is_no_model(artifact: _Json) -> bool:
     schema = yaml.safe_load(artifact["type"].get("instanceSchema", "")) or {}
-    saved = path_utils.serving_model_dir(artifact["uri"])
+    saved = path_utils.serving_model_dir(local_path(artifact["uri"]))
     return schema.get("title") == _MODEL and not fileio.exists(saved)
 
 

@@ -4,6 +4,7 @@ The service is Prism, Beam's own in Go, in the place of Flink's and Spark's: the
 API, and start workers in the same ways. `make test-portable` gets it.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from modules.preprocessing.captions import VOCABULARY
 from results import evaluation
 from results.data_validation import tfdv
 from results.metadata import CACHED, NEW
@@ -48,14 +50,15 @@ def prism(tmp_path_factory):
 
 
 def kill_worker(process):
-    """Kills the next worker that a job service starts, once it is at work."""
+    """Kills the next worker that a job service starts, once it has begun to work."""
     ends = time.monotonic() + PATIENCE_S
     while time.monotonic() < ends:
         for worker in psutil.Process(process.pid).children():
-            # It has loaded what it needs for its work.
-            if any("tensorflow_transform" in each.path for each in worker.memory_maps()):
-                worker.send_signal(signal.SIGKILL)
-                return
+            with contextlib.suppress(psutil.Error):
+                if any("tensorflow" in each.path for each in worker.memory_maps()):
+                    time.sleep(1)
+                    worker.send_signal(signal.SIGKILL)
+                    return
         time.sleep(0.1)
     raise AssertionError("no worker came")
 
@@ -109,28 +112,30 @@ def test_statistics_are_the_same(runs):
         assert described[0] == described[1]
 
 
+def transformed_rows(folder, split):
+    """Examples in an order of their own: neither Beam nor protobuf promises one."""
+    files = [str(file) for file in (folder / f"Split-{split}").iterdir()]
+    return sorted(
+        tf.train.Example.FromString(record).SerializeToString(deterministic=True)
+        for record in tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator()
+    )
+
+
 def test_vocabularies_and_transformed_rows_are_the_same(runs):
     local, portable = (
         tft.TFTransformOutput(str(folder)) for folder in of_both(runs, "TransformGraph")
     )
-    assert portable.vocabulary_by_name("vocabulary") == local.vocabulary_by_name("vocabulary") != []
+    assert portable.vocabulary_by_name(VOCABULARY) == local.vocabulary_by_name(VOCABULARY) != []
     for split in ("train", "val"):
         rows = [
-            sorted(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator())
-            for files in (
-                [str(file) for file in (Path(uri) / f"Split-{split}").iterdir()]
-                for uri in (
-                    run.execution("Transform").outputs["Examples"].uri for run in runs
-                )
-            )
+            transformed_rows(Path(run.execution("Transform").outputs["Examples"].uri), split)
+            for run in runs
         ]
         assert rows[0] == rows[1] != []
 
 
 def test_metrics_are_the_same(runs):
-    local, portable = (
-        evaluation.load(str(folder)) for folder in of_both(runs, "ModelEvaluation")
-    )
+    local, portable = (evaluation.load(str(folder)) for folder in of_both(runs, "ModelEvaluation"))
     assert [each.name for each in local.slices] == [each.name for each in portable.slices]
     for one, other in zip(local.slices, portable.slices, strict=True):
         assert other.figures == pytest.approx(one.figures, abs=1e-6, nan_ok=True)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import types
 from concurrent import futures
+from pathlib import Path
 
 import grpc
 import pytest
@@ -37,6 +38,7 @@ from pipeline import execution
 from pipeline.beam import boot, options, reach, worker
 from results.workspace import Workspace
 
+ROOT = Path(__file__).parents[2]
 CLOUD = ("--project=mine", "--region=europe-west1", "--temp_location=gs://bucket/temp")
 
 
@@ -215,13 +217,20 @@ def test_a_worker_gets_the_options_of_the_job(provision, monkeypatch):
         monkeypatch.setenv(name, "")
     for name in ("LOGGING_API_SERVICE_DESCRIPTOR", "RUNNER_CAPABILITIES"):
         monkeypatch.setenv(name, "")
-    monkeypatch.setattr(worker.sdk_worker_main, "main", main)
+    monkeypatch.setattr(sdk_worker_main, "main", main)
     monkeypatch.setattr(sys, "argv", ["worker", "--id='1-2'", f"--provision_endpoint={provision}"])
     worker.main()
     assert seen["WORKER_ID"] == "1-2"
     assert seen["RUNNER_CAPABILITIES"] == "a b"
     assert seen["CONTROL_API_SERVICE_DESCRIPTOR"].strip() == 'url: "control:2"'
     assert "colorsys" in sys.modules
+
+
+def test_a_worker_has_its_id_before_beam_reads_it():
+    """What it logs would be refused."""
+    reader = "apache_beam.runners.worker.worker_id_interceptor"
+    program = f"import sys, pipeline.beam.worker\nassert {reader!r} not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 
 # What they reach.

@@ -101,6 +101,29 @@ def test_inputs_get_back_their_types_and_names_and_lie_in_folders(invocation, tm
     assert addresses["/gcs/bucket/card"] == "gs://bucket/card"
 
 
+@pytest.mark.parametrize(
+    ("runner", "executor", "place"),
+    [
+        ("DirectRunner", "components.pair_sampler.executor.Executor", "/gcs/bucket/card"),
+        ("DataflowRunner", "components.pair_sampler.executor.Executor", "gs://bucket/card"),
+        ("DataflowRunner", "components.pusher.executor.Executor", "/gcs/bucket/card"),
+    ],
+)
+def test_dataflows_workers_are_told_addresses(runner, executor, place, invocation, monkeypatch):
+    monkeypatch.setattr(container, "restore", lambda *_: None)
+    monkeypatch.setattr(kubeflow_v2_run_executor, "main", lambda found: told.append(found[0]))
+    told = []
+    arguments = [
+        *("--executor_class_path", executor, f"--runner={runner}"),
+        *("--json_serialized_inputs_spec_args", json.dumps(SPEC)),
+        *("--json_serialized_invocation_args", json.dumps(invocation)),
+    ]
+    monkeypatch.setattr(sys, "argv", ["container", *arguments])
+    container.main()
+    outputs = json.loads(told[0].json_serialized_invocation_args)["outputs"]["artifacts"]
+    assert outputs["card"]["artifacts"][0]["uri"] == place
+
+
 def test_a_model_without_files_is_none(invocation):
     container.prepare(invocation, SPEC)
     inputs = invocation["inputs"]["artifacts"]
