@@ -16,9 +16,7 @@ def shaken(built):
     generator = np.random.default_rng(1)
     # A Normalization computes with what its weights were when it was built.
     fixed = (keras.layers.Normalization, keras.layers.Dropout)
-    for weight in [
-        w for each in leaves(built) if not isinstance(each, fixed) for w in each.weights
-    ]:
+    for weight in [w for each in leaves(built) if not isinstance(each, fixed) for w in each.weights]:
         values = weight.numpy()
         if "moving_variance" in weight.path or "gamma" in weight.path:
             values = values * generator.uniform(0.5, 1.5, weight.shape)
