@@ -5,13 +5,14 @@
 # make lock       resolves the dependencies of pyproject.toml anew
 # make audit      lists what in the locks has a newer release, and what was yanked
 # make test-platform    the first two in a new Debian 13, with TFX's own packages; needs root
+# make test-portable    the pipeline's Beam jobs on a job service, Beam's Prism; needs Go
 # make test-container   builds the image and runs a pipeline in it, without Docker; needs root
 
 BIN := .venv/bin
 READY := .venv/ready
 DEMO := datasets/demo/dataset.json
 
-.PHONY: run test test-fast test-platform test-container lint lock audit setup
+.PHONY: run test test-fast test-platform test-portable test-container lint lock audit setup
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -53,6 +54,12 @@ audit:
 
 test-platform:
 	@sh tools/test_platform.sh
+
+# Prism is of the same release as Beam.
+test-portable: $(READY)
+	@GOBIN=$(abspath $(BIN)) go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$$($(BIN)/python \
+		-c 'from importlib.metadata import version; print(version("apache-beam"))')
+	@DEXMATCH_PRISM=$(abspath $(BIN))/prism $(BIN)/python -m pytest tests/end_to_end/test_portable.py
 
 test-container:
 	@sh tools/test_container.sh

@@ -149,5 +149,5 @@ def compose(config: Config, inputs: Config, dataset: Dataset, workspace: Workspa
         metadata_connection_config=whole.metadata_connection(
             workspace.inside(workspace.metadata), workspace.shared
         ),
-        beam_pipeline_args=whole.beam_arguments(config.run.beam_args),
+        beam_pipeline_args=execution.beam_arguments(config, workspace),
     )

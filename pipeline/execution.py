@@ -28,6 +28,7 @@ from core.user_functions import importable
 from data import dataset as datasets
 from modules.network import backbones
 from pipeline import logs
+from pipeline.beam import boot, options
 from pipeline.progress import run_progress
 from results import links, ownership, versions
 from results.metadata import Metadata, Run
@@ -87,6 +88,7 @@ def execute(config: Config, verbose: bool = False, compose: Compose | None = Non
 def _execute(config: Config, verbose: bool, compose: Compose) -> Outcome:
     """See `execute`; the user's functions can be imported."""
     workspace = Workspace.from_config(config)
+    _check_runner(config, workspace)
     if config.tuner.reuse:
         _check_tuned(workspace)
     elif workspace.shared:
@@ -100,6 +102,8 @@ def _execute(config: Config, verbose: bool, compose: Compose) -> Outcome:
     with disk.explained(*folders), workspace.locked():
         ownership.claim(workspace)
         inputs = _linked(config, dataset, workspace)
+        if config.run.runner in options.CLUSTERS:
+            boot.write(config, workspace)
         with workspace.entered(), workspace.scratch(), logs.captured(log, echo=verbose):
             _log.info("configuration:\n%s", config.to_toml())
             _log.info("%s is %s", called(workspace.root), workspace.root)
@@ -152,6 +156,16 @@ def check(config: Config) -> datasets.Dataset:
 
             user_checks.check(config)
     return dataset.model_copy(update={"path": dataset.path.resolve()})
+
+
+def _check_runner(config: Config, workspace: Workspace) -> None:
+    if config.run.runner == configs.DATAFLOW:
+        raise DexmatchError(
+            f"run.workspace: {workspace.root}: workers of Dataflow do not reach this machine's "
+            "folders, and a run works in one; compile it for Vertex AI, where all lies in Cloud "
+            "Storage: dexmatch compile --target vertex --runner dataflow"
+        )
+    options.check(config.run)
 
 
 def _check_schema(path: Path) -> None:
@@ -235,6 +249,10 @@ def _run(
         from pipeline.runners import RUNNERS
 
         pipeline = compose(config, inputs, dataset, workspace)
+        if config.run.runner in options.CLUSTERS:
+            from pipeline.beam import reach
+
+            reach.check(config, inputs, workspace, beam_arguments(config, workspace))
         Metadata.of(workspace).mend(versions.list_versions(workspace.serving))
         progress.expect(len(pipeline.components))
         RUNNERS[config.run.orchestrator]().run(pipeline)
@@ -264,7 +282,13 @@ def compose_whole(
         baseline_config={"serving_directory": serving},
         told=config,
         shared_store=workspace.shared,
+        beam_arguments=beam_arguments(config, workspace),
     )
+
+
+def beam_arguments(config: Config, workspace: Workspace) -> list[str]:
+    """Options for the Beam jobs of a run in a workspace."""
+    return options.arguments(config.run, boot=str(boot.program(workspace)))
 
 
 def _linked(config: Config, dataset: datasets.Dataset, workspace: Workspace) -> Config:

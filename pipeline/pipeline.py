@@ -28,7 +28,6 @@ Trainer too. Where the orchestrator has no resolvers, ServedModel stands in its 
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, WorkerOptions
 from ml_metadata.proto import metadata_store_pb2
 
 # Not by `tfx.v1`: that also loads the client for Google's cloud, seven of twenty seconds.
@@ -87,6 +86,7 @@ from modules.export import signatures
 from modules.training import checkpoints
 from pipeline import user_components
 from pipeline.baseline import CANDIDATE
+from pipeline.beam import options
 from pipeline.code_digest import digest_of_code, modules_named_in
 from results import connections
 from results.data_validation import tfdv
@@ -117,6 +117,7 @@ def create_pipeline(
     baseline_config: dict[str, Any] | None = None,
     told: Config | None = None,
     shared_store: SharedStore | None = None,
+    beam_arguments: Sequence[str] = (),
 ) -> Pipeline:
     """Composes the pipeline; the runner is the caller's choice.
 
@@ -142,6 +143,7 @@ def create_pipeline(
       told: the configuration as report and model card tell it, with the paths that people know; by
         default `config`.
       shared_store: the database server that takes the place of that file.
+      beam_arguments: options of the Beam jobs; by default those for workers on this machine.
     """
     packages = user_components.packages(config)
     example_gen = ImportExampleGen(
@@ -332,7 +334,7 @@ def create_pipeline(
         metadata_connection_config=(
             metadata_connection(metadata_path, shared_store) if metadata_path else None
         ),
-        beam_pipeline_args=beam_arguments(config.run.beam_args),
+        beam_pipeline_args=list(beam_arguments or options.arguments(config.run)),
     )
 
 
@@ -357,19 +359,6 @@ def preprocessing_settings(config: Config, metadata_columns: Sequence[str]) -> d
         **config.model_dump(mode="json", include={"image", "caption"}),
         "attributes": list(metadata_columns if attributes == "auto" else attributes),
     }
-
-
-def beam_arguments(arguments: Sequence[str]) -> list[str]:
-    """The arguments of the Beam jobs, with one more where workers are on this machine.
-
-    TFX packs itself anew for each component, as distant workers must install it, unless the
-    arguments name an image that has it. Local workers run in this environment, and no image.
-    """
-    options = PipelineOptions(list(arguments))
-    is_local = options.view_as(StandardOptions).runner == "DirectRunner"
-    if not is_local or options.view_as(WorkerOptions).sdk_container_image:
-        return list(arguments)
-    return [*arguments, "--sdk_container_image=local"]
 
 
 def key_cache_by_code(node: BaseNode, packages: Collection[str]) -> None:

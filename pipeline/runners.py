@@ -8,8 +8,8 @@ from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.tfx_runner import TfxRunner
 
 # BeamDagRunner starts its own Beam pipeline without options, so with the default runner, which
-# would first try to download another one (see `config.BEAM_ARGS`). This is the one it falls back
-# to.
+# would first try to download another one (see `pipeline.beam.options`). This is the one it falls
+# back to.
 StandardOptions.DEFAULT_RUNNER = "FnApiRunner"
 
 RUNNERS: dict[str, Callable[[], TfxRunner]] = {

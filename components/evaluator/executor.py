@@ -19,12 +19,15 @@ from components.evaluator import bounds
 from components.evaluator.bounds import Count
 from components.evaluator.slicing import slices_of
 from core import metrics
+from core.object_stores import local_path
 from core.slices import KEY_SLICES, Parts
 from data import pair_examples
 from results import metadata
 from results.evaluation import UNJUDGED_FILE, load
 
 MIN_SLICE_PAIRS = "min_slice_pairs"
+
+_COUNTS_FILE = "pairs_per_slice.json"
 
 
 class Executor(tfx_executor.Executor):
@@ -43,8 +46,15 @@ class Executor(tfx_executor.Executor):
         config = config_pb2.EvalConfig()
         proto_utils.json_to_proto(exec_properties[standard_component_specs.EVAL_CONFIG_KEY], config)
         splits = json_utils.loads(exec_properties[standard_component_specs.EXAMPLE_SPLITS_KEY])
+        evaluation = artifact_utils.get_single_instance(
+            output_dict[standard_component_specs.EVALUATION_KEY]
+        )
         counts = self._count(
-            input_dict[standard_component_specs.EXAMPLES_KEY], splits, config.slicing_specs
+            input_dict[standard_component_specs.EXAMPLES_KEY],
+            splits,
+            config.slicing_specs,
+            # Not in this machine's temporary folder, which a distant worker does not write to.
+            os.path.join(evaluation.uri, _COUNTS_FILE),
         )
         resolved, unjudged = bounds.resolve(config, counts, exec_properties[MIN_SLICE_PAIRS])
         super().Do(
@@ -55,12 +65,10 @@ class Executor(tfx_executor.Executor):
                 standard_component_specs.EVAL_CONFIG_KEY: proto_utils.proto_to_json(resolved),
             },
         )
-        evaluation = artifact_utils.get_single_instance(
-            output_dict[standard_component_specs.EVALUATION_KEY]
-        )
         text = json.dumps([each.as_dict() for each in unjudged], ensure_ascii=False, indent=1)
         io_utils.write_string_file(os.path.join(evaluation.uri, UNJUDGED_FILE), text)
-        found = load(evaluation.uri)
+        # TFMA's part is written to an object store; a container has it as a folder.
+        found = load(local_path(evaluation.uri))
         for name in KEY_SLICES:
             figures = found.slice(name)
             if figures and metrics.AUC in figures.figures:
@@ -73,10 +81,11 @@ class Executor(tfx_executor.Executor):
         examples: list[types.Artifact],
         splits: Sequence[str],
         slicing_specs: Sequence[config_pb2.SlicingSpec],
+        path: str,
     ) -> dict[Parts, Count]:
-        """Counts the pairs of every slice."""
+        """Counts the pairs of every slice; `path` is a file for the time being."""
+        fileio.makedirs(os.path.dirname(path))
         specs = [slicer.SingleSliceSpec(spec=spec) for spec in slicing_specs]
-        path = os.path.join(self._get_tmp_dir(), "pairs_per_slice.json")
         patterns = [
             io_utils.all_files_pattern(uri)
             for split in splits
@@ -92,7 +101,9 @@ class Executor(tfx_executor.Executor):
                 | beam.combiners.ToList()
                 | beam.Map(_write, path)
             )
-        return _read(path)
+        counts = _read(path)
+        fileio.remove(path)
+        return counts
 
 
 def _slices(record: bytes, specs: list[slicer.SingleSliceSpec]) -> Iterator[tuple[Parts, int]]:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 import apache_beam as beam
@@ -85,7 +84,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                     # Without a pair nothing below would run, and tell.
                     | f"Check {split}" >> beam.Map(sampling.checked, split)
                 )
-                target = PurePosixPath(artifact_utils.get_split_uri([sampled], split))
+                target = artifact_utils.get_split_uri([sampled], split)
                 # Read again: a runner would keep all pictures between the two steps.
                 _ = (
                     pipeline
@@ -94,7 +93,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                     >> beam.ParDo(Expand(split, seed, columns, counts), beam.pvalue.AsIter(pool))
                     | f"Serialize {split}" >> beam.Map(_serialize, split)
                     | f"Write {split}"
-                    >> beam.io.WriteToTFRecord(str(target / _FILE_PREFIX), file_name_suffix=".gz")
+                    >> beam.io.WriteToTFRecord(f"{target}/{_FILE_PREFIX}", file_name_suffix=".gz")
                 )
         warning = caption_words.warning(
             _caption_words(pipeline.result.metrics()), exec_properties[MAX_TOKENS]

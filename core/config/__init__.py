@@ -8,9 +8,12 @@ from then on immutable. Every section is a frozen model whose fields carry their
 from core.config.base import Section
 from core.config.files import PROJECT_FILE, file_or_recipe, is_recipe, recipe_names
 from core.config.sections import (
-    BEAM_ARGS,
+    DATAFLOW,
+    DIRECT,
+    FLINK,
     LAST_BLESSED,
     RANGES,
+    SPARK,
     SQLITE,
     TUNED,
     AuditConfig,
@@ -34,10 +37,13 @@ from core.config.thresholds import Threshold
 from core.config.tree import Config, load, validate
 
 __all__ = [
-    "BEAM_ARGS",
+    "DATAFLOW",
+    "DIRECT",
+    "FLINK",
     "LAST_BLESSED",
     "PROJECT_FILE",
     "RANGES",
+    "SPARK",
     "SQLITE",
     "TUNED",
     "AuditConfig",

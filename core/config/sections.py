@@ -4,22 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from core import older_linux
 from core.backbones import BACKBONES
 from core.config.base import FunctionName, Section, Share
 from core.config.thresholds import Threshold
 from core.database_url import PASSWORD_VARIABLE, DatabaseUrl
 from core.slices import AGAINST_HARD, AGAINST_RANDOM, EVERY_SLICE, OVERALL
 
-BEAM_ARGS = (
-    "--runner=DirectRunner",
-    "--direct_running_mode=in_memory",
-    # DirectRunner is a switch that would first try to download the Prism runner, and so do
-    # different things with and without a network. It leaves Prism out where this is set; we use no
-    # triggers.
-    "--allow_unsafe_triggers",
-    *older_linux.beam_args(),
-)
+DIRECT, FLINK, SPARK, DATAFLOW = "direct", "flink", "spark", "dataflow"
+"""As `run.runner`."""
 
 SQLITE = "sqlite"
 """As `run.metadata`: a file in the workspace."""
@@ -55,8 +47,16 @@ class RunConfig(Section):
     orchestrator: Literal["local", "beam"] = Field(
         "local", description="LocalDagRunner or BeamDagRunner"
     )
+    runner: Literal["direct", "flink", "spark", "dataflow"] = Field(
+        "direct",
+        description="what works off the Beam jobs inside the components: this machine, a cluster "
+        "of Flink or Spark that shares the workspace's file system, or Google's Dataflow, for "
+        "pipelines that are compiled for Vertex AI",
+    )
+    flink_master: str = Field("", description="the Flink cluster's REST address, HOST:PORT")
+    spark_master: str = Field("", description="the Spark cluster's address, spark://HOST:PORT")
     beam_args: tuple[str, ...] = Field(
-        BEAM_ARGS, description="options for the Beam jobs inside the components"
+        (), description="further options for Beam, as --NAME=VALUE; they win over ours"
     )
     cache: bool = Field(True, description="reuse what an earlier run made from the same input")
     code: str = Field(

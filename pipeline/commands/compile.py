@@ -9,7 +9,7 @@ import typer
 from core import terminal
 from core.errors import DexmatchError
 from core.files import write_atomically
-from pipeline.commands.run import ConfigOption, SetOption, load_config
+from pipeline.commands.run import BeamArgOption, ConfigOption, SetOption, load_config
 
 _TEXT = (".yaml", ".yml")
 _SPEC = "kfp.pipeline_spec"
@@ -82,10 +82,14 @@ def compile_(
             "(Kubeflow); repeatable.",
         ),
     ] = None,
-    beam_arg: Annotated[
-        list[str] | None,
-        typer.Option(metavar="--NAME=VALUE", help="Option for Apache Beam; repeatable."),
+    runner: Annotated[
+        str | None,
+        typer.Option(
+            help="What does the Beam jobs: [bold]direct[/] (the containers), or on Vertex AI "
+            "[bold]dataflow[/]."
+        ),
     ] = None,
+    beam_arg: BeamArgOption = None,
 ) -> None:
     """Compiles the pipeline for Kubeflow Pipelines v2 or Vertex AI.
 
@@ -118,7 +122,7 @@ def compile_(
 
     places = Places.asked(target, pipeline_root, project, volume)
     resources = Resources.asked(cpu or (), memory or (), accelerator or ())
-    settings = load_config(config, set_, data, beam_args=beam_arg)
+    settings = load_config(config, set_, data, beam_arg, runner=runner)
     with logs.hushed():
         # TensorFlow and TFX take seconds to load.
         from pipeline.kubeflow import compiling

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from core import config as configs
-from core.config import Config
+from core.config import FLINK, SPARK, Config
 from core.errors import DexmatchError
 from core.terminal import say
 
@@ -29,6 +29,11 @@ SetOption = Annotated[
     typer.Option("--set", "-s", metavar="SECTION.KEY=VALUE", help="Overrides one key; repeatable."),
 ]
 
+BeamArgOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="--NAME=VALUE", help="Option for Apache Beam; repeatable."),
+]
+
 
 def run(
     data: Annotated[
@@ -40,10 +45,21 @@ def run(
     orchestrator: Annotated[
         str | None, typer.Option(help="[bold]local[/] (LocalDagRunner) or [bold]beam[/].")
     ] = None,
-    beam_arg: Annotated[
-        list[str] | None,
-        typer.Option(metavar="--NAME=VALUE", help="Option for Apache Beam; repeatable."),
+    runner: Annotated[
+        str | None,
+        typer.Option(
+            help="What does the Beam jobs: [bold]direct[/] (this machine), [bold]flink[/] or "
+            "[bold]spark[/]."
+        ),
     ] = None,
+    flink_master: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="REST address of the Flink cluster.")
+    ] = None,
+    spark_master: Annotated[
+        str | None,
+        typer.Option(metavar="spark://HOST:PORT", help="Address of the Spark cluster."),
+    ] = None,
+    beam_arg: BeamArgOption = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show the log of TFX, Beam and TensorFlow.")
     ] = False,
@@ -61,8 +77,25 @@ def run(
 
         dexmatch run --config seed --data datasets/mine --orchestrator beam
           --beam-arg=--direct_running_mode=multi_processing --beam-arg=--direct_num_workers=2
+
+        dexmatch run --data datasets/mine --runner flink --flink-master flink.example:8081
     """
-    settings = load_config(config, set_, data, orchestrator, beam_arg)
+    settings = load_config(
+        config,
+        set_,
+        data,
+        beam_arg,
+        orchestrator=orchestrator,
+        runner=runner,
+        flink_master=flink_master,
+        spark_master=spark_master,
+    )
+    for master, cluster in (flink_master, FLINK), (spark_master, SPARK):
+        if master and settings.run.runner != cluster:
+            raise DexmatchError(
+                f"--{cluster}-master {master}: the runner is {settings.run.runner}; add "
+                f"--runner {cluster}"
+            )
     raise typer.Exit(execute_and_report(settings, verbose))
 
 
@@ -70,12 +103,20 @@ def load_config(
     path: Path | None,
     overrides: list[str] | None,
     data: str | None = None,
-    orchestrator: str | None = None,
     beam_args: list[str] | None = None,
+    **of_run: str | None,
 ) -> Config:
     """The configuration that a command line asks for; options win over `--set`, and it over the
     file, which may be a recipe. Without one it is the project's, if there is one in the current
-    folder, which is said."""
+    folder, which is said.
+
+    Args:
+      path: `--config`.
+      overrides: `--set`.
+      data: `--data`.
+      beam_args: `--beam-arg`; added to those of the configuration.
+      of_run: keys of the section `run` that have options of their own.
+    """
     file = configs.file_or_recipe(path) if path else _project_file()
     settings = configs.load(file, overrides or ())
     tree = settings.model_dump()
@@ -83,8 +124,7 @@ def load_config(
         tree["run"]["code"] = str(file.parent if file and not configs.is_recipe(file) else Path())
     if data:
         tree["data"]["dataset"] = data
-    if orchestrator:
-        tree["run"]["orchestrator"] = orchestrator
+    tree["run"] |= {key: value for key, value in of_run.items() if value}
     tree["run"]["beam_args"] = (*settings.run.beam_args, *(beam_args or ()))
     return configs.validate(tree)
 

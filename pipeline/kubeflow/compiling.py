@@ -1,6 +1,7 @@
 """Compiles the pipeline to what Kubeflow Pipelines and Vertex AI are given."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import (
 from tfx.orchestration.pipeline import Pipeline
 
 from components.served_model.component import ServedModel
+from core import config as configs
 from core.config import Config
 from core.errors import DexmatchError
 from core.user_functions import importable
 from data.dataset import Dataset
 from pipeline import execution
-from pipeline.kubeflow.places import KUBEFLOW, Places
+from pipeline.beam import options
+from pipeline.kubeflow.places import KUBEFLOW, VERTEX, Places
 from pipeline.kubeflow.resources import Resources
 from pipeline.pipeline import create_pipeline
 from results.workspace import Workspace
@@ -61,11 +64,13 @@ def compile_pipeline(
       DexmatchError: something is asked for that the target does not have, or that is wrong anyway.
     """
     _check_target(config, places)
+    options.check(config.run)
     # In the containers they are installed.
     with importable(Path(config.run.code), config.user_functions):
         dataset = execution.check(config)
         dataset_uri = places.dataset(config.data.dataset, data_uri)
-        pipeline = _compose(config, places, dataset, dataset_uri)
+        arguments = options.arguments(config.run, image=_worker_image(config, image))
+        pipeline = _compose(config, places, dataset, dataset_uri, arguments)
     resources.check([each.id for each in pipeline.components])
     runner = KubeflowV2DagRunner(
         KubeflowV2DagRunnerConfig(
@@ -116,6 +121,16 @@ def _check_target(config: Config, places: Places) -> None:
             f"trainer.strategy: multi_worker: a component of {places.target} is one container; "
             '"mirrored" uses all accelerators of it'
         )
+    if config.run.runner in options.CLUSTERS:
+        raise DexmatchError(
+            f"run.runner: {config.run.runner}: its workers do not reach the folders of a container "
+            f'of {places.target}: take "direct"{", or dataflow" if places.target == VERTEX else ""}'
+        )
+    if config.run.runner == configs.DATAFLOW and places.target != VERTEX:
+        raise DexmatchError(
+            f"run.runner: dataflow: artifacts of {places.target} are folders of a container, which "
+            'workers of Dataflow do not reach: take "direct", or --target vertex'
+        )
     if config.tuner.reuse and places.target == KUBEFLOW:
         raise DexmatchError(
             f"tuner.reuse: {KUBEFLOW} cannot look for what earlier runs made (it has no "
@@ -123,7 +138,14 @@ def _check_target(config: Config, places: Places) -> None:
         )
 
 
-def _compose(config: Config, places: Places, dataset: Dataset, dataset_uri: str) -> Pipeline:
+def _worker_image(config: Config, image: str) -> str:
+    """Of Beam's workers: the containers' own for Dataflow; others run in the container."""
+    return image if config.run.runner == configs.DATAFLOW else options.LOCAL_IMAGE
+
+
+def _compose(
+    config: Config, places: Places, dataset: Dataset, dataset_uri: str, arguments: Sequence[str]
+) -> Pipeline:
     inputs = places.of_config(config)
     here = Workspace.from_config(config)
     pipeline = create_pipeline(
@@ -138,6 +160,7 @@ def _compose(config: Config, places: Places, dataset: Dataset, dataset_uri: str)
         batching_parameters=execution.batching_parameters(here),
         pinned_versions=execution.pinned_versions(here),
         baseline_strategy=None,
+        beam_arguments=arguments,
     )
     # Kubeflow's cache sees parameters, and not what lies in the folder that one names.
     example_gen = next(each for each in pipeline.components if DATASET in _parameters(each))

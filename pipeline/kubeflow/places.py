@@ -7,24 +7,11 @@ from pathlib import Path, PurePosixPath
 from core import config as configs
 from core.config import Config
 from core.errors import DexmatchError
+from core.object_stores import FOLDERS, GOOGLE, local_path
 from modules.network import backbones
 
 KUBEFLOW, VERTEX = "kubeflow", "vertex"
 TARGETS = (KUBEFLOW, VERTEX)
-
-BUCKETS = {"gs://": "/gcs/", "s3://": "/s3/", "minio://": "/minio/"}
-"""Address of an object store to the folder where containers find it: Kubeflow's launcher copies
-artifacts there and back, Vertex AI mounts all of Cloud Storage."""
-
-_GOOGLE = "gs://"
-
-
-def local_path(uri: str) -> str:
-    """Where a container finds what lies in an object store; other paths as they are."""
-    for scheme, folder in BUCKETS.items():
-        if uri.startswith(scheme):
-            return folder + uri.removeprefix(scheme)
-    return uri
 
 
 @dataclass(frozen=True)
@@ -65,7 +52,7 @@ class Places:
         root = (pipeline_root or "").rstrip("/")
         claim, mount = _volume(volume) if volume else ("", "")
         if target == VERTEX:
-            if not root.startswith(_GOOGLE):
+            if not root.startswith(GOOGLE):
                 raise DexmatchError(
                     f"--pipeline-root {root or '(none)'}: Vertex AI keeps artifacts in Cloud "
                     "Storage: name a folder there, as in --pipeline-root gs://bucket/dexmatch"
@@ -75,13 +62,13 @@ class Places:
                     f"--volume {volume}: Vertex AI mounts no claims, but all of Cloud Storage: "
                     "name a folder there by --project gs://bucket/folder"
                 )
-        elif root and not root.startswith(tuple(BUCKETS)):
+        elif root and not root.startswith(tuple(FOLDERS)):
             raise DexmatchError(
                 f"--pipeline-root {root}: Kubeflow keeps artifacts in an object store only: name "
-                f"a folder that begins with {', '.join(BUCKETS)}, or leave it to the cluster"
+                f"a folder that begins with {', '.join(FOLDERS)}, or leave it to the cluster"
             )
         folder = (project or mount or (root if target == VERTEX else "")).rstrip("/")
-        is_there = folder.startswith("/") or (target == VERTEX and folder.startswith(_GOOGLE))
+        is_there = folder.startswith("/") or (target == VERTEX and folder.startswith(GOOGLE))
         if not is_there:
             example = "--volume CLAIM:/mnt/dexmatch"
             if target == VERTEX:
@@ -104,7 +91,7 @@ class Places:
         """
         if uri is None:
             return self._shared("--data", path, "or say where they find it: --data-uri")
-        if not uri.startswith(("/", _GOOGLE)):
+        if not uri.startswith(("/", GOOGLE)):
             raise DexmatchError(
                 f"--data-uri {uri}: name a folder in the containers, or in Cloud Storage (gs://)"
             )
@@ -149,6 +136,9 @@ class Places:
         ):
             if path := tree[section][key]:
                 tree[section][key] = self.folder(f"{section}.{key}", path)
+        if config.bulk.dataset and config.run.runner == configs.DATAFLOW:
+            # Its workers have no folders.
+            tree["bulk"]["dataset"] = self._shared("bulk.dataset", config.bulk.dataset)
         if backbones.is_file(config.model.weights):
             tree["model"]["weights"] = self.folder("model.weights", config.model.weights)
         return configs.validate(tree)

@@ -154,6 +154,22 @@ def test_each_container_runs_its_executor_in_the_image(kubeflow, local):
             assert "--sdk_container_image=local" in arguments
 
 
+def test_dataflow_is_given_the_containers_image_and_addresses_in_cloud_storage(compile_):
+    options = ("--project=mine", "--region=here", "--temp_location=gs://bucket/temp")
+    (spec,) = documents(
+        compile_(
+            *VERTEX,
+            *("--runner", "dataflow", "--set", "bulk.dataset=datasets/mine"),
+            *(f"--beam-arg={each}" for each in options),
+        )
+    )
+    for container in containers(spec).values():
+        told = container["args"]
+        assert {"--runner=DataflowRunner", f"--sdk_container_image={IMAGE}", *options} <= set(told)
+    bulk = constants(spec, "BulkExampleGen")["input_base"]
+    assert bulk == "gs://bucket/dexmatch/datasets/mine"
+
+
 def test_containers_are_told_the_same_as_components_of_a_run(local):
     """Of a list or a dict, they would get the JSON."""
     for name, node in local("tuner.trials=2", "bulk.dataset=any").items():
@@ -292,6 +308,12 @@ def test_containers_find_our_types_by_their_names(artifact_type):
             [*KUBEFLOW, "--set", "pusher.directory=/elsewhere"],
             "pusher.directory: /elsewhere: the containers have only what is in /mnt/shared",
         ),
+        ([*VERTEX, "--runner", "flink"], "run.runner: flink: its workers do not reach the folders"),
+        (
+            [*KUBEFLOW, "--runner", "dataflow"],
+            "run.runner: dataflow: artifacts of kubeflow are folders of a container",
+        ),
+        ([*VERTEX, "--runner", "dataflow"], "run.runner: dataflow needs --project: --beam-arg="),
         ([*KUBEFLOW, "--set", "data.dataset="], "datasets/none: not a dexmatch data set"),
     ],
 )

@@ -8,9 +8,10 @@ import pytest
 import yaml
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
+from core import object_stores
 from core.errors import DexmatchError
 from data import pair_examples
-from pipeline.kubeflow import container, places
+from pipeline.kubeflow import container
 
 TYPE = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
 
@@ -30,7 +31,7 @@ def spec(project, ask, tmp_path_factory):
 @pytest.fixture
 def start(monkeypatch, tmp_path):
     """Starts what a container starts, here."""
-    monkeypatch.setitem(places.BUCKETS, "minio://", f"{tmp_path}/")
+    monkeypatch.setitem(object_stores.FOLDERS, "minio://", f"{tmp_path}/")
 
     def start(command, arguments):
         assert command[-1] == container.__name__
@@ -61,7 +62,7 @@ def test_components_run_one_after_another(test_module, project, spec, start, tmp
 @pytest.fixture
 def invocation(tmp_path, monkeypatch):
     """Of a component that is given two models, one of them without files."""
-    monkeypatch.setitem(places.BUCKETS, "s3://", f"{tmp_path}/s3/")
+    monkeypatch.setitem(object_stores.FOLDERS, "s3://", f"{tmp_path}/s3/")
     (tmp_path / "s3" / "bucket" / "model" / "Format-Serving").mkdir(parents=True)
     return {
         "inputs": {
@@ -98,6 +99,29 @@ def test_inputs_get_back_their_types_and_names_and_lie_in_folders(invocation, tm
     assert invocation["outputs"]["artifacts"]["card"]["artifacts"][0]["uri"] == "/gcs/bucket/card"
     assert addresses[place] == "s3://bucket/model"
     assert addresses["/gcs/bucket/card"] == "gs://bucket/card"
+
+
+@pytest.mark.parametrize(
+    ("runner", "executor", "place"),
+    [
+        ("DirectRunner", "components.pair_sampler.executor.Executor", "/gcs/bucket/card"),
+        ("DataflowRunner", "components.pair_sampler.executor.Executor", "gs://bucket/card"),
+        ("DataflowRunner", "components.pusher.executor.Executor", "/gcs/bucket/card"),
+    ],
+)
+def test_dataflows_workers_are_told_addresses(runner, executor, place, invocation, monkeypatch):
+    monkeypatch.setattr(container, "restore", lambda *_: None)
+    monkeypatch.setattr(kubeflow_v2_run_executor, "main", lambda found: told.append(found[0]))
+    told = []
+    arguments = [
+        *("--executor_class_path", executor, f"--runner={runner}"),
+        *("--json_serialized_inputs_spec_args", json.dumps(SPEC)),
+        *("--json_serialized_invocation_args", json.dumps(invocation)),
+    ]
+    monkeypatch.setattr(sys, "argv", ["container", *arguments])
+    container.main()
+    outputs = json.loads(told[0].json_serialized_invocation_args)["outputs"]["artifacts"]
+    assert outputs["card"]["artifacts"][0]["uri"] == place
 
 
 def test_a_model_without_files_is_none(invocation):
