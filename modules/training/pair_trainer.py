@@ -68,6 +68,7 @@ class PairTrainer(keras.Model):
         self._random = keras.random.SeedGenerator(settings.seed)
         self._loss = keras.metrics.Mean(name="loss")
         self._auc = _auc_metric()
+        self._step = tf.function(self._update, jit_compile=True) if settings.xla else self._update
         self._augment.build(model.image_encoder.input_shape)
         self.built = True
 
@@ -75,10 +76,19 @@ class PairTrainer(keras.Model):
         """Logits, float32 [B], of pairs as in `modules.training.inputs.validation_pairs`."""
         image = self._encode_images(pairs, training)
         caption = self.model.caption_encoder(pairs[features.TOKENS], training=training)
-        return self.model.matcher([image, caption], training=training)
+        logits = self.model.matcher([image, caption], training=training)
+        return tf.cast(logits, tf.float32)
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One update from a batch of `modules.training.inputs.training_pairs`."""
+        if features.PIXELS in batch:
+            # By itself: XLA has nothing that turns and shifts pictures.
+            pixels = tf.cast(batch[features.PIXELS], tf.float32)
+            batch = {**batch, features.PIXELS: self._augment(pixels, training=True)}
+        return self._step(batch)
+
+    def _update(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The same from augmented pictures."""
         settings = self._settings
         kept = [name for name in _FROM_ALL_REPLICAS if name in batch]
         whole = dict(
@@ -112,6 +122,7 @@ class PairTrainer(keras.Model):
                 )
             # The optimizer adds up what the replicas found.
             total /= distribution.replicas()
+            total = self.optimizer.scale_loss(total)
         variables = self.trainable_variables
         gradients = tape.gradient(total, variables, unconnected_gradients="zero")
         self.optimizer.apply(gradients, variables)
@@ -148,11 +159,11 @@ class PairTrainer(keras.Model):
     def _encode_images(self, batch: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         """Embeddings of pictures, or of the features that stand for them in a frozen stage."""
         if features.IMAGE_FEATURES in batch:
-            return self.model.image_head(batch[features.IMAGE_FEATURES], training=training)
-        pixels = tf.cast(batch[features.PIXELS], tf.float32)
-        if training:
-            pixels = self._augment(pixels, training=True)
-        return self.model.image_encoder(pixels, training=training)
+            image = self.model.image_head(batch[features.IMAGE_FEATURES], training=training)
+        else:
+            pixels = tf.cast(batch[features.PIXELS], tf.float32)
+            image = self.model.image_encoder(pixels, training=training)
+        return tf.cast(image, tf.float32)
 
     def _encode_captions(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """Embeddings of the true captions, float32 [B, D], and of the hard ones, [B, H, D]."""
@@ -161,7 +172,7 @@ class PairTrainer(keras.Model):
         texts = tf.concat([tokens, tf.reshape(hard, [-1, tokens.shape[1]])], axis=0)
         if self._settings.word_dropout:
             texts = self._with_unknown_words(texts, size)
-        caption = self.model.caption_encoder(texts, training=True)
+        caption = tf.cast(self.model.caption_encoder(texts, training=True), tf.float32)
         shape = [size, hard.shape[1], caption.shape[-1]]
         return caption[:size], tf.reshape(caption[size:], shape)
 
@@ -198,7 +209,7 @@ class PairTrainer(keras.Model):
         logits = self.model.matcher(
             [tf.reshape(images, [-1, width]), tf.reshape(texts, [-1, width])], training=True
         )
-        return tf.reshape(logits, [size, -1])
+        return tf.reshape(tf.cast(logits, tf.float32), [size, -1])
 
 
 def _auc_metric() -> keras.metrics.AUC:
