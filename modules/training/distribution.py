@@ -1,5 +1,6 @@
 """Training on several devices or machines, by `tf.distribute`."""
 
+import contextlib
 import json
 import os
 from typing import Any
@@ -51,6 +52,17 @@ def replicas() -> int:
     return context.num_replicas_in_sync if context else 1
 
 
+def own_device() -> contextlib.AbstractContextManager[Any]:
+    """Where a step of a worker with one device must be traced, if tensors go to other workers.
+
+    There TensorFlow (2.21) leaves them on no device, and then refuses to add them up.
+    """
+    strategy = tf.distribute.get_strategy()
+    if spans_workers(strategy) and len(strategy.extended.worker_devices) == 1:
+        return tf.device(strategy.extended.worker_devices[0])
+    return contextlib.nullcontext()
+
+
 def whole_batch(parts: list[tf.Tensor]) -> list[tf.Tensor]:
     """Joins what each replica has of a batch, in the order of the replicas; all must take part.
 
@@ -74,8 +86,6 @@ def whole_batch(parts: list[tf.Tensor]) -> list[tf.Tensor]:
         # There is nothing to send where no hard captions are shown, and TensorFlow crashes over it.
         return padded if 0 in part.shape[1:] else context.all_reduce("SUM", padded)
 
-    # Not by `all_gather`: TensorFlow 2.21 refuses tensors there that are on no device yet, as they
-    # are in a worker.
     return [joined(part) for part in parts]
 
 
@@ -92,9 +102,9 @@ def common_result(metric: keras.metrics.Metric) -> tf.Tensor:
     """A metric over what all replicas have seen, float32 []; it must be one of sums."""
     if replicas() == 1:
         return metric.result()
-    sums = tf.distribute.get_replica_context().all_reduce(
-        tf.distribute.ReduceOp.SUM, [each.value for each in metric.variables]
-    )
+    with own_device():
+        own = [tf.convert_to_tensor(each.value) for each in metric.variables]
+        sums = tf.distribute.get_replica_context().all_reduce("SUM", own)
     return metric.stateless_result(sums)
 
 

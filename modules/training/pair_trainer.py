@@ -85,7 +85,8 @@ class PairTrainer(keras.Model):
             # By itself: XLA has nothing that turns and shifts pictures.
             pixels = tf.cast(batch[features.PIXELS], tf.float32)
             batch = {**batch, features.PIXELS: self._augment(pixels, training=True)}
-        return self._step(batch)
+        with distribution.own_device():
+            return self._step(batch)
 
     def _update(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The same from augmented pictures."""
@@ -140,7 +141,9 @@ class PairTrainer(keras.Model):
 
     def _figures(self) -> dict[str, tf.Tensor]:
         """The running figures, each float32 []; [1] where several workers train."""
-        figures = {each.name: distribution.common_result(each) for each in self.metrics}
+        figures = {
+            each.name: distribution.common_result(each) for each in (self._loss, self._auc)
+        }
         if distribution.spans_workers(tf.distribute.get_strategy()):
             # Keras 3.15 takes the mean over their first axis, which a scalar does not have.
             return {name: figure[tf.newaxis] for name, figure in figures.items()}
