@@ -331,9 +331,17 @@ class TrainerConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _can_be_compiled(self) -> "TrainerConfig":
-        if self.xla and self.strategy != "one_device":
+    def _fits_the_strategy(self) -> "TrainerConfig":
+        if self.strategy == "one_device":
+            return self
+        if self.xla:
             raise ValueError('`xla` = true needs `strategy` = "one_device"')
+        # Each replica would look at its own gradients for what float16 cannot hold.
+        if self.precision == "mixed_float16":
+            raise ValueError(
+                '`precision` = "mixed_float16" needs `strategy` = "one_device"; take '
+                '"mixed_bfloat16"'
+            )
         return self
 
     @model_validator(mode="after")

@@ -141,9 +141,7 @@ class PairTrainer(keras.Model):
 
     def _figures(self) -> dict[str, tf.Tensor]:
         """The running figures, each float32 []; [1] where several workers train."""
-        figures = {
-            each.name: distribution.common_result(each) for each in (self._loss, self._auc)
-        }
+        figures = {each.name: distribution.common_result(each) for each in (self._loss, self._auc)}
         if distribution.spans_workers(tf.distribute.get_strategy()):
             # Keras 3.15 takes the mean over their first axis, which a scalar does not have.
             return {name: figure[tf.newaxis] for name, figure in figures.items()}

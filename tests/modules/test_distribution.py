@@ -73,9 +73,11 @@ def test_several_workers_without_a_cluster(monkeypatch):
         distribution.strategy("multi_worker")
 
 
-def test_xla_is_for_one_device():
-    with pytest.raises(DexmatchError, match="`xla` = true needs `strategy`"):
-        configs.load(None, ["trainer.xla=true", "trainer.strategy=mirrored"])
+@pytest.mark.parametrize("setting", ["xla=true", "precision=mixed_float16"])
+def test_what_is_for_one_device_alone(setting):
+    with pytest.raises(DexmatchError, match='needs `strategy` = "one_device"') as raised:
+        configs.load(None, [f"trainer.{setting}", "trainer.strategy=mirrored"])
+    assert "\n" not in str(raised.value)
 
 
 def test_a_batch_too_small_for_the_replicas(runs, transformed, tmp_path, monkeypatch):
@@ -118,9 +120,7 @@ def test_a_cluster_of_one_worker_trains(runs, one_worker):
     assert all(np.isfinite(each).all() for each in runs.weights(one_worker).values())
 
 
-def test_two_workers_train_one_model_that_the_first_writes(
-    runs, transformed, tmp_path, one_worker
-):
+def test_two_workers_train_one_model_that_the_first_writes(runs, transformed, tmp_path, one_worker):
     targets = [tmp_path / "first", tmp_path / "second"]
     runs.train_in_a_cluster(
         transformed,
