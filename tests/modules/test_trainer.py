@@ -111,18 +111,3 @@ def test_mixed_precision_is_of_the_training_alone(
     )
     np.testing.assert_allclose(rounded, exact, atol=0.05 * np.abs(exact).max())
     assert not np.array_equal(rounded, exact)
-
-
-def test_xla_and_float16(runs, tiny_backbone, transformed, tmp_path, fitted):
-    runs.train(
-        transformed,
-        tmp_path,
-        "trainer.epochs=1",
-        "trainer.precision=mixed_float16",
-        "trainer.xla=true",
-        # XLA alone could not do it.
-        "augment.flip=true",
-    )
-    ((trainer, _),) = fitted
-    assert isinstance(trainer.optimizer, keras.optimizers.LossScaleOptimizer)
-    assert computes_in(trainer.model.image_encoder) == {"float16"}
