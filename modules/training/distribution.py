@@ -103,7 +103,8 @@ def common_result(metric: keras.metrics.Metric) -> tf.Tensor:
     if replicas() == 1:
         return metric.result()
     with own_device():
-        own = [tf.convert_to_tensor(each.value) for each in metric.variables]
+        # What is read of a variable is on no device either; a copy is.
+        own = [tf.identity(tf.convert_to_tensor(each.value)) for each in metric.variables]
         sums = tf.distribute.get_replica_context().all_reduce("SUM", own)
     return metric.stateless_result(sums)
 
