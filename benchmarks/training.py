@@ -11,6 +11,11 @@ Side by side in one process, on noise with captions of random words, in the size
 
 Then, by TensorFlow's profiler, the time that the threads spend in the operations of each part of a
 step. They work side by side, so that all parts together take longer than the step.
+
+    python -m benchmarks.training recipes/demo.toml --precision mixed_bfloat16 --xla
+
+measures instead what `trainer.precision` and `trainer.xla` are worth: the steps on batches in
+memory with each of them, and with both, in turns with float32 without XLA.
 """
 
 import argparse
@@ -25,7 +30,6 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
 import tensorflow as tf
 from rich.table import Table
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
@@ -35,10 +39,12 @@ from benchmarks.synthetic import synthetic_rows
 from core import config as configs
 from core import features
 from core.config import Config
-from modules.network import model
 from modules.network.model import PairModel
+from modules.preprocessing import captions
 from modules.training import inputs, optimizer, stages
+from modules.training.build import build_trainer
 from modules.training.pair_trainer import PairTrainer
+from modules.training.setup import TrainingSetup
 
 VOCABULARY = 400
 ATTRIBUTES = (10, 8, 6, 5, 4)
@@ -63,13 +69,12 @@ Batch = dict[str, tf.Tensor]
 
 def build(config: Config) -> PairTrainer:
     """A model with its training step, as the Trainer compiles it."""
-    keras.utils.set_random_seed(config.trainer.seed)
-    built = model.build(
-        config.model, config.image.size, config.caption.max_tokens, VOCABULARY, ATTRIBUTES
-    )
-    trainer = PairTrainer(built, VOCABULARY, config.trainer, config.augment)
+    words = [""] * (VOCABULARY - captions.FIRST_WORD_ID)
+    attributes = {str(number): [""] * count for number, count in enumerate(ATTRIBUTES)}
+    setup = TrainingSetup(config, tf.distribute.get_strategy(), "", words, attributes, None)
+    trainer = build_trainer(setup)
     stage = stages.plan_stages(config.trainer)[-1]
-    stage.freeze(built, config.trainer)
+    stage.freeze(trainer.model, config.trainer)
     trainer.compile(optimizer=optimizer.build_optimizer(stage, config.trainer), jit_compile=False)
     return trainer
 
@@ -118,6 +123,16 @@ def seconds(epochs: dict[str, Callable[[], object]], rounds: int) -> dict[str, f
     return {name: statistics.median(found) for name, found in taken.items()}
 
 
+def variants(load: Callable[..., Config], precisions: list[str], xla: bool) -> dict[str, Config]:
+    """What is asked for, and float32 without XLA first of all."""
+    found = {}
+    for precision in dict.fromkeys(["float32", *precisions]):
+        for compiled in (False, True) if xla else (False,):
+            title = f"{precision}, XLA" if compiled else precision
+            found[title] = load(f"trainer.precision={precision}", f"trainer.xla={compiled}".lower())
+    return found
+
+
 def parts(epoch: Callable[[], object], steps: int) -> dict[tuple[str, bool], float]:
     """(part of a step, whether it is of the gradient) to milliseconds a step, over all threads."""
     with tempfile.TemporaryDirectory() as folder:
@@ -152,16 +167,28 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
+    parser.add_argument("--precision", action="append", default=[], metavar="POLICY")
+    parser.add_argument("--xla", action="store_true")
     arguments = parser.parse_args()
-    config = configs.load(arguments.recipe, arguments.set)
+
+    def load(*more: str) -> Config:
+        return configs.load(arguments.recipe, [*arguments.set, *more])
+
+    config = load()
     settings = config.trainer
     steps = arguments.pairs // settings.batch_size
     rows = synthetic_rows(config, arguments.pairs, VOCABULARY, ATTRIBUTES)
-    trainer = build(config)
     drawn = inputs.training_pairs(
         rows, config.caption.max_tokens, settings.batch_size, 0, settings.seed
     )
     batches = list(drawn.take(steps))
+    title = f"{steps} steps of {settings.batch_size} pictures, {config.image.size} pixels"
+    if arguments.precision or arguments.xla:
+        compared = variants(load, arguments.precision, arguments.xla)
+        epochs = {name: through(build(each).train_step, batches) for name, each in compared.items()}
+        show(seconds(epochs, arguments.rounds), title, "of float32")
+        return
+    trainer = build(config)
     rate = optimizer.LearningRate(stages.plan_stages(settings)[-1], steps, settings)
     apart = build(config)
     epochs = {
@@ -171,19 +198,22 @@ def main() -> None:
         "its steps, batches in memory": through(apart.train_step, batches),
         "forward and backward of the branches": through(branches(apart.model), batches),
     }
-    found = seconds(epochs, arguments.rounds)
-    title = f"{steps} steps of {settings.batch_size} pictures, {config.image.size} pixels"
-    table = Table("", "seconds", "of an epoch", title=title)
-    whole = next(iter(found.values()))
-    for name, taken in found.items():
-        table.add_row(name, f"{taken:.2f}", f"{taken / whole:.2f}")
-    tables.show(table)
+    show(seconds(epochs, arguments.rounds), title, "of an epoch")
     spent = parts(epochs["its steps, batches in memory"], steps)
     whole = sum(spent.values())
     table = Table("ms a step", "forward", "backward", "share", title="What a step is spent on")
     for part in sorted({part for part, _ in spent}, key=lambda part: -_both(spent, part)):
         forward, backward = (f"{spent.get((part, each), 0.0):.1f}" for each in (False, True))
         table.add_row(part, forward, backward, f"{_both(spent, part) / whole:.3f}")
+    tables.show(table)
+
+
+def show(found: dict[str, float], title: str, share: str) -> None:
+    """Prints seconds, and their ratio to the first."""
+    table = Table("", "seconds", share, title=title)
+    whole = next(iter(found.values()))
+    for name, taken in found.items():
+        table.add_row(name, f"{taken:.2f}", f"{taken / whole:.2f}")
     tables.show(table)
 
 

@@ -116,14 +116,14 @@ def train(custom_config: Mapping[str, Any], fn_args: FnArgs, folders: Folders) -
 
     with _features_first(frozen, data):
         with reporting.part("", 0, 1 + len(folds)):
-            fit(trainer, data, setup, folders)
-        validation = calibration.score_validation(trainer, data)
+            model = fit(trainer, data, setup, folders)
+        validation = calibration.score_validation(model, data)
         if setup.config.trainer.calibrate:
             held_out = cross_fitting.score_folds(folds, setup, folders.checkpoints)
-            calibration.calibrate(trainer.model, [validation, *held_out])
+            calibration.calibrate(model, [validation, *held_out])
 
     served = signatures.ServingModel(
-        trainer.model,
+        model,
         setup.vocabulary_file,
         setup.config.image.size,
         setup.config.caption.max_tokens,

@@ -312,14 +312,36 @@ class TrainerConfig(Section):
     )
     strategy: Literal["one_device", "mirrored", "multi_worker"] = Field(
         "one_device",
-        description="of tf.distribute; with several replicas each takes its part of a batch, and "
-        "sets the captions of that part against its images",
+        description="of tf.distribute; with several replicas each encodes its part of a batch, and "
+        "the losses are those of the whole batch",
+    )
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "float32",
+        description="Keras' dtype policy in the training; the weights and the served model are "
+        "float32 in any case. Mixed ones are for GPUs",
+    )
+    xla: bool = Field(
+        False, description="compile the training step by XLA (Keras' jit_compile); for GPUs"
     )
 
     @model_validator(mode="after")
     def _trains_at_all(self) -> "TrainerConfig":
         if not self.epochs + self.frozen_epochs:
             raise ValueError("`epochs` and `frozen_epochs` are both 0: nothing would be trained")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_the_strategy(self) -> "TrainerConfig":
+        if self.strategy == "one_device":
+            return self
+        if self.xla:
+            raise ValueError('`xla` = true needs `strategy` = "one_device"')
+        # Each replica would look at its own gradients for what float16 cannot hold.
+        if self.precision == "mixed_float16":
+            raise ValueError(
+                '`precision` = "mixed_float16" needs `strategy` = "one_device"; take '
+                '"mixed_bfloat16"'
+            )
         return self
 
     @model_validator(mode="after")

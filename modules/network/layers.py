@@ -147,7 +147,9 @@ class Agreement(keras.layers.Layer):
     def __init__(self, sizes: Sequence[int], **kwargs: Any):
         super().__init__(**kwargs)
         self.sizes = tuple(sizes)
-        self.classifier = keras.layers.Dense(sum(self.sizes), name=CLASSIFIER)
+        self.classifier = keras.layers.Dense(
+            sum(self.sizes), dtype=self.dtype_policy, name=CLASSIFIER
+        )
 
     def build(self, input_shape: Any) -> None:
         """Takes the shapes of two embeddings."""

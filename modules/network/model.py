@@ -156,7 +156,8 @@ def _image_features(settings: ModelConfig, size: int) -> keras.Model:
     levels = outputs if isinstance(outputs, list) else [outputs]
     parts = [keras.layers.GlobalAveragePooling2D()(maps) for maps in levels]
     if settings.color_bins:
-        parts.append(ColorHistogram(settings.color_bins)(pixels))
+        # Sums over all pixels.
+        parts.append(ColorHistogram(settings.color_bins, dtype="float32")(pixels))
     if settings.feature_normalization == "power":
         parts = [PowerNormalization()(part) for part in parts]
     joined = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
@@ -223,21 +224,25 @@ def build_matcher(settings: ModelConfig, attribute_sizes: Sequence[int]) -> kera
     """
     image = keras.Input((settings.embedding_dim,), name="image_embedding")
     caption = keras.Input((settings.embedding_dim,), name="caption_embedding")
-    # Logits stay float32 whatever the compute type, so that the loss and the served answer do.
+    # It stays float32 whatever `trainer.precision` says: it takes little time, and what ranks
+    # captions are small differences of cosines.
     if settings.join == "concat":
-        joined = keras.layers.Dropout(settings.dropout)(
-            keras.layers.Concatenate()([image, caption])
+        joined = keras.layers.Dropout(settings.dropout, dtype="float32")(
+            keras.layers.Concatenate(dtype="float32")([image, caption])
         )
-        hidden = keras.layers.Dense(settings.hidden_units, activation="relu")(joined)
+        hidden = keras.layers.Dense(settings.hidden_units, activation="relu", dtype="float32")(
+            joined
+        )
         logit = keras.layers.Dense(1, dtype="float32")(hidden)
     else:
-        cosine = keras.layers.Dot(axes=1, normalize=True)([image, caption])
+        cosine = keras.layers.Dot(axes=1, normalize=True, dtype="float32")([image, caption])
         logit = _scaled(cosine, _COSINE_SCALE, use_bias=True, name=SCALED_COSINE)
     if attribute_sizes:
-        agreement = Agreement(attribute_sizes, name=ATTRIBUTES)([image, caption])
+        agreement = Agreement(attribute_sizes, name=ATTRIBUTES, dtype="float32")([image, caption])
         weighed = _scaled(agreement, _AGREEMENT_SCALE, use_bias=False, name=AGREEMENT_WEIGHTS)
-        logit = keras.layers.Add()([logit, weighed])
-    calibrated = Calibration(name=CALIBRATION, dtype="float32")(keras.layers.Reshape(())(logit))
+        logit = keras.layers.Add(dtype="float32")([logit, weighed])
+    logit = keras.layers.Reshape((), dtype="float32")(logit)
+    calibrated = Calibration(name=CALIBRATION, dtype="float32")(logit)
     return keras.Model([image, caption], calibrated, name="matcher")
 
 

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from core.config import AugmentConfig
+from modules.training import distribution
 
 _WHITE = 255.0
 
@@ -53,7 +54,10 @@ class Augmentation(keras.layers.Layer):
           float32 [count, 8], as `keras.ops.image.affine_transform` takes them.
         """
         settings = self._settings
-        drawn = keras.random.uniform((count, 5), minval=-1.0, maxval=1.0, seed=self._draws)
+        # For all replicas, so that a picture meets what it would meet on one device.
+        shape = (count * distribution.replicas(), 5)
+        drawn = keras.random.uniform(shape, minval=-1.0, maxval=1.0, seed=self._draws)
+        drawn = distribution.own_part(drawn)
         flip, turn, zoom, right, down = ops.unstack(drawn, 5, axis=1)
         angle = 2 * math.pi * settings.rotation * turn
         scale = 1 + settings.zoom * zoom

@@ -11,11 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from core import reporting
+from core import features, reporting
 from modules.network.model import CALIBRATION, PairModel
 from modules.training import inputs
 from modules.training.inputs import TrainingData
-from modules.training.pair_trainer import PairTrainer
 
 _STEPS = 100
 _RIDGE = 1e-6
@@ -36,10 +35,16 @@ class ScoredPairs(NamedTuple):
     labels: np.ndarray
 
 
-def score_validation(trainer: PairTrainer, data: TrainingData) -> ScoredPairs:
+def score_validation(model: PairModel, data: TrainingData) -> ScoredPairs:
     """Scores the validation split, pair by pair."""
     pairs = inputs.validation_pairs(data.pictures.val, data.batch_size)
-    score = tf.function(lambda batch: trainer(batch, training=False))
+
+    @tf.function
+    def score(batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        pixels = tf.cast(batch[features.PIXELS], tf.float32)
+        # Not the model itself: Keras would trace it once more, to build what is built.
+        return model.call((pixels, batch[features.TOKENS]), training=False)
+
     return _joined(ScoredPairs(score(batch).numpy(), label.numpy()) for batch, label in pairs)
 
 

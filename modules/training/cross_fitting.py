@@ -19,11 +19,11 @@ import tensorflow as tf
 from core import features, reporting
 from core.errors import DexmatchError
 from modules.export.scoring import Scorer
+from modules.network.model import PairModel
 from modules.training import folds, inputs
 from modules.training.calibration import ScoredPairs
 from modules.training.held_out import HeldOut
 from modules.training.inputs import TrainingData
-from modules.training.pair_trainer import PairTrainer
 from modules.training.setup import TrainingSetup
 
 
@@ -120,8 +120,8 @@ def score_folds(cut: list[Fold], setup: TrainingSetup, folder: str) -> list[Scor
     scored = []
     for index, fold in enumerate(cut):
 
-        def ask(trainer: PairTrainer, fold: Fold = fold) -> dict[str, np.ndarray]:
-            return score_pairs(Scorer.of_model(trainer.model), fold)._asdict()
+        def ask(model: PairModel, fold: Fold = fold) -> dict[str, np.ndarray]:
+            return score_pairs(Scorer.of_model(model), fold)._asdict()
 
         name = f"calibration {index + 1} of {len(cut)}"
         with reporting.part(name, index + 1, len(cut) + 1):

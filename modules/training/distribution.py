@@ -1,5 +1,6 @@
 """Training on several devices or machines, by `tf.distribute`."""
 
+import contextlib
 import json
 import os
 from typing import Any
@@ -8,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from core.errors import DexmatchError
+from modules.network.layers import leaves
 
 TF_CONFIG = "TF_CONFIG"
 """Environment variable with the addresses of all workers and the role of this one."""
@@ -44,11 +46,85 @@ def spans_workers(strategy: tf.distribute.Strategy) -> bool:
     return strategy.num_replicas_in_sync > len(strategy.extended.worker_devices)
 
 
+def replicas() -> int:
+    """How many replicas take part in the step that is traced; 1 outside of one."""
+    context = tf.distribute.get_replica_context()
+    return context.num_replicas_in_sync if context else 1
+
+
+def own_device() -> contextlib.AbstractContextManager[Any]:
+    """Where a step of a worker with one device must be traced, if tensors go to other workers.
+
+    There TensorFlow (2.21) leaves them on no device, and then refuses to add them up.
+    """
+    strategy = tf.distribute.get_strategy()
+    if spans_workers(strategy) and len(strategy.extended.worker_devices) == 1:
+        return tf.device(strategy.extended.worker_devices[0])
+    return contextlib.nullcontext()
+
+
+def whole_batch(parts: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Joins what each replica has of a batch, in the order of the replicas; all must take part.
+
+    Gradients flow back to the replica that a row came from, added up over all replicas.
+
+    Args:
+      parts: [n, ...] each, with the same n in every replica.
+
+    Returns:
+      [replicas * n, ...] each; the very same where there is one replica.
+    """
+    count = replicas()
+    if count == 1:
+        return parts
+    context = tf.distribute.get_replica_context()
+    before = context.replica_id_in_sync_group
+
+    def joined(part: tf.Tensor) -> tf.Tensor:
+        size, others = tf.shape(part)[0], [[0, 0]] * (len(part.shape) - 1)
+        padded = tf.pad(part, [[before * size, (count - 1 - before) * size], *others])
+        # There is nothing to send where no hard captions are shown, and TensorFlow crashes over it.
+        return padded if 0 in part.shape[1:] else context.all_reduce("SUM", padded)
+
+    return [joined(part) for part in parts]
+
+
+def own_part(whole: tf.Tensor) -> tf.Tensor:
+    """The rows of this replica, [n, ...] of [replicas * n, ...]: the inverse of `whole_batch`."""
+    if replicas() == 1:
+        return whole
+    size = tf.shape(whole)[0] // replicas()
+    start = tf.distribute.get_replica_context().replica_id_in_sync_group * size
+    return whole[start : start + size]
+
+
+def common_result(metric: keras.metrics.Metric) -> tf.Tensor:
+    """A metric over what all replicas have seen, float32 []; it must be one of sums."""
+    if replicas() == 1:
+        return metric.result()
+    with own_device():
+        # What is read of a variable is on no device either; a copy is.
+        own = [tf.identity(tf.convert_to_tensor(each.value)) for each in metric.variables]
+        sums = tf.distribute.get_replica_context().all_reduce("SUM", own)
+    return metric.stateless_result(sums)
+
+
+def synchronize_batch_norm(model: keras.Model) -> None:
+    """Has batch normalisation take mean and variance of the whole batch, not of a replica's part.
+
+    That is Keras' own way, without the fused kernel.
+    """
+    for layer in leaves(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+
+
 class CommonStatistics(keras.callbacks.Callback):
     """Gives all replicas the mean of their BatchNorm statistics, before each validation.
 
-    In Keras 3.15 each replica moves statistics of its own, from its part of every batch; different
-    models would be validated, and workers would end with different ones.
+    Where Keras does not synchronise them (3.15: in masked batch normalisation, and in layers within
+    layers), each replica moves statistics of its own; different models would be validated, and
+    workers would end with different ones.
     """
 
     _NAMES = ("moving_mean", "moving_variance")

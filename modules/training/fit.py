@@ -20,6 +20,7 @@ from modules.training import (
     stages,
     tensorboard,
 )
+from modules.training.build import in_float32
 from modules.training.checkpoints import BestEpoch
 from modules.training.inputs import TrainingData
 from modules.training.pair_trainer import PairTrainer
@@ -48,7 +49,9 @@ class Folders:
         return Folders(join(self.checkpoints, stage.name), logs)
 
 
-def fit(trainer: PairTrainer, data: TrainingData, setup: TrainingSetup, folders: Folders) -> None:
+def fit(
+    trainer: PairTrainer, data: TrainingData, setup: TrainingSetup, folders: Folders
+) -> PairModel:
     """Goes through the stages, and leaves the weights of the one that ended best.
 
     A stage that an earlier run has left behind is not entered again; its best weights are still in
@@ -59,6 +62,9 @@ def fit(trainer: PairTrainer, data: TrainingData, setup: TrainingSetup, folders:
       data: what it learns from, and is watched on.
       setup: what it was built with.
       folders: where to write.
+
+    Returns:
+      The trained model, computing in float32: what is calibrated and served.
 
     Raises:
       DexmatchError: the loss became NaN, `trainer.trainable_blocks` does not fit the backbone, or a
@@ -91,6 +97,7 @@ def fit(trainer: PairTrainer, data: TrainingData, setup: TrainingSetup, folders:
             planned[best].title,
         )
         trainer.set_weights(ended[best].weights)
+    return in_float32(trainer.model, setup)
 
 
 def _adapt(model: PairModel, data: TrainingData, setup: TrainingSetup) -> None:

@@ -11,11 +11,11 @@ import tensorflow as tf
 
 from core import features, reporting
 from core.files import write_atomically
+from modules.network.model import PairModel
 from modules.training import checkpoints, distribution
 from modules.training.build import build_trainer
 from modules.training.fit import Folders, fit
 from modules.training.inputs import TrainingData
-from modules.training.pair_trainer import PairTrainer
 from modules.training.setup import TrainingSetup
 
 _FOUND = "found.npz"
@@ -55,7 +55,7 @@ def fit_for_fold(
     setup: TrainingSetup,
     folder: str,
     name: str,
-    ask: Callable[[PairTrainer], dict[str, np.ndarray]],
+    ask: Callable[[PairModel], dict[str, np.ndarray]],
 ) -> dict[str, np.ndarray]:
     """Trains a model for a fold, and asks it; what an earlier run was told is not asked again.
 
@@ -75,9 +75,7 @@ def fit_for_fold(
         with tf.io.gfile.GFile(kept, "rb") as file, np.load(io.BytesIO(file.read())) as arrays:
             return dict(arrays)
     folders = Folders(checkpoints=f"{folder}/checkpoints", logs=None)
-    trainer = build_trainer(setup)
-    fit(trainer, rest, setup, folders)
-    found = ask(trainer)
+    found = ask(fit(build_trainer(setup), rest, setup, folders))
     if distribution.is_chief():
         content = io.BytesIO()
         np.savez(content, **found)  # type: ignore[arg-type]

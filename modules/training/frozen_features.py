@@ -102,8 +102,12 @@ class FrozenFeatures:
         return tf.io.gfile.join(self._folder, f"{split}-{distribution.process_name()}")
 
     def _encode_plain(self, pixels: tf.Tensor) -> tf.Tensor:
-        return self._model(tf.cast(pixels, tf.float32), training=False)
+        return self._encode(tf.cast(pixels, tf.float32))
 
     def _encode_augmented(self, pixels: tf.Tensor) -> tf.Tensor:
         view = self._augment(tf.cast(pixels, tf.float32), training=True)
-        return self._model(view, training=False)
+        return self._encode(view)
+
+    def _encode(self, pixels: tf.Tensor) -> tf.Tensor:
+        """float32 [N, F], in whatever precision it was computed."""
+        return tf.cast(self._model(pixels, training=False), tf.float32)

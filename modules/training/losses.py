@@ -37,19 +37,19 @@ def contrastive_loss(
     Args:
       image: float32 [B, D], embeddings.
       true: float32 [B, D], of the true captions.
-      hard: float32 [B * H, D], of each image's hard negatives.
+      hard: float32 [B, H, D], of each image's hard negatives.
       counts: bool [B, B + H], which of them are set against which image; the true ones are.
       logit_scale: float32 [], inverse temperature.
 
     Returns:
       float32 [], the mean of both ways.
     """
-    size, width = tf.shape(image)[0], image.shape[-1]
+    size = tf.shape(image)[0]
     image, true, hard = (tf.nn.l2_normalize(each, axis=-1) for each in (image, true, hard))
     cosine = tf.concat(
         [
             tf.matmul(image, true, transpose_b=True),
-            tf.einsum("bd,bhd->bh", image, tf.reshape(hard, [size, -1, width])),
+            tf.einsum("bd,bhd->bh", image, hard),
         ],
         axis=1,
     )

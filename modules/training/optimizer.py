@@ -12,11 +12,16 @@ from modules.training.stages import Stage
 def build_optimizer(stage: Stage, settings: TrainerConfig) -> keras.optimizers.Optimizer:
     """AdamW, to be driven by `LearningRate`.
 
+    In float16 small gradients would become 0: there the loss is scaled up, and the gradients down.
+
     Args:
       stage: how high the learning rate rises.
       settings: the `trainer` section.
     """
-    return keras.optimizers.AdamW(stage.learning_rate, weight_decay=settings.weight_decay)
+    adam = keras.optimizers.AdamW(stage.learning_rate, weight_decay=settings.weight_decay)
+    if settings.precision == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(adam)
+    return adam
 
 
 class LearningRate(keras.callbacks.Callback):

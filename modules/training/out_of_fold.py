@@ -17,12 +17,12 @@ import tensorflow as tf
 
 from core import features, reporting
 from modules.export.scoring import SCORED_AT_ONCE, Scorer
+from modules.network.model import PairModel
 from modules.preprocessing.captions import PADDING_ID
 from modules.training import calibration, folds, inputs
 from modules.training.data_checks import check_data
 from modules.training.held_out import HeldOut, with_wrong_pairs
 from modules.training.inputs import Splits, TrainingData
-from modules.training.pair_trainer import PairTrainer
 from modules.training.setup import TrainingSetup
 
 
@@ -116,12 +116,12 @@ def _rest(
 
 def _ask(
     own: tf.data.Dataset, rest: TrainingData, most: int, seed: int
-) -> Callable[[PairTrainer], dict[str, np.ndarray]]:
+) -> Callable[[PairModel], dict[str, np.ndarray]]:
     """Has a trained model judge a fold, once its logits mean the same as those of the others."""
 
-    def ask(trainer: PairTrainer) -> dict[str, np.ndarray]:
-        calibration.calibrate(trainer.model, [calibration.score_validation(trainer, rest)])
-        return judge_pairs(Scorer.of_model(trainer.model), own, most, seed)
+    def ask(model: PairModel) -> dict[str, np.ndarray]:
+        calibration.calibrate(model, [calibration.score_validation(model, rest)])
+        return judge_pairs(Scorer.of_model(model), own, most, seed)
 
     return ask
 

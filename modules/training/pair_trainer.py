@@ -3,6 +3,9 @@
 A step encodes B images and B + B * H captions once each, and then scores images against captions:
 the image's own caption is true; other captions of the batch and its H hard ones are negatives. So
 negatives are new in every step, and cost only the small matcher, not the backbone.
+
+With several replicas each encodes its part of the batch. The embeddings then go to all of them, and
+each scores the whole batch: so the loss is that of one device.
 """
 
 import math
@@ -23,6 +26,13 @@ from modules.training.negatives import in_batch_pairs, pair_weights
 
 # InfoNCE's logit scale, to begin with and at most (Radford et al. 2021, "CLIP").
 _FIRST_LOGIT_SCALE, _LAST_LOGIT_SCALE = 10.0, 100.0
+
+_FROM_ALL_REPLICAS = (
+    features.TOKENS,
+    features.HARD_TOKENS,
+    features.GROUP_HASH,
+    features.ATTRIBUTES,
+)
 
 
 class PairTrainer(keras.Model):
@@ -58,6 +68,7 @@ class PairTrainer(keras.Model):
         self._random = keras.random.SeedGenerator(settings.seed)
         self._loss = keras.metrics.Mean(name="loss")
         self._auc = _auc_metric()
+        self._step = tf.function(self._update, jit_compile=True) if settings.xla else self._update
         self._augment.build(model.image_encoder.input_shape)
         self.built = True
 
@@ -65,23 +76,34 @@ class PairTrainer(keras.Model):
         """Logits, float32 [B], of pairs as in `modules.training.inputs.validation_pairs`."""
         image = self._encode_images(pairs, training)
         caption = self.model.caption_encoder(pairs[features.TOKENS], training=training)
-        return self.model.matcher([image, caption], training=training)
+        logits = self.model.matcher([image, caption], training=training)
+        return tf.cast(logits, tf.float32)
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One update from a batch of `modules.training.inputs.training_pairs`."""
+        if features.PIXELS in batch:
+            # By itself: XLA has nothing that turns and shifts pictures.
+            pixels = tf.cast(batch[features.PIXELS], tf.float32)
+            batch = {**batch, features.PIXELS: self._augment(pixels, training=True)}
+        with distribution.own_device():
+            return self._step(batch)
+
+    def _update(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The same from augmented pictures."""
         settings = self._settings
-        tokens, hard = batch[features.TOKENS], batch[features.HARD_TOKENS]
-        size, length = tf.shape(tokens)[0], tokens.shape[1]
-        in_batch = in_batch_pairs(tokens, batch[features.GROUP_HASH], settings.random_negatives)
+        kept = [name for name in _FROM_ALL_REPLICAS if name in batch]
+        whole = dict(
+            zip(kept, distribution.whole_batch([batch[name] for name in kept]), strict=True)
+        )
+        tokens, hard = whole[features.TOKENS], whole[features.HARD_TOKENS]
+        size = tf.shape(tokens)[0]
+        in_batch = in_batch_pairs(tokens, whole[features.GROUP_HASH], settings.random_negatives)
         weights = pair_weights(in_batch, hard, settings.hard_negative_share)
         labels = tf.concat([tf.eye(size), tf.zeros([size, hard.shape[1]])], axis=1)
         with tf.GradientTape() as tape:
-            image = self._encode_images(batch, training=True)
-            texts = self._with_unknown_words(
-                tf.concat([tokens, tf.reshape(hard, [-1, length])], axis=0)
+            image, true, hard_negatives = distribution.whole_batch(
+                [self._encode_images(batch, training=True), *self._encode_captions(batch)]
             )
-            caption = self.model.caption_encoder(texts, training=True)
-            true, hard_negatives = caption[:size], caption[size:]
             logits = self._score(image, true, hard_negatives)
             losses = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_sum(weights * losses) / tf.reduce_sum(weights)
@@ -93,14 +115,15 @@ class PairTrainer(keras.Model):
                 scale = tf.minimum(tf.exp(self._log_logit_scale), _LAST_LOGIT_SCALE)
                 contrast = contrastive_loss(image, true, hard_negatives, weights > 0, scale)
                 total += settings.contrastive_loss_weight * contrast
-            if settings.attribute_loss_weight and features.ATTRIBUTES in batch:
+            if settings.attribute_loss_weight and features.ATTRIBUTES in whole:
                 read = self.model.matcher.get_layer(ATTRIBUTES).logits
                 total += settings.attribute_loss_weight * sum(
-                    attribute_loss(batch[features.ATTRIBUTES], read(embedding))
+                    attribute_loss(whole[features.ATTRIBUTES], read(embedding))
                     for embedding in (image, true)
                 )
             # The optimizer adds up what the replicas found.
-            total /= tf.distribute.get_strategy().num_replicas_in_sync
+            total /= distribution.replicas()
+            total = self.optimizer.scale_loss(total)
         variables = self.trainable_variables
         gradients = tape.gradient(total, variables, unconnected_gradients="zero")
         self.optimizer.apply(gradients, variables)
@@ -118,7 +141,7 @@ class PairTrainer(keras.Model):
 
     def _figures(self) -> dict[str, tf.Tensor]:
         """The running figures, each float32 []; [1] where several workers train."""
-        figures: dict[str, tf.Tensor] = self.get_metrics_result()
+        figures = {each.name: distribution.common_result(each) for each in (self._loss, self._auc)}
         if distribution.spans_workers(tf.distribute.get_strategy()):
             # Keras 3.15 takes the mean over their first axis, which a scalar does not have.
             return {name: figure[tf.newaxis] for name, figure in figures.items()}
@@ -137,22 +160,37 @@ class PairTrainer(keras.Model):
     def _encode_images(self, batch: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
         """Embeddings of pictures, or of the features that stand for them in a frozen stage."""
         if features.IMAGE_FEATURES in batch:
-            return self.model.image_head(batch[features.IMAGE_FEATURES], training=training)
-        pixels = tf.cast(batch[features.PIXELS], tf.float32)
-        if training:
-            pixels = self._augment(pixels, training=True)
-        return self.model.image_encoder(pixels, training=training)
+            image = self.model.image_head(batch[features.IMAGE_FEATURES], training=training)
+        else:
+            pixels = tf.cast(batch[features.PIXELS], tf.float32)
+            image = self.model.image_encoder(pixels, training=training)
+        return tf.cast(image, tf.float32)
 
-    def _with_unknown_words(self, tokens: tf.Tensor) -> tf.Tensor:
-        """int64 [N, L], the same with some words taken for unknown ones.
+    def _encode_captions(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Embeddings of the true captions, float32 [B, D], and of the hard ones, [B, H, D]."""
+        tokens, hard = batch[features.TOKENS], batch[features.HARD_TOKENS]
+        size = tf.shape(tokens)[0]
+        texts = tf.concat([tokens, tf.reshape(hard, [-1, tokens.shape[1]])], axis=0)
+        if self._settings.word_dropout:
+            texts = self._with_unknown_words(texts, size)
+        caption = tf.cast(self.model.caption_encoder(texts, training=True), tf.float32)
+        shape = [size, hard.shape[1], caption.shape[-1]]
+        return caption[:size], tf.reshape(caption[size:], shape)
+
+    def _with_unknown_words(self, texts: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+        """int64 [N, L], true captions and then hard ones, with some words taken for unknown ones.
 
         So no caption is known by a single rare word (Iyyer et al. 2015, "word dropout").
         """
-        if not self._settings.word_dropout:
-            return tokens
-        chance = keras.random.uniform(tf.shape(tokens), seed=self._random)
-        dropped = (chance < self._settings.word_dropout) & (tokens != captions.PADDING_ID)
-        return tf.where(dropped, tf.constant(captions.OOV_ID, tokens.dtype), tokens)
+        # For all replicas, so that a caption loses the words that it would lose on one device.
+        replicas = distribution.replicas()
+        shape = [tf.shape(texts)[0] * replicas, texts.shape[1]]
+        chance = keras.random.uniform(shape, seed=self._random)
+        if replicas > 1:
+            true, hard = chance[: size * replicas], chance[size * replicas :]
+            chance = tf.concat([distribution.own_part(each) for each in (true, hard)], axis=0)
+        dropped = (chance < self._settings.word_dropout) & (texts != captions.PADDING_ID)
+        return tf.where(dropped, tf.constant(captions.OOV_ID, texts.dtype), texts)
 
     def _score(self, image: tf.Tensor, true: tf.Tensor, hard: tf.Tensor) -> tf.Tensor:
         """Logits of every image with every caption of the batch and with its own hard negatives.
@@ -160,19 +198,19 @@ class PairTrainer(keras.Model):
         Args:
           image: float32 [B, D].
           true: float32 [B, D], the true captions.
-          hard: float32 [B * H, D].
+          hard: float32 [B, H, D].
 
         Returns:
           float32 [B, B + H].
         """
         size, width = tf.shape(image)[0], image.shape[-1]
         true = tf.broadcast_to(true[tf.newaxis], [size, size, width])
-        texts = tf.concat([true, tf.reshape(hard, [size, -1, width])], axis=1)
+        texts = tf.concat([true, hard], axis=1)
         images = tf.broadcast_to(image[:, tf.newaxis], tf.shape(texts))
         logits = self.model.matcher(
             [tf.reshape(images, [-1, width]), tf.reshape(texts, [-1, width])], training=True
         )
-        return tf.reshape(logits, [size, -1])
+        return tf.reshape(tf.cast(logits, tf.float32), [size, -1])
 
 
 def _auc_metric() -> keras.metrics.AUC:

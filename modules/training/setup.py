@@ -1,5 +1,6 @@
 """All that a training needs to know beside the pairs: configuration, vocabularies, devices."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +9,15 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from core import config as configs
-from core.config import Config
+from core import reporting
+from core.config import Config, TrainerConfig
 from modules.network import user_model
 from modules.network.model import PairModel
 from modules.preprocessing import attributes as attribute_files
 from modules.preprocessing import captions
 from modules.training import distribution
+
+_log = logging.getLogger(f"{reporting.LOGGER}.setup")
 
 Attributes = dict[str, list[str]]
 """Metadata feature to its values in the training split, in the order of their ids."""
@@ -62,6 +66,7 @@ class TrainingSetup:
             {name: custom_config[name] for name in Config.model_fields if name in custom_config}
         )
         strategy = distribution.strategy(config.trainer.strategy)
+        _warn_without_gpu(config.trainer)
         return cls(
             config=config,
             strategy=strategy,
@@ -93,6 +98,14 @@ class TrainingSetup:
             self.vocabulary_size,
             [len(values) for values in self.attributes.values()],
         )
+
+
+def _warn_without_gpu(settings: TrainerConfig) -> None:
+    """Says so where what makes a GPU faster is asked for and there is none."""
+    asked = [f'trainer.precision = "{settings.precision}"'] * (settings.precision != "float32")
+    asked += ["trainer.xla = true"] * settings.xla
+    if asked and not tf.config.list_physical_devices("GPU"):
+        _log.warning("%s without a GPU: expect a slower training", " and ".join(asked))
 
 
 def _lines(transform: tft.TFTransformOutput, vocabulary: str) -> list[str]:

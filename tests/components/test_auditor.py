@@ -64,7 +64,7 @@ def test_all_are_judged_and_a_killed_audit_goes_on(audited, tmp_path, caplog, mo
     def killed_in_the_second(*arguments):
         if next(begun) == 1:
             raise KeyboardInterrupt
-        fit(*arguments)
+        return fit(*arguments)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(folds, "fit", killed_in_the_second)

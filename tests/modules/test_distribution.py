@@ -8,10 +8,22 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from core import config as configs
 from core.errors import DexmatchError
 from modules.training import distribution
 
 pytestmark = pytest.mark.slow
+
+EPOCHS = 2
+SAME_CURVE = (
+    f"trainer.epochs={EPOCHS}",
+    # What one device and several draw alike: words that are dropped, and what happens to pictures.
+    "augment.flip=true",
+    "augment.shift=0.1",
+    # What each replica draws for its part of a batch.
+    "model.dropout=0",
+    "model.image_dropout=0",
+)
 
 
 def cluster(task, index, **others):
@@ -61,6 +73,13 @@ def test_several_workers_without_a_cluster(monkeypatch):
         distribution.strategy("multi_worker")
 
 
+@pytest.mark.parametrize("setting", ["xla=true", "precision=mixed_float16"])
+def test_what_is_for_one_device_alone(setting):
+    with pytest.raises(DexmatchError, match='needs `strategy` = "one_device"') as raised:
+        configs.load(None, [f"trainer.{setting}", "trainer.strategy=mirrored"])
+    assert "\n" not in str(raised.value)
+
+
 def test_a_batch_too_small_for_the_replicas(runs, transformed, tmp_path, monkeypatch):
     four = SimpleNamespace(num_replicas_in_sync=4)
     monkeypatch.setattr(runs.trainer.distribution, "strategy", lambda name: four)
@@ -68,13 +87,25 @@ def test_a_batch_too_small_for_the_replicas(runs, transformed, tmp_path, monkeyp
         runs.train(transformed, tmp_path, "trainer.batch_size=7")
 
 
-def test_replicas_learn_and_agree(runs, transformed, tmp_path):
+@pytest.fixture(scope="module")
+def one_worker(runs, transformed, tmp_path_factory):
+    """The folder of a training by a cluster of a single worker."""
+    target = tmp_path_factory.mktemp("one_worker")
+    runs.train_in_a_cluster(transformed, [target], *SAME_CURVE)
+    return target
+
+
+def assert_same_curve(figures, others):
+    for name in ("loss", "val_loss"):
+        assert len(figures[name]) == EPOCHS
+        np.testing.assert_allclose(figures[name], others[name], atol=1e-3, err_msg=name)
+    # Two of the 12 pairs may change places by a rounding.
+    np.testing.assert_allclose(figures["val_auc"], others["val_auc"], atol=0.03)
+
+
+def test_replicas_learn_and_agree(runs, transformed, tmp_path, one_worker):
     done = runs.run_in_a_process(
-        transformed,
-        tmp_path,
-        "trainer.strategy=mirrored",
-        "trainer.epochs=1",
-        logical_devices=2,
+        transformed, tmp_path, "trainer.strategy=mirrored", *SAME_CURVE, logical_devices=2
     )
     found = json.loads(re.search(r"REPLICAS (.*)", done.stdout)[1])
     assert found["replicas"] == 2
@@ -82,25 +113,27 @@ def test_replicas_learn_and_agree(runs, transformed, tmp_path):
     assert found["weights"] > found["trained"]
     assert found["agree"]
     assert all(np.isfinite(each).all() for each in runs.weights(tmp_path).values())
+    assert_same_curve(runs.figures(tmp_path), runs.figures(one_worker))
 
 
-def test_a_cluster_of_one_worker_trains(runs, transformed, tmp_path):
-    runs.train_in_a_cluster(transformed, [tmp_path], "trainer.epochs=1")
-    assert all(np.isfinite(each).all() for each in runs.weights(tmp_path).values())
+def test_a_cluster_of_one_worker_trains(runs, one_worker):
+    assert all(np.isfinite(each).all() for each in runs.weights(one_worker).values())
 
 
-def test_two_workers_train_one_model_that_the_first_writes(runs, transformed, tmp_path):
+def test_two_workers_train_one_model_that_the_first_writes(runs, transformed, tmp_path, one_worker):
     targets = [tmp_path / "first", tmp_path / "second"]
     runs.train_in_a_cluster(
         transformed,
         targets,
-        "trainer.epochs=1",
+        *SAME_CURVE,
         "trainer.early_stopping_from=0",
         "trainer.calibration_folds=1",
         "trainer.calibration_fold_share=0.5",
         export=True,
         checkpoints=str(tmp_path / "checkpoints"),
     )
+    for target in targets:
+        assert_same_curve(runs.figures(target), runs.figures(one_worker))
     first, second = map(runs.weights, targets)
     assert len(first) > 10
     runs.assert_same(first, second)

@@ -21,7 +21,7 @@ def unit(*rows):
 def test_the_contrastive_loss_falls_as_the_true_caption_comes_closer():
     image = unit([1, 0], [0, 1])
     counts = tf.constant([[True, True, True], [True, True, False]])
-    hard = unit([0.6, 0.8], [0, 1])  # The second picture's is padding.
+    hard = unit([0.6, 0.8], [0, 1])[:, tf.newaxis]  # The second picture's is padding.
 
     def loss(own):
         return float(losses.contrastive_loss(image, own, hard, counts, tf.constant(10.0)))
@@ -32,7 +32,8 @@ def test_the_contrastive_loss_falls_as_the_true_caption_comes_closer():
 def test_captions_that_do_not_count_do_not_matter():
     image, own = unit([1, 0], [0, 1]), unit([0.8, 0.6], [0.6, 0.8])
     counts = tf.constant([[True, False, False], [False, True, False]])
-    loss = losses.contrastive_loss(image, own, unit([1, 0], [0, 1]), counts, tf.constant(10.0))
+    hard = unit([1, 0], [0, 1])[:, tf.newaxis]
+    loss = losses.contrastive_loss(image, own, hard, counts, tf.constant(10.0))
     assert float(loss) == pytest.approx(0, abs=1e-6)
 
 

@@ -45,3 +45,11 @@ def test_without_a_cosine_the_peak_is_kept(warmup_epochs):
 
 def test_a_warm_up_that_is_the_whole_training_ends_at_the_peak():
     assert rates([0, 109], warmup_epochs=11) == pytest.approx([1 / 110, 1.0], abs=0.01)
+
+
+def test_in_float16_the_loss_is_scaled_and_the_rate_is_set_all_the_same():
+    half = {"precision": "mixed_float16"}
+    settings = TrainerConfig(**half)
+    optimizer = build_optimizer(plan_stages(settings)[0], settings)
+    assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    assert rates([0, 55, 110], warmup_epochs=0, **half) == pytest.approx([1.0, 0.5, 0.0], abs=1e-6)

@@ -1,10 +1,12 @@
 """`run_fn` on a handful of pairs, through TFX's own arguments."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from core import features
+from modules.network.layers import leaves
 
 pytestmark = pytest.mark.slow
 
@@ -69,3 +71,43 @@ def test_a_model_goes_on_from_the_last_blessed_one(
     ]
     np.testing.assert_allclose(answers[1], answers[0], rtol=1e-3)
     assert len(set(answers[0].numpy().tolist())) > 1
+
+
+@pytest.fixture
+def fitted(runs, monkeypatch):
+    """What was trained, as a `PairTrainer`, and what came of it, as a `PairModel`."""
+    seen = []
+    fit = runs.trainer.fit
+
+    def watched(trainer, *arguments):
+        seen.append((trainer, fit(trainer, *arguments)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(runs.trainer, "fit", watched)
+    return seen
+
+
+def computes_in(*models):
+    return {each.compute_dtype for one in models for each in leaves(one) if each.weights}
+
+
+def test_mixed_precision_is_of_the_training_alone(
+    runs, tiny_backbone, transformed, tmp_path, fitted, caplog
+):
+    weights = runs.train(
+        transformed, tmp_path, "trainer.epochs=1", "trainer.precision=mixed_bfloat16"
+    )
+    assert "without a GPU" in caplog.text
+    ((trainer, model),) = fitted
+    learned = trainer.model
+    assert computes_in(learned.image_encoder, learned.caption_encoder) == {"bfloat16"}
+    assert computes_in(learned.matcher) == {"float32"}
+    assert computes_in(model.image_encoder, model.caption_encoder, model.matcher) == {"float32"}
+    assert {each.dtype for each in weights.values()} == {np.dtype("float32")}
+    assert keras.config.dtype_policy().name == "float32"
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype(np.float32)
+    exact, rounded = (
+        np.asarray(each.image_encoder(pixels), np.float32) for each in (model, learned)
+    )
+    np.testing.assert_allclose(rounded, exact, atol=0.05 * np.abs(exact).max())
+    assert not np.array_equal(rounded, exact)

@@ -71,6 +71,7 @@ SMALL = (
     "augment.shift=0",
 )
 _WEIGHTS = "weights.npz"
+_FIGURES = "figures.json"
 BLOCKS = ("block1a", "block1b", "block2a")
 
 
@@ -221,6 +222,11 @@ def weights(target: Path) -> dict:
     """What a training into this folder ended with, by name."""
     with np.load(target / _WEIGHTS) as kept:
         return dict(kept)
+
+
+def figures(target: Path) -> dict[str, list[float]]:
+    """The figures of each epoch of a training into this folder, in a process of its own."""
+    return json.loads((target / _FIGURES).read_text())
 
 
 class Interrupted(BaseException):
@@ -414,6 +420,20 @@ def _report_replicas() -> None:
     PairTrainer.fit = reporting_fit
 
 
+def _keep_figures(target: Path) -> None:
+    """Has the first training leave its figures in a file."""
+    fit = PairTrainer.fit
+
+    def keeping_fit(self, *args: object, **options: object) -> keras.callbacks.History:
+        history = fit(self, *args, **options)
+        target.mkdir(parents=True, exist_ok=True)
+        if not (target / _FIGURES).exists():
+            (target / _FIGURES).write_text(json.dumps(history.history))
+        return history
+
+    PairTrainer.fit = keeping_fit
+
+
 def main() -> None:
     request = json.loads(sys.argv[1])
     logging.getLogger("dexmatch").setLevel(logging.INFO)
@@ -426,6 +446,7 @@ def main() -> None:
     if count:
         _report_replicas()
     transformed, target = Path(request["transformed"]), Path(request["target"])
+    _keep_figures(target)
     with contextlib.ExitStack() as stack:
         if kill := request.get("kill"):
             stack.enter_context(_stopping(*kill, _kill))
