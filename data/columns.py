@@ -5,20 +5,14 @@ A model is measured on slices by value, and a value is what is written: release 
 numbers in their one spelling, or the user says which type it is.
 """
 
-import collections
 import dataclasses
-import math
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Literal
 
 from core import features
 from core.errors import DexmatchError
-from data.readers.base import Reader
-from data.records import EmbeddedImage, Record
-
-FeatureType = Literal["int64", "float", "bytes"]
+from data.survey import INT64, FeatureType, Survey
 
 # In the order in which they are looked for. A URL is no picture.
 IMAGE_NAMES = ("image", "file_name", "filename", "image_path", "image_file", "path", "file", "img")
@@ -27,9 +21,6 @@ _CAPTION_NAMES = ("caption", "captions", "text", "description", "sentence", "sen
 TYPES: Mapping[str, FeatureType] = {"int": "int64", "float": "float", "text": "bytes"}
 """The types that a user may ask for."""
 
-# No leading zero: 007 is a name. No -0 either.
-_INTEGER = re.compile(r"0|-?[1-9][0-9]*")
-_INT64 = range(-(2**63), 2**63)
 _MAX_FLOAT32 = 3.4028234e38
 
 
@@ -58,81 +49,6 @@ NO_COLUMN = "none"
 _OPTIONAL_PARTS = ("id", "group", "hard_caption")
 
 
-@dataclasses.dataclass(slots=True)
-class Survey:
-    """What one look at all records finds.
-
-    Attributes:
-      records: how many there are, broken ones included.
-      types: column name to type, in order of first appearance; None: no value seen.
-      list_items: column name to the number of list items in it, the first of each list left out.
-      pictures: the columns that hold pictures.
-      id_repeats: whether the column that would be guessed to name the pairs has a value twice.
-    """
-
-    records: int = 0
-    types: dict[str, FeatureType | None] = dataclasses.field(default_factory=dict)
-    list_items: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
-    pictures: set[str] = dataclasses.field(default_factory=set)
-    id_repeats: bool = False
-
-    def rows(self, caption: str) -> int:
-        """How many rows the records make, if `caption` is the caption column."""
-        return self.records + self.list_items[caption]
-
-
-def survey(reader: Reader) -> Survey:
-    """Looks at every record of a source, without its pictures."""
-    found = Survey()
-    ids: set[int] = set()
-    for record in reader.records(with_images=False):
-        found.records += 1
-        if isinstance(record, Record):
-            if not found.id_repeats and (pair_id := plain(record.fields.get(features.ID))):
-                key = hash(str(pair_id))
-                found.id_repeats = key in ids
-                ids.add(key)
-            for name, value in record.fields.items():
-                if isinstance(value, EmbeddedImage):
-                    found.pictures.add(name)
-                elif isinstance(value, list) and value:
-                    found.list_items[name] += len(value) - 1
-                seen = found.types.setdefault(name, None)
-                if seen != "bytes":  # The widest type; nothing can change it.
-                    found.types[name] = _wider(seen, value_type(plain(value), reader.is_typed))
-    return found
-
-
-def plain(value: object) -> object:
-    """A value without the white space around it; None where nothing is left."""
-    if isinstance(value, str):
-        return value.strip() or None
-    if isinstance(value, float) and math.isnan(value):
-        return None  # What pandas writes for a missing value.
-    return value
-
-
-def value_type(value: object, is_typed: bool) -> FeatureType | None:
-    """The narrowest type that holds a value.
-
-    Args:
-      value: what `plain` gave.
-      is_typed: whether text is text even where it looks like a number.
-
-    Returns:
-      The type, None for no value.
-    """
-    match value:
-        case None:
-            return None
-        case int():  # And bool, as 0 or 1.
-            return "int64" if value in _INT64 else "bytes"
-        case str() if not is_typed and _INTEGER.fullmatch(value):
-            # The longest has 20 characters; Python takes its time over thousands of digits.
-            return "int64" if len(value) <= 20 and int(value) in _INT64 else "bytes"
-    return "bytes"
-
-
 def typed(value: object, kind: FeatureType) -> int | float | None:
     """A value in the numeric type that a user asked for; None if it is no such number."""
     try:
@@ -140,14 +56,9 @@ def typed(value: object, kind: FeatureType) -> int | float | None:
             number = float(value)  # type: ignore[arg-type]
             return number if abs(number) <= _MAX_FLOAT32 else None
         whole = int(value)  # type: ignore[call-overload]
-        return whole if whole in _INT64 and (isinstance(value, str) or whole == value) else None
+        return whole if whole in INT64 and (isinstance(value, str) or whole == value) else None
     except (TypeError, ValueError, OverflowError):
         return None
-
-
-def _wider(first: FeatureType | None, second: FeatureType | None) -> FeatureType | None:
-    order: tuple[FeatureType | None, ...] = (None, "int64", "bytes")
-    return max(first, second, key=order.index)
 
 
 def choose(found: Survey, asked: Columns, source: str) -> Columns:

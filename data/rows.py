@@ -1,14 +1,15 @@
 """From a record to its rows: one for each caption, with an id, and everything checked as text."""
 
-import collections
 import hashlib
 import json
 from collections.abc import Iterator
 
 from core.words import count_words
 from data import picture_files
-from data.columns import Columns, Metadata, plain, typed
+from data.columns import Columns, Metadata, typed
+from data.ids import Ids, numbered
 from data.records import EmbeddedImage, Reason, Record, Reject, Rejected, Row, WrittenNumber
+from data.survey import plain
 
 WORDLESS_OPTION = "--keep-wordless-captions"
 
@@ -17,7 +18,7 @@ _CAPTION_SEPARATOR = "|"
 
 
 class RowMaker:
-    """Turns records into rows, and remembers which ids are taken.
+    """Turns records into rows.
 
     An id is taken by the first complete row that names it, whatever becomes of its picture later;
     so the outcome does not depend on which worker is faster.
@@ -29,6 +30,7 @@ class RowMaker:
         metadata: tuple[Metadata, ...],
         is_typed: bool,
         keep_wordless: bool = False,
+        ids: Ids | None = None,
     ):
         """Makes rows of one source.
 
@@ -37,6 +39,7 @@ class RowMaker:
           metadata: as `columns.metadata_of` gives them.
           is_typed: see `Reader.is_typed`.
           keep_wordless: whether captions without a word are rows.
+          ids: knows which are taken; None where no row was made yet.
         """
         assert columns.image is not None and columns.caption is not None
         self._image = columns.image
@@ -47,8 +50,7 @@ class RowMaker:
         self._metadata = metadata
         self._is_typed = is_typed
         self._keep_wordless = keep_wordless
-        # Eight bytes each instead of the names: a million ids are some 100 MB less.
-        self._uses: collections.Counter[int] = collections.Counter()
+        self._ids = Ids() if ids is None else ids
 
     def rows(self, record: Record) -> Iterator[Row | Reject]:
         """Yields a row or a reject for every caption; a record without any is one reject."""
@@ -152,26 +154,14 @@ class RowMaker:
 
     def _claim(self, explicit_id: str, number: int) -> str:
         """The id that the source names; further captions of the same record are numbered."""
-        row_id = explicit_id if number == 1 else f"{explicit_id}#{number}"
-        if self._use(row_id) > 1:
+        row_id = numbered(explicit_id, number)
+        if self._ids.claim(row_id) > 1:
             raise Rejected(Reason.DUPLICATE_ID, f"id {row_id!r} stands in an earlier row")
         return row_id
 
     def _next_id(self, image: str) -> str:
         """The picture's name; further captions of the same picture are numbered."""
-        number = self._use(image)
-        row_id = image if number == 1 else f"{image}#{number}"
-        # A picture may really be called "a.png#2", or so be an explicit id.
-        while number > 1 and self._use(row_id) > 1:
-            number = self._use(image)
-            row_id = f"{image}#{number}"
-        return row_id
-
-    def _use(self, name: str) -> int:
-        """How often a name was used, this time included."""
-        key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest())
-        self._uses[key] += 1
-        return self._uses[key]
+        return numbered(image, self._ids.number(image))
 
 
 def as_text(value: object) -> str:

@@ -124,7 +124,10 @@ def _foreign(target: Path) -> str | None:
 
 def _empty(folder: Path) -> None:
     for path in folder.iterdir():
-        path.unlink()
+        if path.is_dir():  # Of a Beam job.
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _sync(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """What goes to a worker process and what comes back. Free of TensorFlow: both sides import it."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from data.dataset import Shard
@@ -23,7 +23,7 @@ class Task:
     path: Path
     folder: Path
     allow_outside: bool
-    rows: Sequence[Row | Reject]
+    rows: Iterable[Row | Reject]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from core.errors import DexmatchError
-from data.readers.base import Reader
+from data.readers.base import DivisibleReader
 from data.readers.folders import files_below
 from data.readers.imagefolder import has_metadata_below
 
@@ -60,7 +60,7 @@ def locate(source: str) -> tuple[str, str]:
     raise DexmatchError(f"{source}: unknown format; choose one with --format: {', '.join(FORMATS)}")
 
 
-def open_reader(source: str, format_name: str, image_folder: Path | None = None) -> Reader:
+def open_reader(source: str, format_name: str, image_folder: Path | None = None) -> DivisibleReader:
     """Opens a source.
 
     Args:
@@ -79,7 +79,7 @@ def open_reader(source: str, format_name: str, image_folder: Path | None = None)
     if image_folder is not None and not image_folder.is_dir():
         raise DexmatchError(f"{image_folder}: the picture folder does not exist")
     module, _, name = _READERS[format_name].partition(":")
-    reader: Reader = getattr(importlib.import_module(module), name)(source)
+    reader: DivisibleReader = getattr(importlib.import_module(module), name)(source)
     # Not what a link leads to: in a download from Hugging Face that is a digest.
     reader.name = Path(os.path.abspath(source)).name
     if image_folder is not None:

@@ -6,16 +6,16 @@ this reader alone needs memory in proportion to the number of captions (not of p
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from core.errors import DexmatchError
-from data.readers.base import Reader
+from data.readers.base import RECORDS_PER_PART, DivisibleReader
 from data.records import Origin, Reason, Record, Reject, WrittenNumber
 
 
-class CocoReader(Reader):
+class CocoReader(DivisibleReader):
     """COCO captions."""
 
     format = "coco"
@@ -31,25 +31,32 @@ class CocoReader(Reader):
         }
         self.folder = self._guess_folder()
 
-    def records(self, *, with_images: bool) -> Iterator[Record | Reject]:
-        """See `Reader.records`."""
+    def parts(self) -> Sequence[slice]:
+        """See `DivisibleReader.parts`: annotations, of which the last stand for the pictures too
+        that have none.
+        """
+        starts = range(0, len(self._annotations), RECORDS_PER_PART) or range(1)
+        stops: list[int | None] = [*starts[1:], None]
+        return [slice(*part) for part in zip(starts, stops, strict=True)]
+
+    def records(self, *, with_images: bool, part: slice | None = None) -> Iterator[Record | Reject]:
+        """See `DivisibleReader.records`."""
         del with_images  # The file holds paths only.
-        captioned = set()
-        row = 0
-        for row, annotation in enumerate(self._annotations, start=1):
+        part = part or slice(0, None)
+        for row, annotation in enumerate(self._annotations[part], start=part.start + 1):
             origin = Origin(self._path.name, row)
-            image_id = annotation.get("image_id") if isinstance(annotation, dict) else None
-            image = self._images.get(image_id) if isinstance(image_id, int | str) else None
+            image = self._images.get(_image_id(annotation))
             if image is None:
                 detail = f"annotations[{row - 1}] names no picture of `images`"
                 yield Reject(origin, "", Reason.MISSING_IMAGE, detail)
-                continue
-            captioned.add(image_id)
-            yield Record(origin, _fields(image, annotation))
-        for image_id, image in self._images.items():
-            if image_id not in captioned:
-                row += 1
-                yield Record(Origin(self._path.name, row), _fields(image, {}))
+            else:
+                yield Record(origin, _fields(image, annotation))
+        if part.stop is not None:
+            return
+        captioned = set(map(_image_id, self._annotations))
+        bare = (image for image_id, image in self._images.items() if image_id not in captioned)
+        for row, image in enumerate(bare, start=len(self._annotations) + 1):
+            yield Record(Origin(self._path.name, row), _fields(image, {}))
 
     def _guess_folder(self) -> Path:
         """The usual places of the pictures, tried with the first one."""
@@ -73,6 +80,12 @@ def _load(path: Path) -> dict[str, Any]:
                 f"{path}: not COCO captions: no list `{key}`; one object per line is .jsonl"
             )
     return content
+
+
+def _image_id(annotation: object) -> int | str | None:
+    """Which picture it names; None if that can be none."""
+    image_id = annotation.get("image_id") if isinstance(annotation, dict) else None
+    return image_id if isinstance(image_id, int | str) else None
 
 
 def _fields(image: Mapping[str, Any], annotation: Mapping[str, Any]) -> dict[str, object]:

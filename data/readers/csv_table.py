@@ -6,15 +6,20 @@ it: where the lines of a record read as rows of their own, or cannot be read tog
 is rejected, and reading goes on with the second.
 """
 
+import codecs
 import collections
+import contextlib
 import csv
+import io
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from core.errors import DexmatchError
-from data.readers.base import Reader
+from data.readers.base import DivisibleReader
+from data.readers.tables import TablePart, every_part
 from data.records import Origin, Reason, Record, Reject
 
 if TYPE_CHECKING:
@@ -23,12 +28,14 @@ if TYPE_CHECKING:
 _MAX_FIELD = 16 * 2**20
 """Characters. A larger field is a quote that was never closed."""
 
+_SURVIVE = "surrogateescape"
+
 _NUMBER = re.compile(r"[-+]?[0-9][0-9.,eE+-]*")
 _FILE = re.compile(r"\S.*\.[A-Za-z][A-Za-z0-9]{1,4}")
 _LINE_END = re.compile(r"[\r\n]")
 
 
-class CsvReader(Reader):
+class CsvReader(DivisibleReader):
     """Comma-separated values."""
 
     format = "csv"
@@ -39,25 +46,58 @@ class CsvReader(Reader):
         self._path = Path(source)
         self.folder = self._path.parent
 
-    def records(self, *, with_images: bool) -> Iterator[Record | Reject]:
-        """See `Reader.records`."""
+    def parts(self) -> Sequence[TablePart]:
+        """See `DivisibleReader.parts`."""
+        return every_part(place for place, _ in self._placed(None))
+
+    def records(
+        self, *, with_images: bool, part: TablePart | None = None
+    ) -> Iterator[Record | Reject]:
+        """See `DivisibleReader.records`."""
         del with_images  # A table holds paths only.
+        placed = self._placed(part)
+        for _, record in itertools.islice(placed, part.records if part else None):
+            yield record
+
+    def _placed(self, part: TablePart | None) -> Iterator[tuple[TablePart, Record | Reject]]:
+        """Every record with the part that begins with it, from the first of a part to the last."""
         csv.field_size_limit(_MAX_FIELD)
         try:
-            # Bytes that are not UTF-8 cost their row only, so they must survive the reading.
-            with open(self._path, encoding="utf-8-sig", errors="surrogateescape", newline="") as f:
-                lines = _Lines(f)
-                yield from self._rows(
-                    csv.reader(lines, delimiter=self.delimiter, strict=True), lines
-                )
+            with self._opened() as lines:
+                reader = self._reader(lines)
+                header = self._header(reader, lines)
+                if part is None:
+                    yield from self._rows(header, (), reader, lines)
+                    return
+            with self._opened(part) as lines:
+                yield from self._rows(header, part.known, self._reader(lines), lines)
         except OSError as error:
             raise DexmatchError(f"{self._path}: cannot be read ({error.strerror})") from error
 
-    def _rows(self, reader: "_csv.Reader", lines: "_Lines") -> Iterator[Record | Reject]:
-        header = self._header(reader, lines)
-        last_good: Sequence[str] = ()
+    @contextlib.contextmanager
+    def _opened(self, part: TablePart | None = None) -> Iterator["_Lines"]:
+        """The lines of the file, or those from a part on."""
+        with open(self._path, "rb") as file:
+            mark = codecs.BOM_UTF8 if file.read(3) == codecs.BOM_UTF8 else b""
+            offset = part.offset if part else len(mark)
+            file.seek(offset)
+            # Bytes that are not UTF-8 cost their row only, so they must survive the reading.
+            text = io.TextIOWrapper(file, encoding="utf-8", errors=_SURVIVE, newline="")
+            yield _Lines(text, offset, part.lines if part else 0)
+
+    def _reader(self, lines: "_Lines") -> "_csv.Reader":
+        return csv.reader(lines, delimiter=self.delimiter, strict=True)
+
+    def _rows(
+        self,
+        header: Sequence[str],
+        last_good: Sequence[str],
+        reader: "_csv.Reader",
+        lines: "_Lines",
+    ) -> Iterator[tuple[TablePart, Record | Reject]]:
         while True:
             lines.begin()
+            place = TablePart(lines.offset, lines.number, last_good)
             origin = Origin(self._path.name, lines.number + 1)
             reject = None
             try:
@@ -81,11 +121,11 @@ class CsvReader(Reader):
                 )
                 reject = Reject(origin, "", Reason.OPEN_QUOTE, detail)
             if reject:
-                yield reject
+                yield place, reject
                 lines.give_back(lines.taken[1:])  # Each of them is accounted for by itself.
             else:
                 last_good = fields
-                yield Record(origin, dict(zip(header, fields, strict=True)))
+                yield place, Record(origin, dict(zip(header, fields, strict=True)))
 
     def _header(self, reader: "_csv.Reader", lines: "_Lines") -> list[str]:
         try:
@@ -147,14 +187,16 @@ class _Lines:
     """The lines of a file, some of which may be given back.
 
     Attributes:
-      number: how many were read, less those given back.
+      offset: bytes of the file before the next one.
+      number: how many lines stand there.
       taken: those read since `begin`.
     """
 
-    def __init__(self, file: Iterator[str]):
+    def __init__(self, file: Iterator[str], offset: int, number: int):
         self._file = file
         self._given_back: collections.deque[str] = collections.deque()
-        self.number = 0
+        self.offset = offset
+        self.number = number
         self.taken: list[str] = []
 
     def __iter__(self) -> "_Lines":
@@ -162,6 +204,7 @@ class _Lines:
 
     def __next__(self) -> str:
         line = self._given_back.popleft() if self._given_back else next(self._file)
+        self.offset += _size(line)
         self.number += 1
         self.taken.append(line)
         return line
@@ -173,7 +216,13 @@ class _Lines:
     def give_back(self, lines: Sequence[str]) -> None:
         """The last lines that were taken come again."""
         self._given_back.extendleft(reversed(lines))
+        self.offset -= sum(map(_size, lines))
         self.number -= len(lines)
+
+
+def _size(line: str) -> int:
+    """Bytes that it takes in the file."""
+    return len(line.encode(errors=_SURVIVE))
 
 
 _KINDS_THAT_TELL = ("number", "file", "word")

@@ -7,14 +7,15 @@ their paths.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from core.errors import DexmatchError
-from data.readers.base import Reader
+from data.readers.base import DivisibleReader
 from data.readers.csv_table import CsvReader
 from data.readers.folders import files_below
 from data.readers.jsonl import JsonlReader
+from data.readers.tables import TablePart
 from data.records import Origin, Record, Reject
 
 _READERS: dict[str, type[CsvReader | JsonlReader]] = {
@@ -28,7 +29,7 @@ def has_metadata_below(folder: Path) -> bool:
     return bool(_metadata_files(folder)[0])
 
 
-class ImageFolderReader(Reader):
+class ImageFolderReader(DivisibleReader):
     """A folder with metadata files."""
 
     format = "imagefolder"
@@ -62,13 +63,19 @@ class ImageFolderReader(Reader):
                 "folders by themselves"
             ]
 
-    def records(self, *, with_images: bool) -> Iterator[Record | Reject]:
-        """See `Reader.records`."""
-        for table in self._tables:
+    def parts(self) -> Sequence[tuple[Path, TablePart]]:
+        """See `DivisibleReader.parts`."""
+        return [(table, part) for table in self._tables for part in _opened(table).parts()]
+
+    def records(
+        self, *, with_images: bool, part: tuple[Path, TablePart] | None = None
+    ) -> Iterator[Record | Reject]:
+        """See `DivisibleReader.records`."""
+        for table, part_of_it in [part] if part else [(table, None) for table in self._tables]:
             path = table.relative_to(self._root)
             # A picture folder that the user names is what all paths are relative to.
             folder = path.parent.as_posix() if self.folder == self._root else ""
-            for record in _READERS[table.name](str(table)).records(with_images=with_images):
+            for record in _opened(table).records(with_images=with_images, part=part_of_it):
                 origin = Origin(path.as_posix(), record.origin.row)
                 if isinstance(record, Record):
                     yield Record(origin, record.fields, folder)
@@ -77,6 +84,10 @@ class ImageFolderReader(Reader):
 
     def _listed(self, tables: Iterable[Path]) -> str:
         return ", ".join(sorted(str(table.relative_to(self._root)) for table in tables))
+
+
+def _opened(table: Path) -> CsvReader | JsonlReader:
+    return _READERS[table.name](str(table))
 
 
 def _metadata_files(root: Path) -> tuple[list[Path], list[Path]]:

@@ -4,16 +4,18 @@ A row of an import is one caption: a record whose caption is a list of five coun
 record without any, or a line that cannot be read, as one.
 """
 
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from core.errors import DexmatchError
-from data.readers.base import Reader
+from data.readers.base import DivisibleReader
+from data.readers.tables import TablePart, every_part
 from data.records import Origin, Reason, Record, Reject, WrittenNumber
 
 
-class JsonlReader(Reader):
+class JsonlReader(DivisibleReader):
     """JSON Lines."""
 
     format = "jsonl"
@@ -22,14 +24,28 @@ class JsonlReader(Reader):
         self._path = Path(source)
         self.folder = self._path.parent
 
-    def records(self, *, with_images: bool) -> Iterator[Record | Reject]:
-        """See `Reader.records`."""
+    def parts(self) -> Sequence[TablePart]:
+        """See `DivisibleReader.parts`."""
+        return every_part(place for place, _ in self._placed(TablePart(0, 0)))
+
+    def records(
+        self, *, with_images: bool, part: TablePart | None = None
+    ) -> Iterator[Record | Reject]:
+        """See `DivisibleReader.records`."""
         del with_images  # The file holds paths only.
+        placed = self._placed(part or TablePart(0, 0))
+        for place, line in itertools.islice(placed, part.records if part else None):
+            yield _parse(Origin(self._path.name, place.lines + 1), line)
+
+    def _placed(self, part: TablePart) -> Iterator[tuple[TablePart, bytes]]:
+        """Every line that holds something, with the part that begins with it, from a part on."""
         try:
             with open(self._path, "rb") as lines:
-                for number, line in enumerate(lines, start=1):
+                offset = lines.seek(part.offset)
+                for number, line in enumerate(lines, start=part.lines):
                     if line.strip():
-                        yield _parse(Origin(self._path.name, number), line)
+                        yield TablePart(offset, number), line
+                    offset += len(line)
         except OSError as error:
             raise DexmatchError(f"{self._path}: cannot be read ({error.strerror})") from error
 

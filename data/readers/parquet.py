@@ -5,7 +5,9 @@ column of paths. Only the columns that are needed are read, some rows at a time.
 is one caption: a cell that is a list of five counts as five rows.
 """
 
-from collections.abc import Iterator
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pyarrow.parquet as pq
 
 from core.errors import DexmatchError
 from data.columns import IMAGE_NAMES
-from data.readers.base import Reader
+from data.readers.base import RECORDS_PER_PART, DivisibleReader
 from data.readers.folders import files_below
 from data.records import EmbeddedImage, Origin, Reason, Record, Reject, WrittenNumber
 
@@ -25,7 +27,22 @@ _BUFFER = 2**20
 """Bytes. Without it the pictures of a whole row group, often the whole file, are read at once."""
 
 
-class ParquetReader(Reader):
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Part:
+    """Row groups of a file that follow each other.
+
+    Attributes:
+      path: of the file.
+      rows_before: number of rows in front of them.
+      row_groups: their numbers.
+    """
+
+    path: Path
+    rows_before: int
+    row_groups: Sequence[int]
+
+
+class ParquetReader(DivisibleReader):
     """Parquet files."""
 
     format = "parquet"
@@ -38,18 +55,49 @@ class ParquetReader(Reader):
             raise DexmatchError(f"{source}: no *.parquet file in this folder")
         self.folder = self._root
 
-    def records(self, *, with_images: bool) -> Iterator[Record | Reject]:
-        """See `Reader.records`."""
+    def parts(self) -> Sequence[_Part]:
+        """See `DivisibleReader.parts`."""
+        parts: list[_Part] = []
         for path in self._files:
-            try:
-                with pq.ParquetFile(path, buffer_size=_BUFFER) as file:
-                    yield from _records(file, str(path.relative_to(self._root)), with_images)
-            except (pa.ArrowException, OSError) as error:
-                reason = " ".join(str(error).split())
-                raise DexmatchError(f"{path}: broken or not a Parquet file: {reason}") from error
+            with _opened(path) as file:
+                parts += _parts(path, file.metadata)
+        return parts
+
+    def records(self, *, with_images: bool, part: _Part | None = None) -> Iterator[Record | Reject]:
+        """See `DivisibleReader.records`."""
+        for path in [part.path] if part else self._files:
+            with _opened(path) as file:
+                name = str(path.relative_to(self._root))
+                yield from _records(file, name, with_images, part)
 
 
-def _records(file: pq.ParquetFile, name: str, with_images: bool) -> Iterator[Record | Reject]:
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(path, buffer_size=_BUFFER) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise DexmatchError(f"{path}: broken or not a Parquet file: {reason}") from error
+
+
+def _parts(path: Path, metadata: pq.FileMetaData) -> Iterator[_Part]:
+    """Row groups, several where they are small."""
+    part = _Part(path, 0, ())
+    rows = 0
+    for group in range(metadata.num_row_groups):
+        part = dataclasses.replace(part, row_groups=(*part.row_groups, group))
+        rows += metadata.row_group(group).num_rows
+        if rows - part.rows_before >= RECORDS_PER_PART:
+            yield part
+            part = _Part(path, rows, ())
+    if part.row_groups:
+        yield part
+
+
+def _records(
+    file: pq.ParquetFile, name: str, with_images: bool, part: _Part | None
+) -> Iterator[Record | Reject]:
     texts = {field.name for field in file.schema_arrow if _is_binary_text(file, field)}
     images = {
         field.name
@@ -63,8 +111,9 @@ def _records(file: pq.ParquetFile, name: str, with_images: bool) -> Iterator[Rec
     }
     columns = [field.name for field in file.schema_arrow]
     wanted = columns if with_images else [column for column in columns if column not in images]
-    row = 0
-    for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
+    row = part.rows_before if part else 0
+    groups = part.row_groups if part else None
+    for batch in file.iter_batches(batch_size=_BATCH, row_groups=groups, columns=wanted):
         for index in range(batch.num_rows):
             row += 1
             yield _record(Origin(name, row), batch.slice(index, 1), images, narrow, texts)

@@ -17,14 +17,14 @@ import posixpath
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 from webdataset.shardlists import expand_urls
 
 from core.errors import DexmatchError
-from data.readers.base import Reader
+from data.readers.base import DivisibleReader
 from data.records import EmbeddedImage, Origin, Reason, Record, Reject, WrittenNumber
 
 _PICTURES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
@@ -82,7 +82,7 @@ class _Sample:
         return next(iter(found), None)
 
 
-class WebDatasetReader(Reader):
+class WebDatasetReader(DivisibleReader):
     """Tar shards: one file, a folder of them, or a brace pattern."""
 
     format = "webdataset"
@@ -97,10 +97,14 @@ class WebDatasetReader(Reader):
             raise DexmatchError(f"{source}: no *.tar file in this folder")
         self.folder = self._files[0].parent
 
-    def records(self, *, with_images: bool) -> Iterator[Record | Reject]:
-        """See `Reader.records`."""
+    def parts(self) -> Sequence[Path]:
+        """See `DivisibleReader.parts`: the tar files."""
+        return self._files
+
+    def records(self, *, with_images: bool, part: Path | None = None) -> Iterator[Record | Reject]:
+        """See `DivisibleReader.records`."""
         left_out: collections.Counter[str] = collections.Counter()
-        for path in self._files:
+        for path in [part] if part else self._files:
             try:
                 with open(path, "rb") as file:
                     members = _members(file, with_images, left_out)
@@ -112,7 +116,12 @@ class WebDatasetReader(Reader):
                 raise DexmatchError(
                     f"{path}: cannot be read ({error.strerror or error})"
                 ) from error
-        self.remarks = [_left_out(left_out)] if left_out else []
+        self.set_left_out(left_out)
+
+    def set_left_out(self, kinds: Mapping[str, int]) -> None:
+        """See `DivisibleReader.set_left_out`."""
+        super().set_left_out(kinds)
+        self.remarks = [_left_out(collections.Counter(kinds))] if kinds else []
 
 
 def _members(

@@ -1,5 +1,6 @@
 """`dexmatch data`: make a data set from your own pictures and captions, and look at it."""
 
+import contextlib
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -8,10 +9,12 @@ import typer
 from rich.markup import escape
 
 from core import terminal
+from core.config import BEAM_ARGS
 from core.errors import DexmatchError
 from data import dataset, readers
-from data.columns import TYPES, Columns, FeatureType
+from data.columns import TYPES, Columns
 from data.dataset import Dataset, Feature, Quantiles
+from data.survey import FeatureType
 
 app = typer.Typer(
     help="Import pictures with captions, and look at what was imported.", no_args_is_help=True
@@ -119,6 +122,15 @@ def import_(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes at most.", show_default="one per core")
     ] = None,
+    beam_arg: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="--NAME=VALUE",
+            help="Option for Apache Beam; repeatable. The import becomes Beam jobs, whose workers "
+            "must see the source and --out under the same paths.",
+            show_default="processes of this machine, without Beam",
+        ),
+    ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Makes a data set from pictures with captions.
@@ -138,9 +150,15 @@ def import_(
         dexmatch data import annotations/captions_val2017.json --out datasets/coco
 
         dexmatch data import "shards/{00000..00009}.tar" --out datasets/web
+
+        dexmatch data import "/mnt/shards/{00000..00999}.tar" --out /mnt/web
+          --beam-arg=--runner=FlinkRunner --beam-arg=--flink_master=flink:8081
     """
+    if beam_arg and workers:
+        raise DexmatchError("--workers is for processes of this machine; leave it out for Beam")
     # Pillow and what else an import needs take longer to load than the help takes to print.
     from data import importer
+    from pipeline import logs
 
     columns = Columns(
         image=image_column,
@@ -150,19 +168,22 @@ def import_(
         hard_caption=hard_caption_column,
     )
     try:
-        imported = importer.import_pairs(
-            source,
-            out,
-            format_name=format_name,
-            columns=columns,
-            types=dict(map(_column_type, types or ())),
-            image_folder=image_folder,
-            allow_outside_paths=allow_outside_paths,
-            keep_wordless_captions=keep_wordless_captions,
-            max_rejects=max_rejects,
-            num_workers=workers,
-            overwrite=overwrite,
-        )
+        # Beam's workers may be this very process, or write where it does.
+        with logs.hushed() if beam_arg else contextlib.nullcontext():
+            imported = importer.import_pairs(
+                source,
+                out,
+                format_name=format_name,
+                columns=columns,
+                types=dict(map(_column_type, types or ())),
+                image_folder=image_folder,
+                allow_outside_paths=allow_outside_paths,
+                keep_wordless_captions=keep_wordless_captions,
+                max_rejects=max_rejects,
+                num_workers=workers,
+                beam_args=(*BEAM_ARGS, *beam_arg) if beam_arg else None,
+                overwrite=overwrite,
+            )
     except KeyboardInterrupt:
         terminal.say("Stopped. Nothing was imported.")
         raise typer.Exit(INTERRUPTED) from None

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.errors import DexmatchError
-from data import dataset, importer
+from data import cutting, dataset, importer
 from data.columns import Columns
 from data.importer import import_pairs
 from data.readers import FORMATS
@@ -211,7 +211,7 @@ class TestOutput:
         def fail(*_: object) -> None:
             raise RuntimeError("disk on fire")
 
-        monkeypatch.setattr(importer, "_describe", fail)
+        monkeypatch.setattr(importer, "describe", fail)
         out = tmp_path / "sets" / "out"
         with pytest.raises(RuntimeError):
             import_pairs(write_source(images, "csv"), out, say=quiet)
@@ -239,7 +239,7 @@ class TestOutput:
         assert str(tmp_path) not in (imported.path / "dataset.json").read_text()
 
     def test_is_cut_into_shards(self, images, tmp_path, monkeypatch):
-        monkeypatch.setattr(importer, "ROWS_PER_SHARD", 4)
+        monkeypatch.setattr(cutting, "ROWS_PER_SHARD", 4)
         imported = import_pairs(write_source(images, "csv"), tmp_path / "out", say=quiet)
         assert [(shard.name, shard.examples) for shard in imported.files] == [
             ("pairs-00000-of-00002.tfrecord.gz", 4),
@@ -251,7 +251,7 @@ class TestOutput:
             assert content[4:8] == bytes(4), "gzip must not hold the time"
 
     def test_shards_of_embedded_pictures_are_limited_in_bytes(self, images, tmp_path, monkeypatch):
-        monkeypatch.setattr(importer, "_EMBEDDED_BYTES_PER_SHARD", 1)
+        monkeypatch.setattr(cutting, "EMBEDDED_BYTES_PER_SHARD", 1)
         imported = import_pairs(write_source(images, "parquet"), tmp_path / "out", say=quiet)
         assert len(imported.files) == 6
 

@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import DexmatchError
-from data.columns import Columns, choose, metadata_of, survey, value_type
+from data.columns import Columns, choose, metadata_of
 from data.readers.base import Reader
 from data.records import EmbeddedImage, Origin, Reason, Record, Reject, WrittenNumber
 from data.rows import RowMaker, as_text
+from data.survey import survey, value_type
 
 
 class ListReader(Reader):

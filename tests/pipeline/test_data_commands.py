@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import time
@@ -58,6 +59,26 @@ def test_import_prints_guesses_summary_and_next_command(imported):
         assert words in text
     assert "colour bytes 4 c0 (2), c1 (2)" in text
     assert "[x] (4)" in text
+
+
+def test_an_import_by_beam_is_the_same_and_as_quiet(source, imported, tmp_path, capfd):
+    arguments = "import", source, "--out", tmp_path / "out", "--max-rejects", "20%"
+    result = call(*arguments, "--beam-arg=--direct_num_workers=1")
+    assert result.exit_code == 0, result.output
+    local, before = imported
+    # Without paths, and without the progress of a machine that is slow.
+    said, said_before = (
+        re.sub(r"(?m)^(.*/|.*%\)|.*\.\.\.$).*\n", "", each.stderr) for each in (result, before)
+    )
+    assert said == said_before
+    for path in local.iterdir():
+        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
+    assert capfd.readouterr().err == ""
+
+
+def test_workers_are_beams_business_with_beam(source, tmp_path):
+    result = call("import", source, "--out", tmp_path, "--workers", 2, "--beam-arg=--runner=Foo")
+    assert "--workers is for processes of this machine" in str(result.exception)
 
 
 @pytest.mark.slow
@@ -128,6 +149,7 @@ def test_import_passes_every_option_on(monkeypatch, tmp_path):
         "image_folder": tmp_path,
         "max_rejects": "7",
         "num_workers": 3,
+        "beam_args": None,
         "overwrite": True,
     }
     assert result.exit_code == 130

@@ -8,9 +8,10 @@ import pytest
 
 from core.errors import DexmatchError
 from data import picture_files, readers
-from data.columns import ALL_GUESSED, choose, metadata_of, survey
+from data.columns import ALL_GUESSED, choose, metadata_of
 from data.records import Row
 from data.rows import RowMaker
+from data.survey import survey
 from pages.app import verdicts
 from pages.app.pictures import Picture
 from pages.app.verdicts import Kept, Verdict, Verdicts
