@@ -44,23 +44,27 @@ class BeamJobs:
       reader: of the source, to divide it.
       place: of the source, absolute; workers open it by themselves.
       folder: where the shards come to be; absolute, and the same for the workers.
-      beam_args: Beam's options.
+      beam_options: makes Beam's options, see `data.importer`.
 
     Raises:
       DexmatchError: Beam does not take them.
     """
 
     def __init__(
-        self, reader: DivisibleReader, place: Place, folder: Path, beam_args: Sequence[str]
+        self,
+        reader: DivisibleReader,
+        place: Place,
+        folder: Path,
+        beam_options: Callable[[Path], Sequence[str]],
     ):
-        beam_pool.make_pipeline(beam_args)  # Whether it takes them is known before any work.
         self.reader = reader
         self._place = place
         self._folder = folder
         # Under a name that is new: workers of an import that was killed may still be at it.
         self._scratch = folder / f"job-{secrets.token_hex(4)}"
         self._scratch.mkdir()
-        self._beam_args = beam_args
+        self._beam_args = beam_options(self._scratch)
+        beam_pool.make_pipeline(self._beam_args)  # Whether it takes them is known before any work.
         self._parts: Sequence[Part] = ()
         self._pictures: set[str] = set()
 

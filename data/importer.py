@@ -38,6 +38,9 @@ from data.tasks import Result, Task
 
 _WRITE = "data.shard_writer:write"
 
+BeamOptions = Callable[[Path], Sequence[str]]
+"""Makes Beam's options, given a folder that its workers see too, for what they need beside."""
+
 
 def import_pairs(
     source: str | Path | Reader,
@@ -51,7 +54,7 @@ def import_pairs(
     keep_wordless_captions: bool = False,
     max_rejects: str = "5%",
     num_workers: int | None = None,
-    beam_args: Sequence[str] | None = None,
+    beam_options: BeamOptions | None = None,
     overwrite: bool = False,
     say: Callable[[str], None] = terminal.say,
 ) -> Dataset:
@@ -74,8 +77,8 @@ def import_pairs(
         says 0 of them, which the evaluation counts; by default they are rejected.
       max_rejects: `5%` or `0.05` of the rows, or a count; one more fails the import.
       num_workers: processes at most; None for one per core. Not of a Beam job.
-      beam_args: of a path, options of the Beam jobs that do the work, which must see the source and
-        `out` under the same paths; None for processes of this machine.
+      beam_options: of a path, makes the options of the Beam jobs that do the work, which must see
+        the source and `out` under the same paths; None for processes of this machine.
       overwrite: whether a data set in `out` may be replaced.
       say: told every guess and remark, and the summary of an import that failed.
 
@@ -91,14 +94,14 @@ def import_pairs(
     with staged(out, overwrite=overwrite) as folder, disk.explained(folder):
         engine: _Engine
         if isinstance(source, Reader):
-            assert beam_args is None, "distant workers open a source by themselves"
+            assert beam_options is None, "distant workers open a source by themselves"
             engine = _LocalPool(source, folder, num_workers)
         else:
             place = _located(str(source), format_name, image_folder)
-            if beam_args is None:
+            if beam_options is None:
                 engine = _LocalPool(place.open(), folder, num_workers)
             else:
-                engine = _beam_jobs(place, folder, beam_args)
+                engine = _beam_jobs(place, folder, beam_options)
         say(f"{engine.reader.name}: format {engine.reader.format}")
         found = engine.survey()
         answers = Answers(allow_outside_paths, keep_wordless_captions)
@@ -118,12 +121,12 @@ def _located(source: str, format_name: str | None, image_folder: Path | None) ->
     return Place(source, format_name, image_folder)
 
 
-def _beam_jobs(place: Place, folder: Path, beam_args: Sequence[str]) -> "_Engine":
+def _beam_jobs(place: Place, folder: Path, beam_options: BeamOptions) -> "_Engine":
     # It takes longer to load than a small import takes.
     from data.beam_import import BeamJobs
 
     place = place.absolute()
-    return BeamJobs(place.open(), place, folder, beam_args)
+    return BeamJobs(place.open(), place, folder, beam_options)
 
 
 class _Engine(Protocol):

@@ -66,10 +66,19 @@ class WithoutCommonPadding(keras.layers.Layer):
     """Cuts off the padding at the end that all captions of a batch have.
 
     What is masked changes no state of a recurrent layer, but takes as long as a word.
+
+    Attributes:
+      in_training: whether it does so there too. XLA wants the same length for each batch.
     """
 
-    def call(self, tokens: Any) -> Any:
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.in_training = True
+
+    def call(self, tokens: Any, training: bool | None = None) -> Any:
         """int64 [N, L] to int64 [N, K]: K is the length of the longest, at least 1."""
+        if training and not self.in_training:
+            return tokens
         ops = keras.ops
         # 0 is padding, as for Embedding's `mask_zero`.
         ends = ops.where(tokens != 0, ops.arange(1, tokens.shape[1] + 1), 1)

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from core import features
 from core.config import AugmentConfig, TrainerConfig
+from modules.network.layers import WithoutCommonPadding, leaves
 from modules.network.model import ATTRIBUTES, PairModel
 from modules.preprocessing import captions
 from modules.training import distribution
@@ -68,7 +69,12 @@ class PairTrainer(keras.Model):
         self._random = keras.random.SeedGenerator(settings.seed)
         self._loss = keras.metrics.Mean(name="loss")
         self._auc = _auc_metric()
-        self._step = tf.function(self._update, jit_compile=True) if settings.xla else self._update
+        self._step = self._update
+        if settings.xla:
+            self._step = tf.function(self._update, jit_compile=True)
+            for layer in leaves(model.caption_encoder):
+                if isinstance(layer, WithoutCommonPadding):
+                    layer.in_training = False
         self._augment.build(model.image_encoder.input_shape)
         self.built = True
 

@@ -1,6 +1,6 @@
-"""The program that starts a worker on a host of a cluster, in a run's workspace.
+"""The program that starts a worker on a host of a cluster.
 
-Workers work in the workspace's folder, so that `/proc/self/cwd` is to them what it is to the run.
+A run's work in the workspace's folder, so that `/proc/self/cwd` is to them what it is to the run.
 It must lie on a file system that all hosts share, under the same path, as must what the workspace
 links to, and the Python environment.
 """
@@ -35,9 +35,6 @@ def packages(workspace: Workspace) -> Path:
 def write(config: Config, workspace: Workspace) -> None:
     """Writes it, in place of an earlier run's.
 
-    It takes the arguments that Beam gives to the command of an environment PROCESS, and to the
-    `--container_executable` of a worker pool.
-
     Call it with the workspace's lock held, in the folder where the run was started.
     """
     links = packages(workspace)
@@ -47,14 +44,28 @@ def write(config: Config, workspace: Workspace) -> None:
         held = Path(config.run.code, name)
         if held.is_dir():  # Else it is installed.
             (links / name).symlink_to(held.resolve())
+    write_program(program(workspace), workspace.root, links)
+
+
+def write_program(path: Path, folder: Path, *packages: Path) -> None:
+    """Writes a program that starts a worker.
+
+    It takes the arguments that Beam gives to the command of an environment PROCESS, and to the
+    `--container_executable` of a worker pool.
+
+    Args:
+      path: where to.
+      folder: where workers work.
+      packages: folders of packages that are not installed.
+    """
     variables = child_environment()
-    variables["PYTHONPATH"] = os.pathsep.join(filter(None, [variables["PYTHONPATH"], str(links)]))
+    found = filter(None, [variables["PYTHONPATH"], *map(str, packages)])
+    variables["PYTHONPATH"] = os.pathsep.join(found)
     exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
-    path = program(workspace)
     path.write_text(
         "#!/bin/sh\n"
-        "# Written by each run: starts a worker of Beam's in this workspace.\n"
-        f"cd -- {shlex.quote(str(workspace.root))} || exit 1\n"
+        "# Written by dexmatch: starts a worker of Beam's.\n"
+        f"cd -- {shlex.quote(str(folder))} || exit 1\n"
         f"export {exports}\n"
         # A worker pool does not read what workers print.
         f'exec {shlex.quote(sys.executable)} -m pipeline.beam.worker "$@" >&2\n',

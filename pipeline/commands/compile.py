@@ -9,7 +9,8 @@ import typer
 from core import terminal
 from core.errors import DexmatchError
 from core.files import write_atomically
-from pipeline.commands.run import BeamArgOption, ConfigOption, SetOption, load_config
+from pipeline.commands.run import ConfigOption, SetOption, load_config
+from pipeline.commands.runner_options import BeamArgOption
 
 _TEXT = (".yaml", ".yml")
 _SPEC = "kfp.pipeline_spec"

@@ -3,18 +3,29 @@
 import contextlib
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
+from core import config as configs
 from core import terminal
-from core.config import BEAM_ARGS
+from core.config import DATAFLOW, DIRECT, RunConfig
 from core.errors import DexmatchError
 from data import dataset, readers
 from data.columns import TYPES, Columns
 from data.dataset import Dataset, Feature, Quantiles
 from data.survey import FeatureType
+from pipeline.commands.runner_options import (
+    BeamArgOption,
+    FlinkMasterOption,
+    RunnerOption,
+    SparkMasterOption,
+    check_masters,
+)
+
+if TYPE_CHECKING:
+    from data.importer import BeamOptions
 
 app = typer.Typer(
     help="Import pictures with captions, and look at what was imported.", no_args_is_help=True
@@ -122,15 +133,10 @@ def import_(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes at most.", show_default="one per core")
     ] = None,
-    beam_arg: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="--NAME=VALUE",
-            help="Option for Apache Beam; repeatable. The import becomes Beam jobs, whose workers "
-            "must see the source and --out under the same paths.",
-            show_default="processes of this machine, without Beam",
-        ),
-    ] = None,
+    runner: RunnerOption = None,
+    flink_master: FlinkMasterOption = None,
+    spark_master: SparkMasterOption = None,
+    beam_arg: BeamArgOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Makes a data set from pictures with captions.
@@ -140,6 +146,9 @@ def import_(
     row that cannot be imported is listed in rejects.csv, with the reason. All
     columns that have no part of their own are kept as metadata, to measure a
     model on slices of the data.
+
+    With --runner or --beam-arg the work is done by Beam jobs, whose workers
+    must see the source and --out under the same paths.
 
     Examples:
 
@@ -152,9 +161,10 @@ def import_(
         dexmatch data import "shards/{00000..00009}.tar" --out datasets/web
 
         dexmatch data import "/mnt/shards/{00000..00999}.tar" --out /mnt/web
-          --beam-arg=--runner=FlinkRunner --beam-arg=--flink_master=flink:8081
+          --runner flink --flink-master flink.example:8081
     """
-    if beam_arg and workers:
+    by_beam = _by_beam(runner, flink_master, spark_master, beam_arg)
+    if by_beam and workers:
         raise DexmatchError("--workers is for processes of this machine; leave it out for Beam")
     # Pillow and what else an import needs take longer to load than the help takes to print.
     from data import importer
@@ -169,7 +179,7 @@ def import_(
     )
     try:
         # Beam's workers may be this very process, or write where it does.
-        with logs.hushed() if beam_arg else contextlib.nullcontext():
+        with logs.hushed() if by_beam else contextlib.nullcontext():
             imported = importer.import_pairs(
                 source,
                 out,
@@ -181,7 +191,7 @@ def import_(
                 keep_wordless_captions=keep_wordless_captions,
                 max_rejects=max_rejects,
                 num_workers=workers,
-                beam_args=(*BEAM_ARGS, *beam_arg) if beam_arg else None,
+                beam_options=_beam_options(by_beam) if by_beam else None,
                 overwrite=overwrite,
             )
     except KeyboardInterrupt:
@@ -189,6 +199,45 @@ def import_(
         raise typer.Exit(INTERRUPTED) from None
     tell_import(imported)
     terminal.say(f"Next: dexmatch run --data {shlex.quote(str(out))}")
+
+
+def _by_beam(
+    runner: str | None,
+    flink_master: str | None,
+    spark_master: str | None,
+    beam_args: list[str] | None,
+) -> RunConfig | None:
+    """What an import by Beam is told; None for one by processes of this machine."""
+    check_masters(runner or DIRECT, flink_master, spark_master)
+    asked = {
+        "runner": runner,
+        "flink_master": flink_master,
+        "spark_master": spark_master,
+        "beam_args": beam_args,
+    }
+    given = {key: value for key, value in asked.items() if value}
+    if not given:
+        return None
+    settings = configs.validate({"run": given}).run
+    if settings.runner == DATAFLOW:
+        raise DexmatchError(
+            "--runner dataflow: its workers reach no folder of this machine, and an import writes "
+            "into one: leave it out, or take flink or spark"
+        )
+    return settings
+
+
+def _beam_options(settings: RunConfig) -> "BeamOptions":
+    from pipeline.beam import boot, options
+
+    options.check(settings)
+
+    def make(folder: Path) -> list[str]:
+        program = folder / "worker"
+        boot.write_program(program, folder)
+        return options.arguments(settings, boot=str(program))
+
+    return make
 
 
 def tell_import(imported: Dataset) -> None:

@@ -6,9 +6,16 @@ from typing import Annotated
 import typer
 
 from core import config as configs
-from core.config import FLINK, SPARK, Config
+from core.config import Config
 from core.errors import DexmatchError
 from core.terminal import say
+from pipeline.commands.runner_options import (
+    BeamArgOption,
+    FlinkMasterOption,
+    RunnerOption,
+    SparkMasterOption,
+    check_masters,
+)
 
 NOT_BLESSED = 3
 """Exit status of a run that came to its end with a model that may not be pushed."""
@@ -29,11 +36,6 @@ SetOption = Annotated[
     typer.Option("--set", "-s", metavar="SECTION.KEY=VALUE", help="Overrides one key; repeatable."),
 ]
 
-BeamArgOption = Annotated[
-    list[str] | None,
-    typer.Option(metavar="--NAME=VALUE", help="Option for Apache Beam; repeatable."),
-]
-
 
 def run(
     data: Annotated[
@@ -45,20 +47,9 @@ def run(
     orchestrator: Annotated[
         str | None, typer.Option(help="[bold]local[/] (LocalDagRunner) or [bold]beam[/].")
     ] = None,
-    runner: Annotated[
-        str | None,
-        typer.Option(
-            help="What does the Beam jobs: [bold]direct[/] (this machine), [bold]flink[/] or "
-            "[bold]spark[/]."
-        ),
-    ] = None,
-    flink_master: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="REST address of the Flink cluster.")
-    ] = None,
-    spark_master: Annotated[
-        str | None,
-        typer.Option(metavar="spark://HOST:PORT", help="Address of the Spark cluster."),
-    ] = None,
+    runner: RunnerOption = None,
+    flink_master: FlinkMasterOption = None,
+    spark_master: SparkMasterOption = None,
     beam_arg: BeamArgOption = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show the log of TFX, Beam and TensorFlow.")
@@ -90,12 +81,7 @@ def run(
         flink_master=flink_master,
         spark_master=spark_master,
     )
-    for master, cluster in (flink_master, FLINK), (spark_master, SPARK):
-        if master and settings.run.runner != cluster:
-            raise DexmatchError(
-                f"--{cluster}-master {master}: the runner is {settings.run.runner}; add "
-                f"--runner {cluster}"
-            )
+    check_masters(settings.run.runner, flink_master, spark_master)
     raise typer.Exit(execute_and_report(settings, verbose))
 
 

@@ -151,7 +151,7 @@ def import_both(images, tmp_path, in_process):
                 tmp_path / "sets" / name,
                 columns=columns,
                 max_rejects="90%",
-                beam_args=arguments,
+                beam_options=arguments and (lambda _, chosen=arguments: chosen),
                 say=said[-1].append,
             )
             sets.append(imported)
@@ -211,7 +211,7 @@ def test_workers_of_their_own(images, tmp_path, monkeypatch, foreign_folder):
 
 
 def import_by_beam(source, out):
-    return import_pairs(source, out, max_rejects="90%", beam_args=IN_MEMORY, say=quiet)
+    return import_pairs(source, out, max_rejects="90%", beam_options=lambda _: IN_MEMORY, say=quiet)
 
 
 class TestFailures:
@@ -221,7 +221,9 @@ class TestFailures:
     )
     def test_options_that_beam_does_not_take(self, option, reason, images, tmp_path):
         with pytest.raises(DexmatchError, match=f"^Beam takes other options: .*{reason}"):
-            import_pairs(write_csv(images), tmp_path / "out", beam_args=[option], say=quiet)
+            import_pairs(
+                write_csv(images), tmp_path / "out", beam_options=lambda _: [option], say=quiet
+            )
 
     def test_a_source_that_is_broken_half_way(self, images, tmp_path):
         source = write_webdataset(images)
@@ -280,5 +282,7 @@ class TestFailures:
     def test_too_many_rejects(self, images, tmp_path):
         out = tmp_path / "sets" / "out"
         with pytest.raises(DexmatchError, match="rows rejected, 1 allowed"):
-            import_pairs(write_csv(images), out, max_rejects="1", beam_args=IN_MEMORY, say=quiet)
+            import_pairs(
+                write_csv(images), out, max_rejects="1", beam_options=lambda _: IN_MEMORY, say=quiet
+            )
         assert [path.name for path in out.parent.iterdir()] == ["out-rejects.csv"]

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -81,6 +83,41 @@ def test_workers_are_beams_business_with_beam(source, tmp_path):
     assert "--workers is for processes of this machine" in str(result.exception)
 
 
+def test_workers_of_a_cluster_are_started_by_a_program_beside_the_shards(tmp_path, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(importer, "import_pairs", lambda *_, **options: seen.update(options))
+    monkeypatch.setattr(data_commands, "tell_import", lambda _: None)
+    with socket.create_server(("localhost", 0)) as server:
+        endpoint = f"localhost:{server.getsockname()[1]}"
+        result = call(
+            *("import", "source", "--out", tmp_path / "out", "--runner", "flink"),
+            f"--beam-arg=--job_endpoint={endpoint}",
+        )
+    assert result.exit_code == 0, result.output
+    arguments = seen["beam_options"](tmp_path)
+    program = tmp_path / "worker"
+    assert os.access(program, os.X_OK)
+    assert "pipeline.beam.worker" in program.read_text(encoding="utf-8")
+    assert "--runner=FlinkRunner" in arguments
+    assert f"--environment_config={json.dumps({'command': str(program)})}" in arguments
+    assert arguments[-1] == f"--job_endpoint={endpoint}"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--runner", "flink"], "flink needs the address of the cluster: --flink-master HOST:PORT"),
+        (["--runner", "dataflow"], "its workers reach no folder of this machine"),
+        (["--runner", "storm"], "run.runner"),
+        (["--flink-master", "a:1"], "the runner is direct; add --runner flink"),
+    ],
+)
+def test_runners_that_an_import_cannot_have(options, message, tmp_path):
+    result = call("import", "source", "--out", tmp_path / "out", *options)
+    assert message in str(result.exception)
+    assert "\n" not in str(result.exception)
+
+
 @pytest.mark.slow
 def test_pictures_are_drawn_and_imported_in_anybodys_folder(
     tmp_path, dexmatch_command, foreign_folder
@@ -149,7 +186,7 @@ def test_import_passes_every_option_on(monkeypatch, tmp_path):
         "image_folder": tmp_path,
         "max_rejects": "7",
         "num_workers": 3,
-        "beam_args": None,
+        "beam_options": None,
         "overwrite": True,
     }
     assert result.exit_code == 130
