@@ -105,7 +105,16 @@ class Made:
     old_file: Path
 
 
-@pytest.fixture(scope="module", params=BACKBONES)
+FAMILIES = (
+    *("EfficientNetB0", "EfficientNetLite0", "EfficientNetV2B0"),
+    *("MobileNetV3Small", "ConvNeXtTiny"),
+)
+"""The smallest row of each family, whose members differ in numbers alone."""
+
+
+@pytest.fixture(
+    scope="module", params=(*FAMILIES, *(name for name in BACKBONES if name not in FAMILIES))
+)
 def made_row(request, tmp_path_factory):
     folder, row = tmp_path_factory.mktemp(request.param), BACKBONES[request.param]
     keras.utils.set_random_seed(4)
@@ -119,6 +128,9 @@ def made_row(request, tmp_path_factory):
     network.set_weights(as_random)
     backbones.finalize_normalization(network)
     return Made(request.param, row, network, folder / "new.weights.h5", folder / "old.h5")
+
+
+of_each_family = pytest.mark.parametrize("made_row", FAMILIES, indirect=True)
 
 
 @pytest.fixture
@@ -210,6 +222,7 @@ def test_every_feature_level_is_found_and_all_that_follows_depends_on_it_alone(m
         keras.Model(maps[level], maps["top"])
 
 
+@of_each_family
 def test_both_formats_of_a_weights_file_are_taken(one_network):
     expected = one_network.network.get_weights()
     for file in (one_network.new_file, one_network.old_file):
@@ -271,6 +284,7 @@ def pair_model(made_row, feature_levels):
     return model.build(settings, SIZE, TOKENS.shape[1], 7)
 
 
+@of_each_family
 def test_all_levels_together_describe_a_picture(one_network):
     levels = (*range(1, one_network.row.level_count + 1), "top")
     built = pair_model(one_network, levels)
@@ -280,6 +294,7 @@ def test_all_levels_together_describe_a_picture(one_network):
     assert len(built.image_features.get_layer(one_network.network.name).outputs) == len(levels)
 
 
+@of_each_family
 def test_only_the_last_block_learns_and_no_batch_norm(one_network):
     built = pair_model(one_network, ("top",))
     frozen, whole = stages.plan_stages(TrainerConfig(frozen_epochs=1))
@@ -301,6 +316,7 @@ def test_only_the_last_block_learns_and_no_batch_norm(one_network):
     assert all(layer.trainable for layer in layers)
 
 
+@of_each_family
 def test_the_exported_model_answers_as_the_model_in_process(one_network, tmp_path):
     """Up to the first level: all of it is traced for minutes."""
     built = pair_model(one_network, (1,))

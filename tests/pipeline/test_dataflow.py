@@ -32,6 +32,8 @@ runner = pytest.importorskip(
     "apache_beam.runners.dataflow.dataflow_runner", reason="needs apache-beam[gcp]"
 )
 
+pytestmark = pytest.mark.slow
+
 IMAGE = "registry/dexmatch:1"
 SETTINGS = {
     "project": "mine",
