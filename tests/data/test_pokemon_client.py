@@ -166,11 +166,13 @@ def http_date(seconds):
 
 
 @pytest.mark.parametrize("status", [429, 503])
-@pytest.mark.parametrize("asked", ["86400", "9" * 400, pytest.param(http_date(86400), id="date")])
+@pytest.mark.parametrize("asked", ["86400", "9" * 400, "date"])
 def test_a_pause_of_hours_ends_the_run(server, pokeapi, status, asked):
+    if asked == "date":
+        asked = http_date(86400)  # Of now, and not of when the tests were collected.
     server.faults[THING] = [pokeapi.answering(b"", status, Retry_After=asked)]
     message = (
-        r"127.0.0.1: asks to be left alone for (86,\d{3}|inf) s \(Retry-After\); start the same"
+        r"127.0.0.1: asks to be left alone for (86,[34]\d\d|inf) s \(Retry-After\); start the same"
     )
     with pytest.raises(DexmatchError, match=message):
         get(server)

@@ -277,7 +277,14 @@ def test_ctrl_c_keeps_the_pokemon_that_were_fetched(pokeapi, made, tmp_path, dex
     # Every time: a busy machine may have asked again before Ctrl-C comes.
     pokeapi.faults["/art/2.png"] = [made.slow] * 9
     command = [*dexmatch_command, "data", "pokemon", "--api", pokeapi.api, "--out", "set"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Who runs the tests in the background ignores it, and so would every child.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 60
     while not (pokeapi.asked["/art/2.png"] and list(tmp_path.rglob("0001.png"))):
         assert time.monotonic() < deadline
