@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 
 from rich.progress import (
     BarColumn,
@@ -21,6 +22,7 @@ from rich.progress import (
 )
 
 from core import terminal
+from core.background import beside
 
 PATIENCE = 2.0
 """Seconds. What takes less is not worth a display."""
@@ -206,14 +208,8 @@ def show_progress(description: str, total: int | None = None) -> Iterator[Callab
               done(number + 1)
     """
     work = Work(description, total)
-    ended = threading.Event()
-    display = threading.Thread(target=_watch, args=(work, ended), daemon=True)
-    display.start()
-    try:
+    with beside(partial(_watch, work)):
         yield work.set_done
-    finally:
-        ended.set()
-        display.join()
 
 
 def _watch(work: Work, ended: threading.Event) -> None:

@@ -11,6 +11,7 @@ import pickle
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import apache_beam as beam
 import grpc
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 
+from core.background import beside
 from core.child_processes import child_environment_applied
 from core.errors import DexmatchError, with_causes
 from core.files import open_atomically
@@ -53,7 +55,7 @@ def run_in_order(
     for count, task in enumerate(tasks, start=1):
         _store(_task(folder, count - 1), task)
     if count:
-        with show_progress(description, count) as done, _watched(folder, done):
+        with show_progress(description, count) as done, beside(partial(_watch, folder, done)):
             _run(function, count, folder, beam_args)
     for number in range(count):
         try:
@@ -138,21 +140,9 @@ def work(number: int, folder: str, function: Callable[[Any], Any]) -> None:
     _store(_outcome(Path(folder), number), outcome)
 
 
-@contextlib.contextmanager
-def _watched(folder: Path, on_progress: Callable[[int], None]) -> Iterator[None]:
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(_POLL_S):
-            on_progress(sum(name.endswith(_OUTCOME) for name in os.listdir(folder)))
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        watcher.join()
+def _watch(folder: Path, on_progress: Callable[[int], None], ended: threading.Event) -> None:
+    while not ended.wait(_POLL_S):
+        on_progress(sum(name.endswith(_OUTCOME) for name in os.listdir(folder)))
 
 
 _OUTCOME = ".outcome"

@@ -12,6 +12,7 @@ from pathlib import Path
 from absl import logging as absl_logging
 
 from core import terminal
+from core.background import beside
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _POLL_S = 0.2
@@ -130,9 +131,8 @@ def _python_logs(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _followed(path: Path, target: io.TextIOWrapper) -> Iterator[None]:
     """Copies what is appended to a file until the block ends."""
-    ended = threading.Event()
 
-    def follow() -> None:
+    def follow(ended: threading.Event) -> None:
         is_over = False
         while not is_over:
             is_over = ended.wait(_POLL_S)
@@ -140,10 +140,5 @@ def _followed(path: Path, target: io.TextIOWrapper) -> Iterator[None]:
 
     with path.open(encoding="utf-8", errors="replace") as file:
         file.seek(0, io.SEEK_END)
-        thread = threading.Thread(target=follow, daemon=True)
-        thread.start()
-        try:
+        with beside(follow):
             yield
-        finally:
-            ended.set()
-            thread.join()

@@ -17,17 +17,19 @@ _PATIENCE_S = 120
 
 @pytest.fixture
 def until_stopped(dexmatch_command, foreign_folder):
-    """Runs a command in anybody's folder for the length of a block, then stops it by a signal.
+    """Runs a command for the length of a block, then stops it by a signal.
+
+    It runs in anybody's folder, or in the one that is named.
 
     The block is given its standard error as `said`; afterwards `rest` is what the block did not
     read of it, and `status` the exit status.
     """
 
     @contextlib.contextmanager
-    def run(*arguments, number=signal.SIGINT):
+    def run(*arguments, number=signal.SIGINT, cwd=foreign_folder):
         process = subprocess.Popen(
             [*dexmatch_command, *arguments],
-            cwd=foreign_folder,
+            cwd=cwd,
             stderr=subprocess.PIPE,
             text=True,
             # Who runs the tests in the background ignores it, and so would every child.

@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import time
@@ -273,29 +272,20 @@ def test_pokemon_without_a_network_cost_one_line(tmp_path, dexmatch_command, fre
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_keeps_the_pokemon_that_were_fetched(pokeapi, made, tmp_path, dexmatch_command):
+def test_ctrl_c_keeps_the_pokemon_that_were_fetched(pokeapi, made, tmp_path, until_stopped):
     # Every time: a busy machine may have asked again before Ctrl-C comes.
     pokeapi.faults["/art/2.png"] = [made.slow] * 9
-    command = [*dexmatch_command, "data", "pokemon", "--api", pokeapi.api, "--out", "set"]
-    process = subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Who runs the tests in the background ignores it, and so would every child.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    command = "data", "pokemon", "--api", pokeapi.api, "--out", "set"
     deadline = time.monotonic() + 60
-    while not (pokeapi.asked["/art/2.png"] and list(tmp_path.rglob("0001.png"))):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate()
-    assert process.returncode == 130
+    with until_stopped(*command, cwd=tmp_path) as running:
+        while not (pokeapi.asked["/art/2.png"] and list(tmp_path.rglob("0001.png"))):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    assert running.status == 130
     kept = tmp_path / "pokeapi"
     last = f"Stopped. What was fetched is kept in {kept}; the same command goes on from there."
-    assert stderr.splitlines()[-1] == last
-    assert "Traceback" not in stderr
+    assert running.rest.splitlines()[-1] == last
+    assert "Traceback" not in running.rest
     assert [path.name for path in tmp_path.iterdir()] == ["pokeapi"]
     assert len(list(kept.rglob("0001.png"))) == 1
     assert not list(kept.rglob("*.part"))
